@@ -1,0 +1,9 @@
+/**
+ * What a sidecar is, and what each role adds. Types and one class; imports nothing.
+ *
+ * @module
+ */
+export { type ErrorBody, type ErrorCode, SidecarError, type SidecarErrorOptions } from "./error.ts"
+export type { Accelerator, GuestPhase, LauncherRunning, LauncherStatus, MachineState } from "./launcher.ts"
+export type { Forward, ForwardRule, NetworkRunning, NetworkStatus, Transport } from "./network.ts"
+export type { Context, Counters, Fields, Identity, Log, Running, Sidecar, SidecarEvent } from "./sidecar.ts"

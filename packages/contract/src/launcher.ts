@@ -1,0 +1,47 @@
+/**
+ * The launcher role: one virtual machine under a hypervisor.
+ *
+ * `start` resolves when the hypervisor runs and the guest has printed its first line, so the accelerator is proven.
+ * `closed` fulfils when the guest powered itself off or was stopped, and rejects with "crashed" when the hypervisor
+ * died by itself.
+ *
+ * @module
+ */
+import type { Counters, Identity, Running } from "./sidecar.ts"
+
+/** Where the machine stands, from the hypervisor and its process; never from whether the guest answers. */
+export type MachineState = "starting" | "running" | "paused" | "stopping" | "stopped" | "crashed"
+
+/** What executes the guest's instructions. */
+export type Accelerator = "kvm" | "hvf" | "tcg"
+
+/** A milestone that the guest reported on its console. */
+export interface GuestPhase {
+  readonly name: string
+  /** Seconds since the hypervisor process started, by the host's clock. */
+  readonly atSeconds: number
+}
+
+export interface LauncherStatus {
+  readonly state: MachineState
+  /** Why the state is "crashed", or why a fallback was taken. */
+  readonly reason?: string
+  readonly hypervisor: string
+  readonly accelerator: Accelerator
+  /** The hypervisor's process. */
+  readonly process: Identity
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number
+  readonly phases: readonly GuestPhase[]
+  readonly consoleLog: string
+  readonly counters: Counters
+}
+
+export interface LauncherRunning extends Running<LauncherStatus> {
+  /** Asks the guest to power off and resolves when the machine is gone; after `deadlineMs` rejects with "timeout". */
+  powerdown(deadlineMs: number): Promise<void>
+  /** Ends the hypervisor at once, as pulling the plug does. */
+  kill(): Promise<void>
+  pause(): Promise<void>
+  resume(): Promise<void>
+}

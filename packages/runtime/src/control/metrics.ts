@@ -1,0 +1,30 @@
+/**
+ * `/metrics` in the Prometheus text format (prom-client): the counters of a status, and this process.
+ *
+ * @module
+ */
+import type { Counters } from "@skep/contract"
+import { Counter, Gauge, Registry } from "prom-client"
+import { Text } from "./routes.ts"
+
+/** Renders the counters as `skep_SIDECAR_NAME_total`, with the memory and processor time of the process. */
+export async function renderMetrics(sidecar: string, counters: Counters): Promise<Text> {
+  const registry = new Registry()
+  const prefix = `skep_${metricName(sidecar)}`
+  for (const [name, value] of Object.entries(counters)) {
+    new Counter({ name: `${prefix}_${metricName(name)}_total`, help: `${name} since the start`, registers: [registry] }).inc(value)
+  }
+  const usage = process.resourceUsage()
+  gauge(registry, "process_resident_memory_bytes", "Resident memory", process.memoryUsage.rss())
+  gauge(registry, "process_cpu_seconds", "Processor time", (usage.userCPUTime + usage.systemCPUTime) / 1e6)
+  gauge(registry, "process_uptime_seconds", "Time since the start", process.uptime())
+  return new Text(await registry.metrics(), registry.contentType)
+}
+
+function gauge(registry: Registry, name: string, help: string, value: number): void {
+  new Gauge({ name, help, registers: [registry] }).set(value)
+}
+
+function metricName(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replace(/[^a-z0-9]+/g, "_")
+}

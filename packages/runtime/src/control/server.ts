@@ -1,0 +1,168 @@
+/**
+ * The control socket of a process: HTTP for questions and verbs, a WebSocket at `/events` for what happens.
+ *
+ * @module
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { type ErrorCode, type Log, SidecarError, type SidecarEvent } from "@skep/contract"
+import { WebSocketServer } from "ws"
+import { match, type Routes, Text } from "./routes.ts"
+import { listenPrivately } from "./socket.ts"
+
+const BODY_MAX = 1 << 20
+/** A subscriber that reads nothing is dropped at this many unsent bytes. */
+const SUBSCRIBER_BACKLOG_MAX = 1 << 20
+
+export interface ControlOptions {
+  /** A path, or `fd:N` for an inherited listening socket. */
+  readonly endpoint: string
+  readonly routes: Routes
+  readonly log: Log
+}
+
+export interface ControlServer extends AsyncDisposable {
+  readonly endpoint: string
+  /** Tells every subscriber of `/events`. */
+  publish(event: SidecarEvent): void
+}
+
+/** Resolves when the socket listens. Disposal hangs up on every caller. */
+export async function startControlServer(options: ControlOptions): Promise<ControlServer> {
+  const server = createServer((request, response) => {
+    void answer(options, request, response)
+  })
+  const subscribers = acceptSubscribers(server)
+  const socket = await listenPrivately(server, options.endpoint)
+  return {
+    endpoint: options.endpoint,
+    publish: (event) => publish(subscribers, event),
+    [Symbol.asyncDispose]: async () => {
+      for (const client of subscribers.clients) client.close(1001)
+      server.closeIdleConnections()
+      setTimeout(() => server.closeAllConnections(), 200).unref()
+      await socket[Symbol.asyncDispose]()
+      subscribers.close()
+    },
+  }
+}
+
+function acceptSubscribers(server: Server): WebSocketServer {
+  const subscribers = new WebSocketServer({ noServer: true })
+  server.on("upgrade", (request, socket, head) => {
+    if (pathOf(request) !== "/events") {
+      socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+      return
+    }
+    subscribers.handleUpgrade(request, socket, head, (client) => {
+      client.on("error", () => client.terminate())
+    })
+  })
+  return subscribers
+}
+
+function publish(subscribers: WebSocketServer, event: SidecarEvent): void {
+  if (subscribers.clients.size === 0) return
+  const line = JSON.stringify(event)
+  for (const client of subscribers.clients) {
+    if (client.bufferedAmount > SUBSCRIBER_BACKLOG_MAX) client.terminate()
+    else client.send(line)
+  }
+}
+
+async function answer(options: ControlOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const hungUp = new AbortController()
+  response.on("close", () => {
+    if (!response.writableFinished) hungUp.abort(new SidecarError("aborted", "The caller hung up"))
+  })
+  response.on("error", () => undefined) // a caller that hung up while we answered
+  try {
+    const found = match(options.routes, request.method ?? "GET", pathOf(request))
+    if (found === undefined) {
+      throw new SidecarError("not-found", `Cannot ${request.method} "${pathOf(request)}": there is no such route`)
+    }
+    const query = new URL(request.url ?? "/", "http://localhost").searchParams
+    const body = await readBody(request)
+    const value = await found.handler({ params: found.params, query, body, signal: hungUp.signal })
+    await send(response, value)
+  } catch (error) {
+    sendError(options.log, response, error)
+  }
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? "/").split("?")[0] ?? "/"
+}
+
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request) {
+    const part = Buffer.from(chunk)
+    bytes += part.length
+    if (bytes > BODY_MAX) throw new SidecarError("bad-options", `Cannot read the request: it is over ${BODY_MAX} bytes`)
+    chunks.push(part)
+  }
+  if (bytes === 0) return undefined
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"))
+    return value
+  } catch (error) {
+    throw new SidecarError("bad-options", "Cannot read the request: it is not JSON", { cause: error })
+  }
+}
+
+async function send(response: ServerResponse, value: unknown): Promise<void> {
+  if (value instanceof Text) {
+    response.writeHead(200, { "content-type": value.type }).end(value.body)
+  } else if (isAsyncIterable(value)) {
+    response.writeHead(200, { "content-type": "application/x-ndjson" })
+    response.flushHeaders()
+    for await (const item of value) response.write(`${JSON.stringify(item)}\n`)
+    response.end()
+  } else {
+    response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value ?? null))
+  }
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value
+}
+
+function sendError(log: Log, response: ServerResponse, error: unknown): void {
+  const known =
+    error instanceof SidecarError ? error : new SidecarError("internal", `Internal error: ${String(error)}`, { cause: error })
+  if (known.code === "internal") log.error("internal error", { error: error instanceof Error ? error.stack : String(error) })
+  if (response.headersSent) {
+    response.end(`${JSON.stringify({ error: known })}\n`)
+    return
+  }
+  response.writeHead(statusOf(known.code), { "content-type": "application/json" }).end(JSON.stringify({ error: known }))
+}
+
+function statusOf(code: ErrorCode): number {
+  switch (code) {
+    case "bad-options":
+    case "bad-name":
+    case "too-small":
+    case "shrink-refused":
+    case "path-too-long":
+    case "unsupported":
+    case "unsupported-arch":
+      return 400
+    case "permission-denied":
+      return 403
+    case "not-found":
+      return 404
+    case "exists":
+    case "busy":
+    case "address-in-use":
+    case "already-running":
+    case "not-running":
+      return 409
+    case "timeout":
+    case "unreachable":
+      return 504
+    default:
+      return 500
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Files and directories that only their owner may read, and that are whole or not there.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto"
+import { chmod, mkdir, open, rename, rm } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { SidecarError } from "@skep/contract"
+
+/** sun_path of macOS, the smaller of the two; Linux has 108. */
+export const SOCKET_PATH_MAX = 104
+
+/** Writes a temporary sibling, syncs it and renames it into place: readers see the old file or the new one. */
+export async function writeFileWhole(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(6).toString("hex")}.tmp`)
+  try {
+    const file = await open(temporary, "wx", mode)
+    try {
+      await file.writeFile(content)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw describeFileError("write", path, error)
+  }
+}
+
+/** Creates the directory with mode 0700, or corrects the mode of one that is there. */
+export async function privateDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    await chmod(path, 0o700)
+  } catch (error) {
+    throw describeFileError("create the directory", path, error)
+  }
+}
+
+/** Throws "path-too-long" for a socket path that not every kernel takes. */
+export function checkSocketPath(path: string): void {
+  const bytes = Buffer.byteLength(path)
+  if (bytes <= SOCKET_PATH_MAX) return
+  throw new SidecarError(
+    "path-too-long",
+    `Cannot use the socket path "${path}": it has ${bytes} bytes, a socket path may have ${SOCKET_PATH_MAX}`,
+    { next: "Set SKEP_RUN to a short directory, such as /tmp/skep" },
+  )
+}
+
+/** Turns a file-system error into one sentence with a code; anything else is returned as it was. */
+export function describeFileError(action: string, path: string, error: unknown): unknown {
+  const code = errnoOf(error)
+  switch (code) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return new SidecarError("disk-full", `Cannot ${action} "${path}": no space is left on the disk`, {
+        cause: error,
+        next: "Free some space there, then run the command again",
+      })
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new SidecarError("permission-denied", `Cannot ${action} "${path}": permission denied (${code})`, {
+        cause: error,
+        next: "Make it writable for this user, or set SKEP_HOME to a directory that is",
+      })
+    case "ENOTDIR":
+    case "EEXIST":
+      return new SidecarError("exists", `Cannot ${action} "${path}": something else is in its place (${code})`, {
+        cause: error,
+        next: "Move it away, or set SKEP_HOME to another directory",
+      })
+    default:
+      return error
+  }
+}
+
+/** The errno name of a system error, such as "ENOENT". */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
+}

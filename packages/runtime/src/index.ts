@@ -1,0 +1,26 @@
+/**
+ * What every sidecar process needs. See the README for how the parts fit.
+ *
+ * @module
+ */
+export { Cleanup } from "./cleanup.ts"
+export { type ControlCall, call, stream, type Subscription, subscribe } from "./control/client.ts"
+export { renderMetrics } from "./control/metrics.ts"
+export { type ControlRequest, type Handler, type Routes, Text } from "./control/routes.ts"
+export { type ControlOptions, type ControlServer, startControlServer } from "./control/server.ts"
+export { listenPrivately } from "./control/socket.ts"
+export { type Resolvers, rejection, sleep, withDeadline, withResolvers } from "./deadline.ts"
+export {
+  checkSocketPath,
+  describeFileError,
+  errnoOf,
+  privateDirectory,
+  SOCKET_PATH_MAX,
+  writeFileWhole,
+} from "./files.ts"
+export { identityOf, isAlive, ownIdentity, signalProcess } from "./identity.ts"
+export { type Lock, tryLock, waitForLock } from "./lock.ts"
+export { type LogOptions, openLog, silentLog, withFields } from "./log.ts"
+export { type AdoptOptions, adopt, notRunning, type Remote } from "./process/adopt.ts"
+export { EXIT, type Flag, type Health, type ServeOptions, serve } from "./process/serve.ts"
+export { type SpawnCommand, spawn } from "./process/spawn.ts"

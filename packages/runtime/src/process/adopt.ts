@@ -1,0 +1,105 @@
+/**
+ * A sidecar that runs in another process, seen through its control socket.
+ *
+ * @module
+ */
+import { type Identity, type Running, SidecarError, type SidecarEvent } from "@skep/contract"
+import { z } from "zod"
+import { type ControlCall, call, subscribe } from "../control/client.ts"
+import { sleep, withResolvers } from "../deadline.ts"
+import { isAlive, signalProcess } from "../identity.ts"
+
+const HEALTH_DEADLINE_MS = 3000
+const STOP_DEADLINE_MS = 10_000
+const KILL_POLL_MS = 25
+
+const HealthBody = z.object({
+  name: z.string(),
+  version: z.string(),
+  identity: z.object({ pid: z.number().int(), startTime: z.string(), nonce: z.string() }),
+  endpoints: z.array(z.string()),
+})
+
+export interface AdoptOptions<Status> {
+  readonly control: string
+  readonly parseStatus: (value: unknown) => Status
+  readonly signal: AbortSignal
+  readonly emit?: (event: SidecarEvent) => void
+  /** How long a stop may take before the process is killed; 10 s unless told. */
+  readonly stopDeadlineMs?: number
+}
+
+/** A running sidecar of another process, with the verbs of its role behind `request`. */
+export interface Remote<Status> extends Running<Status> {
+  readonly name: string
+  readonly version: string
+  readonly identity: Identity
+  request(method: ControlCall["method"], path: string, body?: unknown, signal?: AbortSignal): Promise<unknown>
+  /** Stops watching and leaves the process running. `closed` never settles after this. */
+  release(): void
+}
+
+/** Connects to a running sidecar. Rejects with "unreachable" when nobody listens on the control socket. */
+export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remote<Status>> {
+  const { control } = options
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(HEALTH_DEADLINE_MS)])
+  const health = HealthBody.parse(await call(control, { method: "GET", path: "/health", signal }))
+  const { promise: closed, resolve, reject } = withResolvers<void>()
+  closed.catch(() => undefined) // whoever awaits `closed` gets the reason; nobody has to
+  let last: SidecarEvent | undefined
+  let released = false
+  let over = false
+  const subscription = await subscribe(
+    control,
+    (event) => {
+      last = event
+      options.emit?.(event)
+    },
+    options.signal,
+  )
+  void subscription.ended.then(() => {
+    over = true
+    if (released) return
+    if (last?.type === "stopped") resolve()
+    else reject(crash(health.name, last))
+  })
+  const request: Remote<Status>["request"] = async (method, path, body, requestSignal) => {
+    if (over) throw notRunning(health.name)
+    return await call(control, { method, path, body, signal: requestSignal ?? AbortSignal.timeout(STOP_DEADLINE_MS) })
+  }
+  let stopping: Promise<void> | undefined
+  return {
+    ...health,
+    closed,
+    request,
+    status: async () => options.parseStatus(await request("GET", "/status")),
+    release: () => {
+      released = true
+      subscription[Symbol.dispose]()
+    },
+    [Symbol.asyncDispose]: () => {
+      stopping ??= stop(health.identity, request, options.stopDeadlineMs ?? STOP_DEADLINE_MS)
+      return stopping
+    },
+  }
+}
+
+async function stop(identity: Identity, request: Remote<unknown>["request"], deadlineMs: number): Promise<void> {
+  await request("POST", "/stop").catch(() => undefined) // gone already, or about to be killed
+  const end = Date.now() + deadlineMs
+  while (isAlive(identity)) {
+    if (Date.now() >= end) signalProcess(identity, "SIGKILL")
+    await sleep(KILL_POLL_MS, neverAborts)
+  }
+}
+
+const neverAborts = new AbortController().signal
+
+function crash(name: string, last: SidecarEvent | undefined): SidecarError {
+  const reason = typeof last?.["reason"] === "string" ? last["reason"] : "its process ended without a word"
+  return new SidecarError("crashed", `The sidecar "${name}" crashed: ${reason}`)
+}
+
+export function notRunning(name: string): SidecarError {
+  return new SidecarError("not-running", `Cannot ask "${name}": it is not running`)
+}

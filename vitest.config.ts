@@ -1,0 +1,37 @@
+/**
+ * The test levels: unit and contract suites beside each package, end to end under test/.
+ *
+ * @module
+ */
+import { defineConfig } from "vitest/config"
+
+const fromSource = { resolve: { conditions: ["source"] }, ssr: { resolve: { conditions: ["source"] } } }
+
+export default defineConfig({
+  test: {
+    // Processes, not threads: a sidecar sets its umask and its signal handlers.
+    pool: "forks",
+    retry: 0,
+    projects: [
+      {
+        ...fromSource,
+        test: {
+          name: "unit",
+          include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        ...fromSource,
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          globalSetup: ["test/e2e/setup.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
