@@ -6,13 +6,17 @@
 import { randomBytes } from "node:crypto"
 import { chmod, mkdir, open, rename, rm } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import { SidecarError } from "@skep/contract"
+import { type ErrorCode, SidecarError } from "@skep/contract"
 
 /** sun_path of macOS, the smaller of the two; Linux has 108. */
 export const SOCKET_PATH_MAX = 104
 
 /** Writes a temporary sibling, syncs it and renames it into place: readers see the old file or the new one. */
-export async function writeFileWhole(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+export async function writeFileWhole(
+  path: string,
+  content: string | Uint8Array,
+  mode = 0o600,
+): Promise<void> {
   const temporary = join(dirname(path), `.${randomBytes(6).toString("hex")}.tmp`)
   try {
     const file = await open(temporary, "wx", mode)
@@ -50,32 +54,44 @@ export function checkSocketPath(path: string): void {
   )
 }
 
+interface Refusal {
+  readonly code: ErrorCode
+  readonly reason: string
+  readonly next: string
+}
+
+const NO_SPACE: Refusal = {
+  code: "disk-full",
+  reason: "no space is left on the disk",
+  next: "Free some space there, then run the command again",
+}
+const NOT_ALLOWED: Refusal = {
+  code: "permission-denied",
+  reason: "permission denied",
+  next: "Make it writable for this user, or set SKEP_HOME to a directory that is",
+}
+const IN_THE_WAY: Refusal = {
+  code: "exists",
+  reason: "something else is in its place",
+  next: "Move it away, or set SKEP_HOME to another directory",
+}
+const REFUSALS: ReadonlyMap<string, Refusal> = new Map([
+  ["ENOSPC", NO_SPACE],
+  ["EDQUOT", NO_SPACE],
+  ["EACCES", NOT_ALLOWED],
+  ["EPERM", NOT_ALLOWED],
+  ["EROFS", NOT_ALLOWED],
+  ["ENOTDIR", IN_THE_WAY],
+  ["EEXIST", IN_THE_WAY],
+])
+
 /** Turns a file-system error into one sentence with a code; anything else is returned as it was. */
 export function describeFileError(action: string, path: string, error: unknown): unknown {
-  const code = errnoOf(error)
-  switch (code) {
-    case "ENOSPC":
-    case "EDQUOT":
-      return new SidecarError("disk-full", `Cannot ${action} "${path}": no space is left on the disk`, {
-        cause: error,
-        next: "Free some space there, then run the command again",
-      })
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
-      return new SidecarError("permission-denied", `Cannot ${action} "${path}": permission denied (${code})`, {
-        cause: error,
-        next: "Make it writable for this user, or set SKEP_HOME to a directory that is",
-      })
-    case "ENOTDIR":
-    case "EEXIST":
-      return new SidecarError("exists", `Cannot ${action} "${path}": something else is in its place (${code})`, {
-        cause: error,
-        next: "Move it away, or set SKEP_HOME to another directory",
-      })
-    default:
-      return error
-  }
+  const errno = errnoOf(error)
+  const refusal = errno === undefined ? undefined : REFUSALS.get(errno)
+  if (refusal === undefined) return error
+  const { code, reason, next } = refusal
+  return new SidecarError(code, `Cannot ${action} "${path}": ${reason} (${errno})`, { cause: error, next })
 }
 
 /** The errno name of a system error, such as "ENOENT". */

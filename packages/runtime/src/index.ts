@@ -4,7 +4,7 @@
  * @module
  */
 export { Cleanup } from "./cleanup.ts"
-export { type ControlCall, call, stream, type Subscription, subscribe } from "./control/client.ts"
+export { type ControlCall, call, type Subscription, stream, subscribe } from "./control/client.ts"
 export { renderMetrics } from "./control/metrics.ts"
 export { type ControlRequest, type Handler, type Routes, Text } from "./control/routes.ts"
 export { type ControlOptions, type ControlServer, startControlServer } from "./control/server.ts"

@@ -41,7 +41,10 @@ export async function waitForLock(path: string, deadlineMs: number, signal: Abor
     const lock = tryLock(path)
     if (lock !== undefined) return lock
     if (Date.now() >= end) {
-      throw new SidecarError("busy", `Cannot lock "${path}": another process has held it for ${deadlineMs / 1000} s`)
+      throw new SidecarError(
+        "busy",
+        `Cannot lock "${path}": another process has held it for ${deadlineMs / 1000} s`,
+      )
     }
     await sleep(LOCK_POLL_MS, signal)
   }
@@ -77,6 +80,7 @@ function flock(fd: number, operation: number): number {
 function loadFlock(): Flock {
   const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6")
   const call: unknown = libc.func("int flock(int fd, int operation)")
-  if (typeof call !== "function") throw new SidecarError("unsupported", "Cannot load flock from the C library")
+  if (typeof call !== "function")
+    throw new SidecarError("unsupported", "Cannot load flock from the C library")
   return (fd, operation) => Number(call(fd, operation))
 }

@@ -18,7 +18,12 @@ export async function openLog(options: LogOptions): Promise<Log> {
     ? (await import("pino-pretty")).default({ destination: 2, sync: true, ignore: "pid,hostname" })
     : pino.destination({ fd: 2, sync: true })
   const logger = pino(
-    { name: options.name, level: options.level ?? "info", base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
+    {
+      name: options.name,
+      level: options.level ?? "info",
+      base: { pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
     destination,
   )
   return logOf(logger)

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type IncomingMessage, request as httpRequest } from "node:http"
+import { request as httpRequest, type IncomingMessage } from "node:http"
 import { createInterface } from "node:readline"
 import { type ErrorBody, SidecarError, type SidecarEvent } from "@skep/contract"
 import { errnoOf } from "../files.ts"
@@ -65,8 +65,10 @@ export async function subscribe(
   const ended = new Promise<void>((resolve) => {
     client.on("close", () => resolve())
   })
+  client.binaryType = "arraybuffer"
   client.on("message", (data) => {
-    const event: unknown = JSON.parse(String(data))
+    if (!(data instanceof ArrayBuffer)) return
+    const event: unknown = JSON.parse(Buffer.from(data).toString("utf8"))
     if (isEvent(event)) onEvent(event)
   })
   try {
@@ -96,7 +98,9 @@ async function open(socketPath: string, options: ControlCall): Promise<IncomingM
       headers: {
         host: "localhost",
         connection: "close",
-        ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
+        ...(body === undefined
+          ? {}
+          : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
       },
     })
     request.on("error", (error) => {
@@ -107,7 +111,10 @@ async function open(socketPath: string, options: ControlCall): Promise<IncomingM
   })
   if ((response.statusCode ?? 500) < 400) return response
   const text = await readText(response)
-  throw errorFrom(text) ?? new SidecarError("protocol", `Cannot use "unix:${socketPath}": it answered ${response.statusCode}`)
+  throw (
+    errorFrom(text) ??
+    new SidecarError("protocol", `Cannot use "unix:${socketPath}": it answered ${response.statusCode}`)
+  )
 }
 
 async function readText(response: IncomingMessage): Promise<string> {
@@ -144,9 +151,15 @@ function isEvent(value: unknown): value is SidecarEvent {
 
 function unreachable(socketPath: string, cause: unknown): SidecarError {
   const why = errnoOf(cause) ?? String(cause)
-  return new SidecarError("unreachable", `Cannot reach "unix:${socketPath}": nobody answers there (${why})`, { cause })
+  return new SidecarError("unreachable", `Cannot reach "unix:${socketPath}": nobody answers there (${why})`, {
+    cause,
+  })
 }
 
 function hungUp(socketPath: string, cause: unknown): SidecarError {
-  return new SidecarError("crashed", `Lost "unix:${socketPath}": the process behind it ended during the request`, { cause })
+  return new SidecarError(
+    "crashed",
+    `Lost "unix:${socketPath}": the process behind it ended during the request`,
+    { cause },
+  )
 }

@@ -12,7 +12,11 @@ export async function renderMetrics(sidecar: string, counters: Counters): Promis
   const registry = new Registry()
   const prefix = `skep_${metricName(sidecar)}`
   for (const [name, value] of Object.entries(counters)) {
-    new Counter({ name: `${prefix}_${metricName(name)}_total`, help: `${name} since the start`, registers: [registry] }).inc(value)
+    new Counter({
+      name: `${prefix}_${metricName(name)}_total`,
+      help: `${name} since the start`,
+      registers: [registry],
+    }).inc(value)
   }
   const usage = process.resourceUsage()
   gauge(registry, "process_resident_memory_bytes", "Resident memory", process.memoryUsage.rss())

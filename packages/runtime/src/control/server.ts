@@ -69,7 +69,11 @@ function publish(subscribers: WebSocketServer, event: SidecarEvent): void {
   }
 }
 
-async function answer(options: ControlOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  options: ControlOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const hungUp = new AbortController()
   response.on("close", () => {
     if (!response.writableFinished) hungUp.abort(new SidecarError("aborted", "The caller hung up"))
@@ -78,7 +82,10 @@ async function answer(options: ControlOptions, request: IncomingMessage, respons
   try {
     const found = match(options.routes, request.method ?? "GET", pathOf(request))
     if (found === undefined) {
-      throw new SidecarError("not-found", `Cannot ${request.method} "${pathOf(request)}": there is no such route`)
+      throw new SidecarError(
+        "not-found",
+        `Cannot ${request.method} "${pathOf(request)}": there is no such route`,
+      )
     }
     const query = new URL(request.url ?? "/", "http://localhost").searchParams
     const body = await readBody(request)
@@ -99,7 +106,8 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   for await (const chunk of request) {
     const part = Buffer.from(chunk)
     bytes += part.length
-    if (bytes > BODY_MAX) throw new SidecarError("bad-options", `Cannot read the request: it is over ${BODY_MAX} bytes`)
+    if (bytes > BODY_MAX)
+      throw new SidecarError("bad-options", `Cannot read the request: it is over ${BODY_MAX} bytes`)
     chunks.push(part)
   }
   if (bytes === 0) return undefined
@@ -130,39 +138,47 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
 
 function sendError(log: Log, response: ServerResponse, error: unknown): void {
   const known =
-    error instanceof SidecarError ? error : new SidecarError("internal", `Internal error: ${String(error)}`, { cause: error })
-  if (known.code === "internal") log.error("internal error", { error: error instanceof Error ? error.stack : String(error) })
+    error instanceof SidecarError
+      ? error
+      : new SidecarError("internal", `Internal error: ${String(error)}`, { cause: error })
+  if (known.code === "internal")
+    log.error("internal error", { error: error instanceof Error ? error.stack : String(error) })
   if (response.headersSent) {
     response.end(`${JSON.stringify({ error: known })}\n`)
     return
   }
-  response.writeHead(statusOf(known.code), { "content-type": "application/json" }).end(JSON.stringify({ error: known }))
+  response
+    .writeHead(STATUS[known.code], { "content-type": "application/json" })
+    .end(JSON.stringify({ error: known }))
 }
 
-function statusOf(code: ErrorCode): number {
-  switch (code) {
-    case "bad-options":
-    case "bad-name":
-    case "too-small":
-    case "shrink-refused":
-    case "path-too-long":
-    case "unsupported":
-    case "unsupported-arch":
-      return 400
-    case "permission-denied":
-      return 403
-    case "not-found":
-      return 404
-    case "exists":
-    case "busy":
-    case "address-in-use":
-    case "already-running":
-    case "not-running":
-      return 409
-    case "timeout":
-    case "unreachable":
-      return 504
-    default:
-      return 500
-  }
+/** Every code has its HTTP status; the compiler sees to it that none is forgotten. */
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  "aborted": 500,
+  "address-in-use": 409,
+  "already-running": 409,
+  "bad-name": 400,
+  "bad-options": 400,
+  "busy": 409,
+  "corrupt-file": 500,
+  "crashed": 500,
+  "disk-full": 507,
+  "download-failed": 502,
+  "exists": 409,
+  "host-program-missing": 500,
+  "image-broken": 500,
+  "image-build-failed": 500,
+  "image-missing": 404,
+  "internal": 500,
+  "not-found": 404,
+  "not-running": 409,
+  "path-too-long": 400,
+  "permission-denied": 403,
+  "protocol": 502,
+  "shrink-refused": 400,
+  "timeout": 504,
+  "too-small": 400,
+  "unreachable": 504,
+  "unsupported": 400,
+  "unsupported-arch": 400,
 }

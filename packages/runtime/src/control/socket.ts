@@ -48,14 +48,23 @@ function lockFor(endpoint: string): Disposable {
   } catch (error) {
     throw describeFileError("listen on", endpoint, error)
   }
-  throw new SidecarError("address-in-use", `Cannot listen on "unix:${endpoint}": another process listens there`)
+  throw new SidecarError(
+    "address-in-use",
+    `Cannot listen on "unix:${endpoint}": another process listens there`,
+  )
 }
 
-function listening(server: Server, where: { path: string } | { fd: number }, endpoint: string): Promise<void> {
+function listening(
+  server: Server,
+  where: { path: string } | { fd: number },
+  endpoint: string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error) => {
       const code = errnoOf(error) === "EADDRINUSE" ? "address-in-use" : "permission-denied"
-      reject(new SidecarError(code, `Cannot listen on "unix:${endpoint}": ${error.message}`, { cause: error }))
+      reject(
+        new SidecarError(code, `Cannot listen on "unix:${endpoint}": ${error.message}`, { cause: error }),
+      )
     })
     server.listen({ ...where, backlog: 511 }, () => {
       server.removeAllListeners("error")

@@ -65,7 +65,12 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
   })
   const request: Remote<Status>["request"] = async (method, path, body, requestSignal) => {
     if (over) throw notRunning(health.name)
-    return await call(control, { method, path, body, signal: requestSignal ?? AbortSignal.timeout(STOP_DEADLINE_MS) })
+    return await call(control, {
+      method,
+      path,
+      body,
+      signal: requestSignal ?? AbortSignal.timeout(STOP_DEADLINE_MS),
+    })
   }
   let stopping: Promise<void> | undefined
   return {
@@ -84,7 +89,11 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
   }
 }
 
-async function stop(identity: Identity, request: Remote<unknown>["request"], deadlineMs: number): Promise<void> {
+async function stop(
+  identity: Identity,
+  request: Remote<unknown>["request"],
+  deadlineMs: number,
+): Promise<void> {
   await request("POST", "/stop").catch(() => undefined) // gone already, or about to be killed
   const end = Date.now() + deadlineMs
   while (isAlive(identity)) {

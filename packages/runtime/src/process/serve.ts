@@ -55,7 +55,11 @@ export interface Health {
 const Config = z.record(z.string(), z.unknown())
 
 /** Runs the sidecar to its end and sets the exit code. Call it once, as the last line of a `main.ts`. */
-export async function serve<Options, Status extends { readonly counters: Counters }, R extends Running<Status>>(
+export async function serve<
+  Options,
+  Status extends { readonly counters: Counters },
+  R extends Running<Status>,
+>(
   sidecar: Sidecar<Options, Status, R>,
   options: ServeOptions<R>,
   argv: readonly string[] = process.argv,
@@ -64,7 +68,10 @@ export async function serve<Options, Status extends { readonly counters: Counter
   for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stop.abort(interrupted(name)))
   const log = await openLog({ name: sidecar.name })
   try {
-    await run(sidecar, options, await parseArguments(sidecar.name, options, argv, stop), { stop: stop.signal, log })
+    await run(sidecar, options, await parseArguments(sidecar.name, options, argv, stop), {
+      stop: stop.signal,
+      log,
+    })
     process.exitCode = EXIT.ok
   } catch (error) {
     process.exitCode = exitCodeOf(error, stop.signal)
@@ -120,7 +127,12 @@ async function run<Options, Status extends { readonly counters: Counters }, R ex
   }
   const identity = ownIdentity()
   process.stdout.write(`${JSON.stringify({ ready: true, name: sidecar.name, identity, endpoints })}\n`)
-  await ended(running, AbortSignal.any([life.stop, requested.signal]), publish, serveOptions.stopDeadlineMs ?? STOP_DEADLINE_MS)
+  await ended(
+    running,
+    AbortSignal.any([life.stop, requested.signal]),
+    publish,
+    serveOptions.stopDeadlineMs ?? STOP_DEADLINE_MS,
+  )
 }
 
 /** Resolves when the sidecar is gone, by itself or because it was asked to stop; tells the subscribers which. */
@@ -166,10 +178,17 @@ async function parseArguments<R>(
   if (options.examples !== undefined) {
     command.addHelpText("after", `\nExamples:\n${options.examples.map((line) => `  ${line}`).join("\n")}\n`)
   }
-  command.addHelpText("after", "\nExit codes: 0 stopped, 1 crashed, 2 bad options, 130 interrupted before it was ready.")
+  command.addHelpText(
+    "after",
+    "\nExit codes: 0 stopped, 1 crashed, 2 bad options, 130 interrupted before it was ready.",
+  )
   command.parse([...argv])
   const { config, control, endWithStdin, ...flags } = z
-    .looseObject({ config: z.string().optional(), control: z.string().optional(), endWithStdin: z.boolean().optional() })
+    .looseObject({
+      config: z.string().optional(),
+      control: z.string().optional(),
+      endWithStdin: z.boolean().optional(),
+    })
     .parse(command.opts())
   const read = config === undefined ? {} : await readConfig(config)
   if (endWithStdin === true) {
@@ -195,7 +214,11 @@ async function readConfig(source: string): Promise<Readonly<Record<string, unkno
   try {
     return Config.parse(JSON.parse(text))
   } catch (error) {
-    throw new SidecarError("bad-options", `Cannot read the options from "${source}": it is not a JSON object`, { cause: error })
+    throw new SidecarError(
+      "bad-options",
+      `Cannot read the options from "${source}": it is not a JSON object`,
+      { cause: error },
+    )
   }
 }
 
@@ -205,7 +228,9 @@ function readOptionsFile(path: string): string {
   } catch (error) {
     const described = describeFileError("read", path, error)
     if (described instanceof SidecarError) throw described
-    throw new SidecarError("bad-options", `Cannot read the options from "${path}": ${String(error)}`, { cause: error })
+    throw new SidecarError("bad-options", `Cannot read the options from "${path}": ${String(error)}`, {
+      cause: error,
+    })
   }
 }
 
@@ -231,14 +256,16 @@ function exitCodeOf(error: unknown, stop: AbortSignal): number {
 
 /** The last line on stdout tells a parent that waits for `ready` why it will not come; the log tells everybody else. */
 function reportEnd(log: Log, error: unknown): void {
-  const known = error instanceof SidecarError ? error : new SidecarError("internal", String(error), { cause: error })
+  const known =
+    error instanceof SidecarError ? error : new SidecarError("internal", String(error), { cause: error })
   try {
     process.stdout.write(`${JSON.stringify({ ready: false, error: known })}\n`)
   } catch {
     // the parent is gone: the log still has it
   }
   if (known.code === "aborted") log.info("aborted", { reason: known.message })
-  else log.error("ended", { code: known.code, reason: known.message, next: known.next, stack: stackOf(error) })
+  else
+    log.error("ended", { code: known.code, reason: known.message, next: known.next, stack: stackOf(error) })
 }
 
 function stackOf(error: unknown): string | undefined {

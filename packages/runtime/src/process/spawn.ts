@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn as spawnProcess } from "node:child_process"
 import { createInterface } from "node:readline"
-import { type Context, type ErrorBody, SidecarError, type Running, type Sidecar } from "@skep/contract"
+import { type Context, type ErrorBody, type Running, type Sidecar, SidecarError } from "@skep/contract"
 import { rejection } from "../deadline.ts"
 import { adopt, type Remote } from "./adopt.ts"
 
@@ -88,7 +88,11 @@ function ready(name: string, child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let reported = false
     child.once("error", (cause) => {
-      reject(new SidecarError("host-program-missing", `Cannot start the sidecar "${name}": ${cause.message}`, { cause }))
+      reject(
+        new SidecarError("host-program-missing", `Cannot start the sidecar "${name}": ${cause.message}`, {
+          cause,
+        }),
+      )
     })
     child.once("close", (code, signal) => {
       if (reported) return

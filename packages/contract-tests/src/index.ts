@@ -1,0 +1,7 @@
+/**
+ * The compliance suites: what a sidecar and each role must do, run against ours and against replacements.
+ *
+ * @module
+ */
+export { type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
+export { type SidecarFixture, type SidecarSuite, sidecarContract, testContext } from "./sidecar-contract.ts"
