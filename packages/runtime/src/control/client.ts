@@ -65,10 +65,9 @@ export async function subscribe(
   const ended = new Promise<void>((resolve) => {
     client.on("close", () => resolve())
   })
-  client.binaryType = "arraybuffer"
   client.on("message", (data) => {
-    if (!(data instanceof ArrayBuffer)) return
-    const event: unknown = JSON.parse(Buffer.from(data).toString("utf8"))
+    if (!Buffer.isBuffer(data)) return // text always arrives as one Buffer
+    const event: unknown = JSON.parse(data.toString("utf8"))
     if (isEvent(event)) onEvent(event)
   })
   try {
