@@ -24,3 +24,10 @@ export { type LogOptions, openLog, silentLog, withFields } from "./log.ts"
 export { type AdoptOptions, adopt, notRunning, type Remote } from "./process/adopt.ts"
 export { EXIT, type Flag, type Health, type ServeOptions, serve } from "./process/serve.ts"
 export { type SpawnCommand, spawn } from "./process/spawn.ts"
+export {
+  forwardName,
+  networkClient,
+  networkRoutes,
+  parseForwardRule,
+  parseNetworkStatus,
+} from "./roles/network.ts"

@@ -1,0 +1,115 @@
+/**
+ * All machines of this user, and which of them is the active one.
+ *
+ * The active machine is `default`; without one, the machine that was created first. `$SKEP_RUN/docker.sock` leads to it.
+ *
+ * @module
+ */
+import { readdir, readlink, rename, rm, symlink } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { SidecarError } from "@skep/contract"
+import { checkName } from "../home/paths.ts"
+import type { Changes } from "../machine/record.ts"
+import { Machine, type MachineContext } from "./machine.ts"
+import type { MachineView } from "./view.ts"
+
+const DEFAULT_NAME = "default"
+
+export class Machines {
+  readonly #context: MachineContext
+  readonly #machines = new Map<string, Machine>()
+  /** Creations under way, so that two `skep up` of a new name make one machine. */
+  readonly #creating = new Map<string, Promise<Machine>>()
+
+  static async load(context: MachineContext): Promise<Machines> {
+    const machines = new Machines(context)
+    const entries = await readdir(context.home.machines, { withFileTypes: true })
+    for (const entry of entries) {
+      if (!entry.isDirectory()) continue
+      const machine = await Machine.load(entry.name, context)
+      machines.#machines.set(entry.name, machine)
+      await machine.adopt()
+    }
+    await machines.#linkActive()
+    return machines
+  }
+
+  private constructor(context: MachineContext) {
+    this.#context = context
+  }
+
+  get size(): number {
+    return this.#machines.size + this.#creating.size
+  }
+
+  get(name: string): Machine {
+    const machine = this.#machines.get(checkName(name))
+    if (machine !== undefined) return machine
+    const others = [...this.#machines.keys()]
+    const known = others.length === 0 ? "there are no machines yet" : `the machines are ${others.join(", ")}`
+    throw new SidecarError("not-found", `Cannot find the machine "${name}": ${known}`, {
+      next: `Create it with skep up ${name}`,
+    })
+  }
+
+  has(name: string): boolean {
+    return this.#machines.has(name)
+  }
+
+  async getOrCreate(name: string, changes: Changes): Promise<Machine> {
+    const there = this.#machines.get(checkName(name))
+    if (there !== undefined) return there
+    let creating = this.#creating.get(name)
+    if (creating === undefined) {
+      creating = Machine.create(name, changes, this.#context).finally(() => this.#creating.delete(name))
+      this.#creating.set(name, creating)
+    }
+    const machine = await creating
+    this.#machines.set(name, machine)
+    await this.#linkActive()
+    return machine
+  }
+
+  async remove(name: string, force: boolean): Promise<void> {
+    await this.get(name).remove(force)
+    this.#machines.delete(name)
+    await this.#linkActive()
+  }
+
+  async views(): Promise<readonly MachineView[]> {
+    const active = this.active()
+    return await Promise.all(
+      [...this.#machines.values()].map((machine) => machine.view(machine.name === active)),
+    )
+  }
+
+  async view(name: string): Promise<MachineView> {
+    return await this.get(name).view(name === this.active())
+  }
+
+  /** The name of the active machine, or undefined when there are none. */
+  active(): string | undefined {
+    if (this.#machines.has(DEFAULT_NAME)) return DEFAULT_NAME
+    return this.#machines.keys().next().value
+  }
+
+  async release(): Promise<void> {
+    await Promise.all([...this.#machines.values()].map((machine) => machine.release()))
+    await rm(this.#context.home.dockerSocket, { force: true })
+  }
+
+  async #linkActive(): Promise<void> {
+    const { dockerSocket } = this.#context.home
+    const active = this.active()
+    if (active === undefined) {
+      await rm(dockerSocket, { force: true })
+      return
+    }
+    const target = join(active, "docker.sock")
+    if ((await readlink(dockerSocket).catch(() => undefined)) === target) return
+    const temporary = join(dirname(dockerSocket), ".docker.sock.new")
+    await rm(temporary, { force: true })
+    await symlink(target, temporary)
+    await rename(temporary, dockerSocket)
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * The backend's API on backend.sock (docs/architecture.md has it as a table).
+ *
+ * @module
+ */
+import { SidecarError } from "@skep/contract"
+import type { ControlRequest, Routes } from "@skep/runtime"
+import { z } from "zod"
+import { Changes } from "../machine/record.ts"
+import type { Machines } from "./machines.ts"
+import type { Progress } from "./operation.ts"
+
+/** Verbs on machines. Those that take time answer with a stream of progress, one JSON line each. */
+export function backendRoutes(machines: Machines, stopBackend: () => void): Routes {
+  return {
+    "GET /machines": () => machines.views(),
+    "GET /machines/:name": ({ params }) => machines.view(nameIn(params)),
+    "POST /machines/:name/up": async (request) => up(machines, request),
+    "POST /machines/:name/stop": async ({ params, signal }) => machines.get(nameIn(params)).stop(signal),
+    "POST /machines/:name/kill": ({ params }) => machines.get(nameIn(params)).kill(),
+    "DELETE /machines/:name": ({ params, query }) =>
+      machines.remove(nameIn(params), query.get("force") === "true"),
+    "POST /release": async () => {
+      setImmediate(stopBackend)
+    },
+  }
+}
+
+/** Creates the machine if there is none. A creation that is interrupted or fails before its first boot leaves nothing. */
+async function* up(machines: Machines, { params, body, signal }: ControlRequest): AsyncGenerator<Progress> {
+  const name = nameIn(params)
+  const changes = parseChanges(body)
+  const fresh = !machines.has(name)
+  const machine = await machines.getOrCreate(name, changes)
+  try {
+    yield* machine.up(changes, signal)
+  } catch (error) {
+    if (fresh && machine.state === "stopped") await machines.remove(name, true)
+    throw error
+  }
+}
+
+function parseChanges(body: unknown): Changes {
+  const parsed = Changes.safeParse(body ?? {})
+  if (parsed.success) return parsed.data
+  throw new SidecarError(
+    "bad-options",
+    `Cannot read the choices for the machine: ${z.prettifyError(parsed.error)}`,
+  )
+}
+
+function nameIn(params: Readonly<Record<string, string>>): string {
+  return params["name"] ?? ""
+}

@@ -1,0 +1,98 @@
+/**
+ * What the backend holds of a running machine: the way to its Docker engine, its network, and the published ports.
+ * The same for a machine that was just booted and for one that was found running.
+ *
+ * @module
+ */
+import { qemuUser } from "@skep/adapters/qemu-user"
+import type { LauncherRunning, Log, NetworkRunning, SidecarEvent } from "@skep/contract"
+import { Cleanup } from "@skep/runtime"
+import type { EngineState } from "../../docker/engine.ts"
+import { pingEngine } from "../../docker/ping.ts"
+import { connectSshEngine } from "../../docker/ssh-engine.ts"
+import type { MachinePaths } from "../../home/paths.ts"
+import type { MachineKeys } from "../../machine/keys.ts"
+import type { MachineRecord } from "../../machine/record.ts"
+import { type Ports, startPorts } from "../../ports/ports.ts"
+import type { Report } from "../operation.ts"
+import { runPhase } from "../phase.ts"
+import { EngineKeeper } from "./engine-keeper.ts"
+import type { GuestPhases } from "./guest-phases.ts"
+
+const LINUX = { name: "linux", title: "Linux in the machine", deadlineMs: 180_000 }
+const DOCKER = { name: "docker", title: "Docker", deadlineMs: 180_000 }
+const PORTS = { name: "ports", title: "Published ports", deadlineMs: 30_000 }
+
+const DOCKER_IN_GUEST = "/run/docker.sock"
+
+export interface AttachOptions {
+  readonly record: MachineRecord
+  readonly paths: MachinePaths
+  readonly keys: MachineKeys
+  readonly publishAddress: string
+  readonly launcher: LauncherRunning
+  readonly phases: GuestPhases
+  readonly log: Log
+  readonly emit: (event: SidecarEvent) => void
+  readonly report: Report
+  readonly signal: AbortSignal
+  /** Told as soon as there is a way to the engine, before Docker answers. */
+  readonly onEngine: (state: () => EngineState) => void
+}
+
+export interface Attachment extends AsyncDisposable {
+  readonly network: NetworkRunning
+  readonly ports: Ports
+}
+
+/** Resolves when Docker answers and the ports are as the containers want them. Disposal leaves the machine running. */
+export async function attach(options: AttachOptions): Promise<Attachment> {
+  const { record, paths, report, signal, log } = options
+  await using cleanup = new Cleanup()
+  await runPhase(LINUX, report, signal, (limit) => options.phases.wait("ssh", limit))
+  const keeper = cleanup.use(new EngineKeeper((limit) => connectEngine(options, limit), log))
+  await runPhase(DOCKER, report, signal, async (limit) => {
+    await options.phases.wait("docker", limit)
+    await pingEngine(await keeper.ready(), limit)
+  })
+  options.onEngine(() => keeper.state())
+  return await runPhase(PORTS, report, signal, async (limit) => {
+    const network = cleanup.use(
+      await qemuUser.start(qemuUser.parseOptions({ qmp: paths.networkMonitor }), {
+        signal: limit,
+        log,
+        emit: options.emit,
+      }),
+    )
+    network.closed.catch(() => undefined) // the launcher says how the machine ended
+    const ports = cleanup.use(
+      await startPorts({
+        dockerSocket: paths.dockerSocket,
+        network,
+        bindDefault: options.publishAddress,
+        reserved: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: record.sshPort, guestPort: 22 }],
+        log,
+        emit: options.emit,
+        signal: limit,
+      }),
+    )
+    const owned = cleanup.move()
+    return { network, ports, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() }
+  })
+}
+
+async function connectEngine(
+  options: AttachOptions,
+  signal: AbortSignal,
+): ReturnType<typeof connectSshEngine> {
+  return await connectSshEngine({
+    host: "127.0.0.1",
+    port: options.record.sshPort,
+    user: "root",
+    privateKey: options.keys.user.privateKey,
+    hostKey: options.keys.host.publicKey,
+    socketPath: DOCKER_IN_GUEST,
+    signal,
+    log: options.log,
+  })
+}

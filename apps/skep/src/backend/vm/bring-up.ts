@@ -1,0 +1,56 @@
+/**
+ * From a stopped machine to a virtual machine whose guest has printed its first line.
+ *
+ * @module
+ */
+
+import { type MachineRecord, writeRecord } from "../../machine/record.ts"
+import type { Report } from "../operation.ts"
+import { runPhase, withDetail } from "../phase.ts"
+import { consoleTail } from "./console-tail.ts"
+import type { VmContext } from "./context.ts"
+import { type Image, imageSummary } from "./image.ts"
+import { startLauncher } from "./launcher-process.ts"
+import { describeMachine, prepareDisks, prepareImage, prepareSshPort } from "./prepare.ts"
+import type { Vm } from "./vm.ts"
+
+const IMAGE = { name: "image", title: "Guest image", deadlineMs: 30 * 60_000 }
+const DISK = { name: "disk", title: "Disks and keys", deadlineMs: 60_000 }
+const BOOT = { name: "boot", title: "Virtual machine", deadlineMs: 120_000 }
+const CONSOLE_LINES = 12
+
+export interface Booted {
+  readonly vm: Vm
+  /** The record as it is now: the SSH port may have moved. */
+  readonly record: MachineRecord
+}
+
+/** An abort or a failure leaves no process and no socket; the disk keeps what was written. */
+export async function bringUp(context: VmContext, report: Report, signal: AbortSignal): Promise<Booted> {
+  const { home, paths, log } = context
+  const image: Image = await runPhase(IMAGE, report, signal, async (limit) => {
+    const found = await prepareImage(home, log, report, limit)
+    report({ type: "detail", phase: IMAGE.name, text: imageSummary(found) })
+    return found
+  })
+  const record = await runPhase(DISK, report, signal, async () => {
+    const wanted = await prepareSshPort(context.record, report)
+    await prepareDisks(paths, wanted, context.keys)
+    await writeRecord(paths.record, wanted)
+    return wanted
+  })
+  const booting = { ...context, record }
+  const vm = await runPhase(BOOT, report, signal, async (limit) => {
+    const options = await describeMachine(home, paths, record, image)
+    try {
+      return await startLauncher(booting, options, report, limit)
+    } catch (error) {
+      throw withDetail(
+        error,
+        await consoleTail(paths.consoleLog, CONSOLE_LINES),
+        `See skep logs ${record.name}, and skep doctor`,
+      )
+    }
+  })
+  return { vm, record }
+}

@@ -1,0 +1,30 @@
+/**
+ * The last lines of a console log, for error messages.
+ *
+ * @module
+ */
+import { open } from "node:fs/promises"
+
+const TAIL_BYTES = 8192
+
+/** At most `lines` last lines, without control characters; empty when there is no log. */
+export async function consoleTail(path: string, lines: number): Promise<readonly string[]> {
+  try {
+    await using file = await open(path)
+    const { size } = await file.stat()
+    const length = Math.min(size, TAIL_BYTES)
+    const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length)
+    return clean(buffer.toString("utf8"))
+      .split("\n")
+      .filter((line) => line.trim() !== "")
+      .slice(-lines)
+  } catch {
+    return [] // no console yet: nothing to show
+  }
+}
+
+/** Drops what would move the reader's cursor or change their colours. */
+function clean(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- terminal control is what this takes out
+  return text.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "").replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g, "")
+}

@@ -1,0 +1,22 @@
+/**
+ * What the parts of a running machine share.
+ *
+ * @module
+ */
+import type { Log, SidecarEvent } from "@skep/contract"
+import type { Home, MachinePaths } from "../../home/paths.ts"
+import type { MachineKeys } from "../../machine/keys.ts"
+import type { MachineRecord } from "../../machine/record.ts"
+
+export interface VmContext {
+  readonly home: Home
+  readonly paths: MachinePaths
+  readonly record: MachineRecord
+  readonly keys: MachineKeys
+  /** Where ports are published that name no address. */
+  readonly publishAddress: string
+  /** Node's arguments that run the launcher's program. */
+  readonly launcherProgram: readonly string[]
+  readonly log: Log
+  readonly emit: (event: SidecarEvent) => void
+}

@@ -1,0 +1,87 @@
+/**
+ * Keeps one connection to the Docker engine of a running machine, and makes it again when it breaks.
+ *
+ * @module
+ */
+import { type Log, SidecarError } from "@skep/contract"
+import { type Resolvers, sleep, withResolvers } from "@skep/runtime"
+import type { Engine, EngineState } from "../../docker/engine.ts"
+
+const RETRY_FIRST_MS = 100
+const RETRY_MAX_MS = 5000
+
+export class EngineKeeper implements AsyncDisposable {
+  readonly #connect: (signal: AbortSignal) => Promise<Engine>
+  readonly #log: Log
+  readonly #stop = new AbortController()
+  readonly #loop: Promise<void>
+  #engine: Engine | undefined
+  #next: Resolvers<Engine> = quiet()
+
+  constructor(connect: (signal: AbortSignal) => Promise<Engine>, log: Log) {
+    this.#connect = connect
+    this.#log = log
+    this.#loop = this.#run()
+  }
+
+  /** Up, or starting with a promise for the next connection; never down: that is the machine's to say. */
+  state(): EngineState {
+    return this.#engine === undefined
+      ? { state: "starting", ready: this.#next.promise }
+      : { state: "up", engine: this.#engine }
+  }
+
+  /** The connection that is there, or the next one. Rejects when the keeper is disposed. */
+  ready(): Promise<Engine> {
+    return this.#engine === undefined ? this.#next.promise : Promise.resolve(this.#engine)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new SidecarError("not-running", "The machine is stopping"))
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    for (let retryMs = RETRY_FIRST_MS; !signal.aborted; ) {
+      const engine = await this.#tryConnect(signal)
+      if (engine === undefined) {
+        await sleep(retryMs, signal).catch(() => undefined) // the loop's condition sees the abort
+        retryMs = Math.min(retryMs * 2, RETRY_MAX_MS)
+        continue
+      }
+      retryMs = RETRY_FIRST_MS
+      this.#engine = engine
+      this.#next.resolve(engine)
+      this.#next = quiet()
+      await ended(engine, signal)
+      this.#engine = undefined
+      await engine[Symbol.asyncDispose]()
+    }
+    this.#next.reject(signal.reason)
+  }
+
+  async #tryConnect(signal: AbortSignal): Promise<Engine | undefined> {
+    try {
+      return await this.#connect(signal)
+    } catch (error) {
+      if (!signal.aborted) this.#log.info("engine unreachable", { reason: String(error) })
+      return undefined
+    }
+  }
+}
+
+/** Resolves when the connection has ended, however, or the signal aborts. */
+async function ended(engine: Engine, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => resolve()
+    engine.closed.then(done, done)
+    signal.addEventListener("abort", done, { once: true })
+  })
+}
+
+function quiet(): Resolvers<Engine> {
+  const resolvers = withResolvers<Engine>()
+  resolvers.promise.catch(() => undefined) // whoever waits sees the reason
+  return resolvers
+}

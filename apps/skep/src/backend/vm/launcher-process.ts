@@ -1,0 +1,50 @@
+/**
+ * The launcher as a process of its own, which outlives the backend.
+ *
+ * @module
+ */
+import { closeSync, openSync } from "node:fs"
+import type { LauncherRunning } from "@skep/contract"
+import { type LauncherOptions, launcherProcess } from "@skep/launcher"
+import type { Report } from "../operation.ts"
+import type { VmContext } from "./context.ts"
+import { GuestPhases } from "./guest-phases.ts"
+import { Vm } from "./vm.ts"
+
+/** Starts the launcher, or lets a new one take over a hypervisor whose launcher was killed. */
+export async function startLauncher(
+  context: VmContext,
+  options: LauncherOptions,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Vm> {
+  const phases = new GuestPhases()
+  let vm: Vm | undefined
+  const log = openSync(context.paths.launcherLog, "a", 0o600)
+  let launcher: LauncherRunning
+  try {
+    const sidecar = launcherProcess({
+      file: process.execPath,
+      args: context.launcherProgram,
+      control: () => context.paths.launcherSocket,
+      stderr: log,
+    })
+    launcher = await sidecar.start(options, {
+      signal,
+      log: context.log,
+      emit: (event) => {
+        if (vm === undefined) phases.onEvent(event)
+        else vm.onEvent(event)
+        context.emit(event)
+      },
+    })
+  } finally {
+    closeSync(log)
+  }
+  const status = await launcher.status()
+  for (const phase of status.phases) phases.reach(phase.name)
+  if (status.reason !== undefined) report({ type: "note", text: status.reason })
+  report({ type: "detail", phase: "boot", text: `${status.hypervisor}, ${status.accelerator}` })
+  vm = new Vm(context, launcher, phases, status.state)
+  return vm
+}

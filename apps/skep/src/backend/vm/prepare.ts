@@ -1,0 +1,121 @@
+/**
+ * What must lie on the disk before a machine can boot: the guest image, the data disk, the seed, a free SSH port.
+ *
+ * @module
+ */
+import { hostname } from "node:os"
+import { type Log, SidecarError } from "@skep/contract"
+import type { Image } from "@skep/guest"
+import type { LauncherOptions } from "@skep/launcher"
+import { privateDirectory } from "@skep/runtime"
+import type { Home, MachinePaths } from "../../home/paths.ts"
+import { hostArch } from "../../machine/arch.ts"
+import type { MachineKeys } from "../../machine/keys.ts"
+import { freePort, isPortFree } from "../../machine/port.ts"
+import type { MachineRecord } from "../../machine/record.ts"
+import type { Report } from "../operation.ts"
+
+const GIB = 2 ** 30
+
+/** The newest image of this recipe; built when there is none, and again when the one there is broken. */
+export async function prepareImage(
+  home: Home,
+  log: Log,
+  report: Report,
+  signal: AbortSignal,
+): Promise<Image> {
+  const guest = await import("@skep/guest")
+  const arch = hostArch()
+  const image = await currentOrBroken(guest.currentImage(home.images, arch), report)
+  if (image !== undefined) return image
+  return await guest.buildImage({
+    imagesDir: home.images,
+    cacheDir: home.cache,
+    arch,
+    signal,
+    log,
+    onProgress: ({ step, detail }) => {
+      report({ type: "detail", phase: "image", text: detail === undefined ? step : `${step}: ${detail}` })
+    },
+  })
+}
+
+async function currentOrBroken(
+  found: Promise<Image | undefined>,
+  report: Report,
+): Promise<Image | undefined> {
+  try {
+    return await found
+  } catch (error) {
+    if (!(error instanceof SidecarError) || error.code !== "image-broken") throw error
+    report({ type: "note", text: `${error.message}; it is built again` })
+    return undefined
+  }
+}
+
+/** Creates or grows the data disk and writes the seed. */
+export async function prepareDisks(
+  paths: MachinePaths,
+  record: MachineRecord,
+  keys: MachineKeys,
+): Promise<void> {
+  const { ensureDisk } = await import("@skep/launcher")
+  const { writeSeed } = await import("@skep/guest")
+  await privateDirectory(paths.run)
+  await ensureDisk(paths.data, record.diskGiB * GIB)
+  await writeSeed(paths.seed, {
+    hostname: record.name === "default" ? "skep" : `skep-${record.name}`,
+    authorizedKeys: [keys.user.publicKey],
+    hostKey: keys.host.privateKey,
+    env: { SKEP_MACHINE: record.name, SKEP_HOST: hostname() },
+  })
+}
+
+/** The record with an SSH port that is free: the one it has, or another one and a note. */
+export async function prepareSshPort(record: MachineRecord, report: Report): Promise<MachineRecord> {
+  if (await isPortFree(record.sshPort)) return record
+  const sshPort = await freePort()
+  report({
+    type: "note",
+    text: `port ${record.sshPort} is taken on the host, so SSH into ${record.name} uses ${sshPort} now`,
+  })
+  return { ...record, sshPort }
+}
+
+/** The machine description for the launcher. */
+export async function describeMachine(
+  home: Home,
+  paths: MachinePaths,
+  record: MachineRecord,
+  image: Image,
+): Promise<LauncherOptions> {
+  const { kernelCommandLine } = await import("@skep/guest")
+  const { launcher } = await import("@skep/launcher")
+  return launcher.parseOptions({
+    name: record.name,
+    arch: image.arch,
+    cpus: record.cpus,
+    memoryMiB: record.memoryMiB,
+    accelerator: record.accelerator,
+    boot: {
+      kernel: image.kernel,
+      initrd: image.initrd,
+      commandLine: kernelCommandLine({ arch: image.arch }),
+    },
+    disks: [
+      { serial: "skep-root", path: image.root, readOnly: true },
+      { serial: "skep-data", path: paths.data, readOnly: false, discard: true },
+      { serial: "skep-seed", path: paths.seed, readOnly: true },
+    ],
+    network: {
+      kind: "qemu-user",
+      id: "net0",
+      mac: record.mac,
+      restricted: record.networkPolicy === "restricted",
+      forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: record.sshPort, guestPort: 22 }],
+    },
+    runDirectory: paths.run,
+    logDirectory: paths.directory,
+    verdictFile: home.verdictFile,
+  })
+}

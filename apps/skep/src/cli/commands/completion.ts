@@ -1,0 +1,62 @@
+/**
+ * `skep completion SHELL`: scripts for bash, zsh and fish that ask `skep complete` for the words.
+ *
+ * @module
+ */
+import { readdir } from "node:fs/promises"
+import { SidecarError } from "@skep/contract"
+import type { Command } from "commander"
+import type { Session } from "../session.ts"
+
+const SCRIPTS: Readonly<Record<string, string>> = {
+  bash: `# skep completion for bash. Run: source <(skep completion bash)
+_skep() {
+  local IFS=$'\\n'
+  COMPREPLY=($(compgen -W "$(skep complete -- "\${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)" -- "\${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -F _skep skep
+`,
+  zsh: `#compdef skep
+# skep completion for zsh. Run: source <(skep completion zsh)
+_skep() {
+  local -a words_of_skep
+  words_of_skep=(\${(f)"$(skep complete -- "\${words[@]:1:CURRENT-2}" 2>/dev/null)"})
+  compadd -a words_of_skep
+}
+compdef _skep skep
+`,
+  fish: `# skep completion for fish. Run: skep completion fish | source
+complete -c skep -f -a '(skep complete -- (commandline -opc)[2..-1] 2>/dev/null)'
+`,
+}
+
+export async function completion(session: Session, shell: string): Promise<void> {
+  const script = SCRIPTS[shell]
+  if (script === undefined) {
+    throw new SidecarError(
+      "bad-options",
+      `Cannot complete for the shell "${shell}": Skep knows ${Object.keys(SCRIPTS).join(", ")}`,
+    )
+  }
+  if (session.output.json) session.output.value({ shell, script })
+  else process.stdout.write(script)
+}
+
+/** The words that may follow: commands at first, then machines, options and subcommands of the command. */
+export async function complete(session: Session, program: Command, words: readonly string[]): Promise<void> {
+  const command = words.reduce<Command>(
+    (at, word) => at.commands.find((sub) => sub.name() === word || sub.aliases().includes(word)) ?? at,
+    program,
+  )
+  const options = command.options.map((option) => option.long ?? option.short ?? "")
+  const subcommands = command.commands
+    .filter((sub) => !sub.name().startsWith("complete"))
+    .map((sub) => sub.name())
+  const machines =
+    command === program || command.registeredArguments.length === 0 ? [] : await machineNames(session)
+  for (const word of [...subcommands, ...machines, ...options]) if (word !== "") session.output.line(word)
+}
+
+async function machineNames(session: Session): Promise<readonly string[]> {
+  return await readdir(session.home.machines).catch(() => [])
+}

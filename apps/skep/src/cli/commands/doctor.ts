@@ -1,0 +1,161 @@
+/**
+ * `skep doctor`: is everything here that Skep needs, and what to do about what is not.
+ *
+ * @module
+ */
+import { access, constants, statfs } from "node:fs/promises"
+import { delimiter, join } from "node:path"
+import { SidecarError } from "@skep/contract"
+import { hostPrograms as guestPrograms } from "@skep/guest"
+import { describeHost, hostPrograms as launcherPrograms } from "@skep/launcher"
+import { hasMachines, isOurs } from "../../client/backend.ts"
+import { createHome, homeFrom, machinePaths } from "../../home/paths.ts"
+import { readSettings } from "../../home/settings.ts"
+import { EXIT } from "../exit.ts"
+import { formatBytes } from "../output.ts"
+import type { Session } from "../session.ts"
+
+type Verdict = "ok" | "warn" | "fail"
+
+interface Finding {
+  readonly check: string
+  readonly verdict: Verdict
+  readonly text: string
+  readonly next?: string
+}
+
+const DISK_FREE_MIN = 4 * 2 ** 30
+
+export async function doctor(session: Session): Promise<void> {
+  const checks = [node, programs, dockerCommand, home, sockets, disk, settings, accelerator, backend]
+  const findings: Finding[] = []
+  for (const check of checks) findings.push(...(await check(session)))
+  if (findings.some((finding) => finding.verdict === "fail")) process.exitCode = EXIT.failed
+  const { output } = session
+  if (output.json) {
+    output.value(findings)
+    return
+  }
+  const mark = {
+    ok: output.style("green", "ok  "),
+    warn: output.style("yellow", "warn"),
+    fail: output.style("red", "FAIL"),
+  }
+  for (const finding of findings) {
+    output.line(`${mark[finding.verdict]}  ${finding.check.padEnd(12)}  ${finding.text}`)
+    if (finding.next !== undefined) output.line(`      ${"".padEnd(12)}  next: ${finding.next}`)
+  }
+}
+
+async function node(): Promise<Finding[]> {
+  return [{ check: "node", verdict: "ok", text: process.version }]
+}
+
+async function programs(): Promise<Finding[]> {
+  const needed = [...launcherPrograms(), ...guestPrograms()]
+  const missing: { program: string; debianPackage: string }[] = []
+  for (const entry of needed) if (!(await onPath(entry.program))) missing.push(entry)
+  if (missing.length === 0) {
+    return [{ check: "programs", verdict: "ok", text: needed.map(({ program }) => program).join(", ") }]
+  }
+  return missing.map(({ program, debianPackage }) => ({
+    check: "programs",
+    verdict: "fail",
+    text: `${program} is missing`,
+    next: `apt-get install ${debianPackage}`,
+  }))
+}
+
+async function dockerCommand(): Promise<Finding[]> {
+  if (await onPath("docker")) return [{ check: "docker", verdict: "ok", text: "the docker command is there" }]
+  return [
+    {
+      check: "docker",
+      verdict: "warn",
+      text: "there is no docker command on this host",
+      next: "npm start installs one, or use skep shell",
+    },
+  ]
+}
+
+async function home(session: Session): Promise<Finding[]> {
+  try {
+    await createHome(session.home)
+    await access(session.home.home, constants.W_OK)
+    return [{ check: "home", verdict: "ok", text: session.home.home }]
+  } catch (error) {
+    return [failed("home", error)]
+  }
+}
+
+async function sockets(session: Session): Promise<Finding[]> {
+  try {
+    homeFrom(process.env)
+    machinePaths(session.home, "a".repeat(16))
+    return [{ check: "sockets", verdict: "ok", text: session.home.run }]
+  } catch (error) {
+    return [failed("sockets", error)]
+  }
+}
+
+async function disk(session: Session): Promise<Finding[]> {
+  const { bavail, bsize } = await statfs(session.home.home).catch(() => ({ bavail: 0, bsize: 0 }))
+  const free = bavail * bsize
+  const text = `${formatBytes(free)} free at ${session.home.home}`
+  if (free >= DISK_FREE_MIN) return [{ check: "disk", verdict: "ok", text }]
+  return [
+    { check: "disk", verdict: "warn", text, next: "Free some space, or point SKEP_HOME at another disk" },
+  ]
+}
+
+async function settings(session: Session): Promise<Finding[]> {
+  try {
+    await readSettings(session.home.settingsFile)
+    return [{ check: "settings", verdict: "ok", text: session.home.settingsFile }]
+  } catch (error) {
+    return [failed("settings", error)]
+  }
+}
+
+async function accelerator(session: Session): Promise<Finding[]> {
+  try {
+    const host = await describeHost({ verdictFile: session.home.verdictFile, signal: session.signal })
+    return [
+      { check: "hypervisor", verdict: "ok", text: host.hypervisor },
+      { check: "accelerator", verdict: host.accelerator === "tcg" ? "warn" : "ok", text: host.sentence },
+    ]
+  } catch (error) {
+    return [failed("hypervisor", error)]
+  }
+}
+
+async function backend(session: Session): Promise<Finding[]> {
+  if (await isOurs(session.home, session.signal))
+    return [{ check: "backend", verdict: "ok", text: "running" }]
+  const text = (await hasMachines(session.home))
+    ? "not running; the next command starts it"
+    : "not needed yet"
+  return [{ check: "backend", verdict: "ok", text }]
+}
+
+function failed(check: string, error: unknown): Finding {
+  if (!(error instanceof SidecarError)) throw error
+  return {
+    check,
+    verdict: "fail",
+    text: error.message,
+    ...(error.next === undefined ? {} : { next: error.next }),
+  }
+}
+
+async function onPath(program: string): Promise<boolean> {
+  for (const directory of [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"]) {
+    try {
+      await access(join(directory, program), constants.X_OK)
+      return true
+    } catch {
+      // look further
+    }
+  }
+  return false
+}

@@ -1,0 +1,101 @@
+/**
+ * `skep up`, `stop`, `kill`, `restart`, `rm`: the verbs that change a machine.
+ *
+ * @module
+ */
+import { createInterface } from "node:readline/promises"
+import { SidecarError } from "@skep/contract"
+import type { MachineView } from "../../backend/view.ts"
+import { type BackendClient, connectBackend } from "../../client/backend.ts"
+import { createContext, removeContext } from "../../context/docker-context.ts"
+import { checkName } from "../../home/paths.ts"
+import type { Changes } from "../../machine/record.ts"
+import { showProgress } from "../progress.ts"
+import type { Session } from "../session.ts"
+
+export async function up(session: Session, name: string, changes: Changes): Promise<void> {
+  const { output, signal } = session
+  const backend = await connectBackend(session.home, signal)
+  await showProgress(output, backend.stream("POST", path(name, "/up"), changes))
+  const machine = await backend.machine(name)
+  const context = await createContext({
+    machine: name,
+    dockerSocket: machine.dockerSocket,
+    env: process.env,
+    signal,
+  })
+  if (output.json) {
+    output.item({ type: "done", machine, context })
+    return
+  }
+  output.note(`${name} is up. ${context.sentence}`)
+}
+
+export async function stop(session: Session, names: readonly string[]): Promise<void> {
+  const backend = await connectBackend(session.home, session.signal)
+  for (const name of names) {
+    if (isDown(await backend.machine(name))) session.output.note(`${name} is stopped already`)
+    else await showProgress(session.output, backend.stream("POST", path(name, "/stop")))
+    await report(session, backend, name)
+  }
+}
+
+export async function kill(session: Session, names: readonly string[]): Promise<void> {
+  const backend = await connectBackend(session.home, session.signal)
+  for (const name of names) {
+    await backend.request("POST", path(name, "/kill"))
+    await report(session, backend, name)
+  }
+}
+
+export async function restart(session: Session, name: string, changes: Changes): Promise<void> {
+  const backend = await connectBackend(session.home, session.signal)
+  if (!isDown(await backend.machine(name))) {
+    await showProgress(session.output, backend.stream("POST", path(name, "/stop")))
+  }
+  await up(session, name, changes)
+}
+
+export async function remove(session: Session, names: readonly string[], force: boolean): Promise<void> {
+  const { output, signal } = session
+  const backend = await connectBackend(session.home, signal)
+  for (const name of names) {
+    const machine = await backend.machine(name)
+    const sure = force || (!isDown(machine) && (await confirmed(session, machine)))
+    await backend.request("DELETE", `${path(name)}?force=${sure}`)
+    await removeContext({ machine: name, env: process.env, signal })
+    if (output.json) output.item({ type: "removed", name })
+    else output.note(`${name} is removed, with its disk`)
+  }
+}
+
+async function confirmed(session: Session, machine: MachineView): Promise<boolean> {
+  if (session.output.json || !process.stdin.isTTY || !process.stderr.isTTY) return false
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await lines.question(
+      `${machine.name} is ${machine.state}. Stop it and delete it with its disk? [y/N] `,
+      {
+        signal: session.signal,
+      },
+    )
+    if (/^y(es)?$/i.test(answer.trim())) return true
+  } finally {
+    lines.close()
+  }
+  throw new SidecarError("aborted", `The machine "${machine.name}" was kept`)
+}
+
+async function report(session: Session, backend: BackendClient, name: string): Promise<void> {
+  const machine = await backend.machine(name)
+  if (session.output.json) session.output.item({ type: "done", machine })
+  else session.output.note(`${name} is ${machine.state}`)
+}
+
+function isDown(machine: MachineView): boolean {
+  return machine.state === "stopped" || machine.state === "crashed" || machine.state === "broken"
+}
+
+function path(name: string, verb = ""): string {
+  return `/machines/${encodeURIComponent(checkName(name))}${verb}`
+}

@@ -1,0 +1,113 @@
+/**
+ * `skep ls`, `status`, `inspect`, `ip`, `url`: what a machine is and how it is.
+ *
+ * @module
+ */
+import type { MachineView } from "../../backend/view.ts"
+import { connectBackend, hasMachines } from "../../client/backend.ts"
+import { checkName } from "../../home/paths.ts"
+import { EXIT } from "../exit.ts"
+import { formatBytes, formatDuration } from "../output.ts"
+import type { Session } from "../session.ts"
+
+export async function list(session: Session, options: { readonly quiet: boolean }): Promise<void> {
+  const { home, output, signal } = session
+  const machines = (await hasMachines(home)) ? await (await connectBackend(home, signal)).machines() : []
+  if (output.json) {
+    output.value(machines)
+    return
+  }
+  if (options.quiet) {
+    for (const machine of machines) output.line(machine.name)
+    return
+  }
+  if (machines.length === 0) {
+    output.note("There are no machines yet. Create one with: skep up")
+    return
+  }
+  output.table(
+    ["NAME", "ACTIVE", "STATE", "DOCKER", "CPUS", "MEMORY", "DISK", "UPTIME", "PORTS"],
+    machines.map((machine) => [
+      machine.name,
+      machine.active ? "*" : "",
+      machine.state,
+      machine.docker,
+      String(machine.record?.cpus ?? "-"),
+      machine.record === undefined ? "-" : formatBytes(machine.record.memoryMiB * 2 ** 20),
+      disk(machine),
+      machine.vm === undefined ? "-" : formatDuration(Date.now() - machine.vm.startedAtMs),
+      String(machine.ports?.forwards.length ?? "-"),
+    ]),
+  )
+}
+
+export async function status(session: Session, name: string): Promise<void> {
+  const machine = await view(session, name)
+  process.exitCode = machine.docker === "up" ? EXIT.done : EXIT.wrongState
+  const { output } = session
+  if (output.json) {
+    output.value(machine)
+    return
+  }
+  const colour = machine.docker === "up" ? "green" : machine.problem === undefined ? "yellow" : "red"
+  const rows: [string, string][] = [["state", output.style(colour, machine.state)]]
+  rows.push(["docker", machine.docker], ["socket", `unix://${machine.dockerSocket}`])
+  if (machine.vm !== undefined) {
+    rows.push(["uptime", formatDuration(Date.now() - machine.vm.startedAtMs)])
+    rows.push([
+      "hypervisor",
+      `${machine.vm.hypervisor}, ${machine.vm.accelerator}, pid ${machine.vm.process.pid}`,
+    ])
+  }
+  if (machine.record !== undefined) {
+    rows.push([
+      "size",
+      `${machine.record.cpus} CPUs, ${formatBytes(machine.record.memoryMiB * 2 ** 20)} of memory`,
+    ])
+    rows.push(["network", machine.record.networkPolicy], ["ssh", `127.0.0.1:${machine.record.sshPort}`])
+  }
+  rows.push(["disk", disk(machine)])
+  for (const forward of machine.ports?.forwards ?? []) {
+    rows.push([
+      "port",
+      `${forward.hostAddress}:${forward.hostPort}/${forward.transport} -> ${forward.container}`,
+    ])
+  }
+  for (const warning of machine.ports?.warnings ?? [])
+    rows.push([output.style("yellow", "warning"), warning.reason])
+  if (machine.problem !== undefined) rows.push([output.style("red", "problem"), machine.problem.message])
+  if (machine.problem?.next !== undefined) rows.push(["next", machine.problem.next])
+  for (const [key, value] of rows) output.line(`${output.style("bold", key.padEnd(10))}  ${value}`)
+}
+
+export async function inspect(session: Session, name: string): Promise<void> {
+  session.output.value(await view(session, name))
+}
+
+/** The address where published ports are; with `guest`, the guest's own, which only the machine itself reaches. */
+export async function ip(
+  session: Session,
+  name: string,
+  options: { readonly guest: boolean },
+): Promise<void> {
+  await view(session, name)
+  const address = options.guest ? "10.0.2.15" : "127.0.0.1"
+  if (session.output.json) session.output.value({ name, address })
+  else session.output.line(address)
+}
+
+export async function url(session: Session, name: string): Promise<void> {
+  const machine = await view(session, name)
+  const value = `unix://${machine.dockerSocket}`
+  if (session.output.json) session.output.value({ name, url: value })
+  else session.output.line(value)
+}
+
+async function view(session: Session, name: string): Promise<MachineView> {
+  return await (await connectBackend(session.home, session.signal)).machine(checkName(name))
+}
+
+function disk(machine: MachineView): string {
+  const used = formatBytes(machine.diskBytes)
+  return machine.record === undefined ? used : `${used} of ${machine.record.diskGiB} GiB`
+}

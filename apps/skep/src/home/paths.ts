@@ -1,0 +1,117 @@
+/**
+ * Where everything of Skep lies (docs/architecture.md, section 4).
+ *
+ * `$SKEP_HOME` (`~/.skep`) keeps what outlives a reboot; `$SKEP_RUN` (`$SKEP_HOME/run`) has the sockets. The run directory is
+ * not under `$XDG_RUNTIME_DIR`: that one goes with the last login session, while machines run on.
+ *
+ * @module
+ */
+import { homedir } from "node:os"
+import { join, resolve } from "node:path"
+import { SidecarError } from "@skep/contract"
+import { checkSocketPath, privateDirectory } from "@skep/runtime/files"
+
+/** The longest socket name inside a machine's run directory; its path must fit into a `sockaddr_un`. */
+const LONGEST_SOCKET = "qmp-network.sock"
+
+export interface Home {
+  readonly home: string
+  readonly run: string
+  readonly machines: string
+  readonly images: string
+  readonly cache: string
+  readonly logs: string
+  readonly bin: string
+  readonly settingsFile: string
+  readonly verdictFile: string
+  readonly backendSocket: string
+  readonly backendLog: string
+  /** The Docker API of the active machine: a link to that machine's own socket. */
+  readonly dockerSocket: string
+}
+
+export interface MachinePaths {
+  readonly directory: string
+  readonly record: string
+  readonly data: string
+  readonly seed: string
+  readonly identityFile: string
+  readonly hostKeyFile: string
+  readonly knownHosts: string
+  readonly sshConfig: string
+  readonly consoleLog: string
+  readonly launcherLog: string
+  readonly run: string
+  readonly launcherSocket: string
+  readonly networkMonitor: string
+  readonly consoleSocket: string
+  readonly dockerSocket: string
+}
+
+/** Derives all paths from the environment; touches nothing. Throws "path-too-long" when sockets would not fit. */
+export function homeFrom(env: Readonly<Record<string, string | undefined>>): Home {
+  const home = resolve(env["SKEP_HOME"] ?? join(homedir(), ".skep"))
+  const run = resolve(env["SKEP_RUN"] ?? join(home, "run"))
+  const cache = join(home, "cache")
+  const paths: Home = {
+    home,
+    run,
+    machines: join(home, "machines"),
+    images: join(home, "images"),
+    cache,
+    logs: join(home, "logs"),
+    bin: join(home, "bin"),
+    settingsFile: join(home, "settings.json"),
+    verdictFile: join(cache, "accelerators.json"),
+    backendSocket: join(run, "backend.sock"),
+    backendLog: join(home, "logs", "backend.log"),
+    dockerSocket: join(run, "docker.sock"),
+  }
+  checkSocketPath(paths.backendSocket)
+  return paths
+}
+
+/** The paths of one machine. Throws "path-too-long" when its sockets would not fit. */
+export function machinePaths(home: Home, name: string): MachinePaths {
+  const directory = join(home.machines, name)
+  const run = join(home.run, name)
+  checkSocketPath(join(run, LONGEST_SOCKET))
+  return {
+    directory,
+    record: join(directory, "machine.json"),
+    data: join(directory, "data.img"),
+    seed: join(directory, "seed.img"),
+    identityFile: join(directory, "id_ed25519"),
+    hostKeyFile: join(directory, "ssh_host_ed25519_key"),
+    knownHosts: join(directory, "known_hosts"),
+    sshConfig: join(directory, "ssh_config"),
+    consoleLog: join(directory, "console.log"),
+    launcherLog: join(directory, "launcher.log"),
+    run,
+    launcherSocket: join(run, "launcher.sock"),
+    networkMonitor: join(run, LONGEST_SOCKET),
+    consoleSocket: join(run, "console.sock"),
+    dockerSocket: join(run, "docker.sock"),
+  }
+}
+
+/** Creates the directories, each 0700. Throws "permission-denied", "disk-full" or "exists" with what to do. */
+export async function createHome(home: Home): Promise<void> {
+  for (const directory of [home.home, home.run, home.machines, home.images, home.cache, home.logs]) {
+    await privateDirectory(directory)
+  }
+}
+
+const NAME = /^[a-z0-9][a-z0-9-]{0,30}$/
+const RESERVED = new Set(["backend", "docker", "all"])
+
+/** Checks the name of a machine. Throws "bad-name". */
+export function checkName(name: string): string {
+  if (NAME.test(name) && !RESERVED.has(name)) return name
+  const reason = RESERVED.has(name)
+    ? "the name is reserved"
+    : "a name has 1 to 31 of a-z, 0-9 and -, and begins with no -"
+  throw new SidecarError("bad-name", `Cannot use "${name}" as the name of a machine: ${reason}`, {
+    next: "Choose another name, such as dev-1",
+  })
+}

@@ -1,0 +1,136 @@
+/**
+ * `machine.json`: what a machine is, whatever hypervisor runs it. Written whole or not at all.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto"
+import { readFile } from "node:fs/promises"
+import { SidecarError } from "@skep/contract"
+import { errnoOf, writeFileWhole } from "@skep/runtime/files"
+import { z } from "zod"
+import type { Settings } from "../home/settings.ts"
+import { Accelerator, Cpus, DISK_MIN_GIB, DiskGiB, MEMORY_MIN_MIB, MemoryMiB, Policy } from "./schema.ts"
+
+const VERSION = 1
+
+const Record = z.strictObject({
+  version: z.literal(VERSION),
+  name: z.string(),
+  createdAt: z.iso.datetime(),
+  cpus: Cpus,
+  memoryMiB: MemoryMiB,
+  diskGiB: DiskGiB,
+  accelerator: Accelerator,
+  networkPolicy: Policy,
+  mac: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/),
+  /** The loopback port that leads to the guest's sshd. Kept, so that editors and ssh_config stay right. */
+  sshPort: z.int().min(1).max(65_535),
+})
+
+export type MachineRecord = Readonly<z.infer<typeof Record>>
+
+/** What a user may choose and change. Absent means: leave as it is, or the default for a new machine. */
+export const Changes = z.strictObject({
+  cpus: z.int().optional(),
+  memoryMiB: z.int().optional(),
+  diskGiB: z.int().optional(),
+  accelerator: Accelerator.optional(),
+  networkPolicy: Policy.optional(),
+})
+export type Changes = Readonly<z.infer<typeof Changes>>
+
+/** Reads a machine file. Returns undefined when there is none; throws "corrupt-file" with what is wrong. */
+export async function readRecord(path: string): Promise<MachineRecord | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, "utf8")
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined
+    throw error
+  }
+  try {
+    return Record.parse(JSON.parse(text))
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error)
+    throw new SidecarError(
+      "corrupt-file",
+      `Cannot read the machine file "${path}": ${reason.replaceAll("\n", " ")}`,
+      {
+        cause: error,
+        next: `Mend ${path} (the disk data.img beside it is untouched), or remove the machine with skep rm --force`,
+      },
+    )
+  }
+}
+
+export async function writeRecord(path: string, record: MachineRecord): Promise<void> {
+  await writeFileWhole(path, `${JSON.stringify(record, undefined, 2)}\n`)
+}
+
+/** A new machine from the user's choices and the settings. Throws "too-small" and "bad-options". */
+export function newRecord(
+  name: string,
+  changes: Changes,
+  settings: Settings,
+  sshPort: number,
+): MachineRecord {
+  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy } = settings
+  const record: MachineRecord = {
+    version: VERSION,
+    name,
+    createdAt: new Date().toISOString(),
+    cpus,
+    memoryMiB,
+    diskGiB,
+    accelerator,
+    networkPolicy,
+    mac: newMac(),
+    sshPort,
+  }
+  return changed(record, changes)
+}
+
+/** The record with the changes applied. Throws "too-small", "shrink-refused" and "bad-options". */
+export function changed(record: MachineRecord, changes: Changes): MachineRecord {
+  checkFloor("memory", changes.memoryMiB, MEMORY_MIN_MIB, "MiB", "skep up --memory 1g")
+  checkFloor("disk", changes.diskGiB, DISK_MIN_GIB, "GiB", "skep up --disk 20g")
+  const next = Record.safeParse({ ...record, ...withoutUndefined(changes) })
+  if (next.success) return next.data
+  throw new SidecarError(
+    "bad-options",
+    `Cannot change the machine "${record.name}": ${z.prettifyError(next.error)}`,
+  )
+}
+
+/** The fields that differ and matter to a running machine. */
+export function differences(before: MachineRecord, after: MachineRecord): readonly string[] {
+  const fields = ["cpus", "memoryMiB", "diskGiB", "accelerator", "networkPolicy"] as const
+  return fields.filter((field) => before[field] !== after[field])
+}
+
+function checkFloor(
+  what: string,
+  value: number | undefined,
+  floor: number,
+  unit: string,
+  example: string,
+): void {
+  if (value === undefined || value >= floor) return
+  throw new SidecarError(
+    "too-small",
+    `Cannot give a machine ${value} ${unit} of ${what}: it needs at least ${floor} ${unit}`,
+    {
+      next: `Ask for more, such as ${example}`,
+    },
+  )
+}
+
+function withoutUndefined(changes: Changes): Partial<Changes> {
+  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
+}
+
+/** Locally administered, unicast (IEEE 802), under the prefix that QEMU uses. */
+function newMac(): string {
+  const tail = randomBytes(3).toString("hex").match(/../g) ?? []
+  return ["52", "54", "00", ...tail].join(":")
+}
