@@ -189,7 +189,7 @@ class QemuUser implements NetworkRunning {
   }
 
   async #stop(): Promise<void> {
-    for (const forward of [...this.#forwards.values()]) await forward[Symbol.asyncDispose]()
+    for (const forward of this.#forwards.values()) await forward[Symbol.asyncDispose]()
     await this.#qmp[Symbol.asyncDispose]()
   }
 

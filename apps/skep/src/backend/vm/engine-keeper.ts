@@ -74,9 +74,8 @@ export class EngineKeeper implements AsyncDisposable {
 /** Resolves when the connection has ended, however, or the signal aborts. */
 async function ended(engine: Engine, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
-    const done = (): void => resolve()
-    engine.closed.then(done, done)
-    signal.addEventListener("abort", done, { once: true })
+    engine.closed.catch(() => undefined).finally(resolve)
+    signal.addEventListener("abort", () => resolve(), { once: true })
   })
 }
 

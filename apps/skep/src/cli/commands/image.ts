@@ -4,9 +4,10 @@
  * @module
  */
 import { SidecarError } from "@skep/contract"
+import type { Image } from "@skep/guest"
 import { silentLog } from "@skep/runtime"
-import { withResolvers } from "@skep/runtime/deadline"
-import type { Progress } from "../../backend/operation.ts"
+import { Operation } from "../../backend/operation.ts"
+import { runPhase } from "../../backend/phase.ts"
 import { connectBackend, hasMachines } from "../../client/backend.ts"
 import { createHome } from "../../home/paths.ts"
 import { hostArch } from "../../machine/arch.ts"
@@ -14,14 +15,35 @@ import { formatBytes, formatDuration } from "../output.ts"
 import { showProgress } from "../progress.ts"
 import type { Session } from "../session.ts"
 
+const BUILD_DEADLINE_MS = 30 * 60_000
+
 /** Builds the image of the current recipe from the newest packages; a second build of the same inputs does nothing. */
 export async function imageBuild(session: Session): Promise<void> {
   const guest = await import("@skep/guest")
   await createHome(session.home)
-  const result = withResolvers<Awaited<ReturnType<typeof guest.buildImage>>>()
-  result.promise.catch(() => undefined) // thrown by the progress below
-  await showProgress(session.output, buildProgress(session, guest, result))
-  const image = await result.promise
+  let image: Image | undefined
+  const phase = { name: "image", title: "Guest image", deadlineMs: BUILD_DEADLINE_MS }
+  const building = new Operation("image build", async (report, signal) => {
+    image = await runPhase(phase, report, signal, (limit) =>
+      guest.buildImage({
+        imagesDir: session.home.images,
+        cacheDir: session.home.cache,
+        arch: hostArch(),
+        signal: limit,
+        log: silentLog,
+        onProgress: ({ step, detail }) => {
+          report({
+            type: "detail",
+            phase: phase.name,
+            text: detail === undefined ? step : `${step}: ${detail}`,
+          })
+        },
+      }),
+    )
+  })
+  await showProgress(session.output, building.watch(session.signal))
+  session.signal.throwIfAborted()
+  if (image === undefined) throw new SidecarError("internal", "The build ended without an image")
   if (session.output.json) session.output.item({ type: "done", image })
   else
     session.output.note(
@@ -96,54 +118,4 @@ function unique<T extends { readonly id: string }>(images: readonly T[], id: str
   throw new SidecarError("not-found", `Cannot remove the image "${id}": ${reason}`, {
     next: "skep image ls shows them",
   })
-}
-
-async function* buildProgress(
-  session: Session,
-  guest: typeof import("@skep/guest"),
-  result: {
-    resolve: (image: Awaited<ReturnType<typeof guest.buildImage>>) => void
-    reject: (reason: unknown) => void
-  },
-): AsyncGenerator<Progress> {
-  const queue: Progress[] = []
-  let changed = withResolvers<void>()
-  let over = false
-  const title = "Guest image"
-  const began = performance.now()
-  const building = guest
-    .buildImage({
-      imagesDir: session.home.images,
-      cacheDir: session.home.cache,
-      arch: hostArch(),
-      signal: session.signal,
-      log: silentLog,
-      onProgress: ({ step, detail }) => {
-        queue.push({
-          type: "detail",
-          phase: "image",
-          text: detail === undefined ? step : `${step}: ${detail}`,
-        })
-        changed.resolve()
-      },
-    })
-    .finally(() => {
-      over = true
-      changed.resolve()
-    })
-  building.then(result.resolve, result.reject)
-  yield { type: "begin", phase: "image", title }
-  while (!over || queue.length > 0) {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) yield next
-    if (over) break
-    await changed.promise
-    changed = withResolvers<void>()
-  }
-  const seconds = Math.round(performance.now() - began) / 1000
-  const failed = await building.then(
-    () => false,
-    () => true,
-  )
-  yield { type: failed ? "fail" : "end", phase: "image", title, seconds }
-  await building
 }

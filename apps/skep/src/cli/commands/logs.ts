@@ -4,11 +4,9 @@
  * @module
  */
 
-import { watch } from "node:fs"
-import { open, stat } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { open, stat, watch } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
 import { SidecarError } from "@skep/contract"
-import { withResolvers } from "@skep/runtime/deadline"
 import { errnoOf } from "@skep/runtime/files"
 import { checkName, machinePaths } from "../../home/paths.ts"
 import type { Session } from "../session.ts"
@@ -97,17 +95,10 @@ async function read(path: string, from: number, length: number): Promise<string>
 
 /** Yields after each change of the file; watches its directory, so that a rotation is seen. */
 async function* watchFile(path: string, signal: AbortSignal): AsyncGenerator<void> {
-  let changed = withResolvers<void>()
-  const wake = (): void => changed.resolve()
-  const watcher = watch(dirname(path), wake)
-  signal.addEventListener("abort", wake, { once: true })
+  const changes = watch(dirname(path), { signal })
   try {
-    while (!signal.aborted) {
-      await changed.promise
-      changed = withResolvers<void>()
-      if (!signal.aborted) yield
-    }
-  } finally {
-    watcher.close()
+    for await (const change of changes) if (change.filename === basename(path)) yield
+  } catch (error) {
+    if (!signal.aborted) throw error
   }
 }

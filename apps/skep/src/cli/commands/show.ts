@@ -49,35 +49,54 @@ export async function status(session: Session, name: string): Promise<void> {
     output.value(machine)
     return
   }
-  const colour = machine.docker === "up" ? "green" : machine.problem === undefined ? "yellow" : "red"
-  const rows: [string, string][] = [["state", output.style(colour, machine.state)]]
-  rows.push(["docker", machine.docker], ["socket", `unix://${machine.dockerSocket}`])
-  if (machine.vm !== undefined) {
-    rows.push(["uptime", formatDuration(Date.now() - machine.vm.startedAtMs)])
-    rows.push([
-      "hypervisor",
-      `${machine.vm.hypervisor}, ${machine.vm.accelerator}, pid ${machine.vm.process.pid}`,
-    ])
-  }
-  if (machine.record !== undefined) {
-    rows.push([
-      "size",
-      `${machine.record.cpus} CPUs, ${formatBytes(machine.record.memoryMiB * 2 ** 20)} of memory`,
-    ])
-    rows.push(["network", machine.record.networkPolicy], ["ssh", `127.0.0.1:${machine.record.sshPort}`])
-  }
-  rows.push(["disk", disk(machine)])
-  for (const forward of machine.ports?.forwards ?? []) {
-    rows.push([
+  const rows = [...stateRows(machine), ...sizeRows(machine), ...portRows(machine), ...problemRows(machine)]
+  for (const [key, value] of rows)
+    output.line(`${output.style(colours[key] ?? "bold", key.padEnd(10))}  ${value}`)
+}
+
+const colours: Readonly<Record<string, "yellow" | "red">> = { warning: "yellow", problem: "red" }
+
+type Row = readonly [string, string]
+
+function stateRows({ state, docker, dockerSocket, vm }: MachineView): readonly Row[] {
+  const rows: Row[] = [
+    ["state", state],
+    ["docker", docker],
+    ["socket", `unix://${dockerSocket}`],
+  ]
+  if (vm === undefined) return rows
+  return [
+    ...rows,
+    ["uptime", formatDuration(Date.now() - vm.startedAtMs)],
+    ["hypervisor", `${vm.hypervisor}, ${vm.accelerator}, pid ${vm.process.pid}`],
+  ]
+}
+
+function sizeRows(machine: MachineView): readonly Row[] {
+  const { record } = machine
+  if (record === undefined) return [["disk", disk(machine)]]
+  return [
+    ["size", `${record.cpus} CPUs, ${formatBytes(record.memoryMiB * 2 ** 20)} of memory`],
+    ["network", record.networkPolicy],
+    ["ssh", `127.0.0.1:${record.sshPort}`],
+    ["disk", disk(machine)],
+  ]
+}
+
+function portRows({ ports }: MachineView): readonly Row[] {
+  const forwards = (ports?.forwards ?? []).map(
+    (forward): Row => [
       "port",
       `${forward.hostAddress}:${forward.hostPort}/${forward.transport} -> ${forward.container}`,
-    ])
-  }
-  for (const warning of machine.ports?.warnings ?? [])
-    rows.push([output.style("yellow", "warning"), warning.reason])
-  if (machine.problem !== undefined) rows.push([output.style("red", "problem"), machine.problem.message])
-  if (machine.problem?.next !== undefined) rows.push(["next", machine.problem.next])
-  for (const [key, value] of rows) output.line(`${output.style("bold", key.padEnd(10))}  ${value}`)
+    ],
+  )
+  return [...forwards, ...(ports?.warnings ?? []).map((warning): Row => ["warning", warning.reason])]
+}
+
+function problemRows({ problem }: MachineView): readonly Row[] {
+  if (problem === undefined) return []
+  const row: Row = ["problem", problem.message]
+  return problem.next === undefined ? [row] : [row, ["next", problem.next]]
 }
 
 export async function inspect(session: Session, name: string): Promise<void> {

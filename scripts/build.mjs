@@ -1,0 +1,91 @@
+// Bundles the programs of Skep into apps/skep/dist: one file an entry, and what they share in chunks.
+import { createHash } from "node:crypto"
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
+import { join, relative } from "node:path"
+import { pathToFileURL } from "node:url"
+
+const root = join(import.meta.dirname, "..")
+const dist = join(root, "apps/skep/dist")
+const stamp = join(dist, "build.json")
+
+/** Builds if the sources changed since the last build. Returns whether it did. */
+export async function build() {
+  const hash = sourceHash()
+  if (existsSync(stamp) && JSON.parse(readFileSync(stamp, "utf8")).hash === hash) return false
+  const next = `${dist}.${process.pid}`
+  rmSync(next, { recursive: true, force: true })
+  const { build: bundle } = await import("esbuild")
+  await bundle({
+    absWorkingDir: root,
+    entryPoints: {
+      skep: "apps/skep/src/main.ts",
+      backend: "apps/skep/src/backend/main.ts",
+      launcher: "packages/launcher/src/main.ts",
+      "qemu-user": "packages/adapters/src/qemu-user/main.ts",
+    },
+    outdir: next,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    conditions: ["source"],
+    // Native code stays where npm put it; ssh2 does without its optional parts.
+    external: ["koffi", "*.node", "cpu-features"],
+    banner: {
+      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
+    },
+    define: { SKEP_BUILD: JSON.stringify(hash.slice(0, 12)) },
+    legalComments: "none",
+    minify: true,
+    logLevel: "warning",
+  })
+  // The guest's own files are read at run time: they are part of the image recipe.
+  cpSync(join(root, "packages/guest/rootfs"), join(next, "rootfs"), { recursive: true })
+  writeFileSync(join(next, "build.json"), JSON.stringify({ hash }))
+  rmSync(dist, { recursive: true, force: true })
+  mkdirSync(join(dist, ".."), { recursive: true })
+  renameSync(next, dist)
+  return true
+}
+
+/** Over every file that goes into the bundle. */
+function sourceHash() {
+  const hash = createHash("sha256")
+  const folders = ["apps", "packages"].flatMap((folder) =>
+    readdirSync(join(root, folder)).flatMap((name) => [
+      join(folder, name, "src"),
+      join(folder, name, "rootfs"),
+    ]),
+  )
+  const files = folders
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name)),
+    )
+  for (const file of [...files, join(root, "package-lock.json"), import.meta.filename].sort()) {
+    hash.update(relative(root, file)).update("\0").update(readFileSync(file)).update("\0")
+  }
+  return hash.digest("hex")
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const began = Date.now()
+  const built = await build()
+  process.stderr.write(
+    built
+      ? `skep: built in ${((Date.now() - began) / 1000).toFixed(1)} s\n`
+      : "skep: the build is up to date\n",
+  )
+}

@@ -1,0 +1,67 @@
+// What the host must have, and how to get it: used by start, test and check before anything is installed or built.
+import { spawnSync } from "node:child_process"
+import { accessSync, constants } from "node:fs"
+import { delimiter, join } from "node:path"
+
+/** Programs that Skep runs, with the Debian packages that hold them (Debian 12 and 13). */
+export const RUN_PROGRAMS = [
+  { program: "qemu-system-x86_64", packages: ["qemu-system-x86"] },
+  { program: "mkfs.erofs", packages: ["erofs-utils"] },
+  { program: "depmod", packages: ["kmod"] },
+  { program: "dpkg-deb", packages: ["dpkg"] },
+]
+
+/** What the tests use beside them. */
+export const TEST_PROGRAMS = [
+  { program: "busybox", packages: ["busybox-static"] },
+  { program: "ssh", packages: ["openssh-client"] },
+]
+
+export function missingPrograms(programs) {
+  return programs.filter(({ program }) => !onPath(program))
+}
+
+export function onPath(program) {
+  return [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"].some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
+
+/** Installs the packages of the missing programs with apt-get, after saying which; throws with what to type when it cannot. */
+export function installPrograms(programs) {
+  const missing = missingPrograms(programs)
+  if (missing.length === 0) return
+  const packages = [...new Set(missing.flatMap((entry) => entry.packages))]
+  const root = process.getuid?.() === 0
+  const byHand = `${root ? "" : "sudo "}apt-get install --no-install-recommends ${packages.join(" ")}`
+  if (!onPath("apt-get"))
+    fail(
+      `missing on this host: ${missing.map(({ program }) => program).join(", ")}`,
+      "install them with the system's package manager",
+    )
+  if (!root && !onPath("sudo"))
+    fail(`missing on this host: ${packages.join(", ")}, and only root may install them`, `as root: ${byHand}`)
+  process.stderr.write(`skep: installing with the system's package manager: ${packages.join(" ")}\n`)
+  const prefix = root ? [] : ["sudo"]
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
+  const install = () =>
+    run([...prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", ...packages], env)
+  // An old package list names files that are no longer served, so a failure is tried once more with a new list.
+  if (install() === 0) return
+  run([...prefix, "apt-get", "update", "-qq"], env)
+  if (install() !== 0) fail(`apt-get could not install ${packages.join(", ")}`, byHand)
+}
+
+export function fail(sentence, next) {
+  process.stderr.write(`error: ${sentence}\nnext: ${next}\n`)
+  process.exit(6)
+}
+
+function run([file, ...args], env) {
+  return spawnSync(file, args, { stdio: ["ignore", "ignore", "inherit"], env }).status ?? 1
+}

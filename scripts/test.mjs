@@ -1,0 +1,58 @@
+// `npm test`: the whole gate. Installs what it needs, runs every suite, and fails if anything is left behind.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { checkNode, installDependencies } from "./dependencies.mjs"
+import { installPrograms, RUN_PROGRAMS, TEST_PROGRAMS } from "./host-programs.mjs"
+
+checkNode()
+installDependencies()
+installPrograms([...RUN_PROGRAMS, ...TEST_PROGRAMS])
+
+// Every test's files, sockets and processes carry this path, so that leftovers can be found. Short, for socket paths.
+const scratch = mkdtempSync("/tmp/st-")
+process.env.TMPDIR = scratch
+process.env.SKEP_TEST = scratch
+
+const { STATIC, Tally } = await import("./gate.mjs")
+const { build } = await import("./build.mjs")
+const tally = new Tally()
+for (const step of STATIC) tally.step(step)
+try {
+  await build()
+  tally.add("build", true)
+} catch (error) {
+  tally.add(`build: ${error}`, false)
+}
+tally.vitest("unit", ["--project", "unit"])
+tally.vitest("e2e", ["--project", "e2e"])
+const left = leftovers()
+for (const line of left) process.stdout.write(`left behind  ${line}\n`)
+tally.add("nothing is left behind", left.length === 0)
+if (left.length === 0) rmSync(scratch, { recursive: true, force: true })
+process.exitCode = tally.close()
+
+/** Processes, mounts and sockets that carry the path of this run; other files were only in the way of `rm -r`. */
+function leftovers() {
+  const lines = []
+  for (const pid of readdirSync("/proc").filter(
+    (name) => /^\d+$/.test(name) && name !== String(process.pid),
+  )) {
+    const command = read(`/proc/${pid}/cmdline`)
+    if (command.includes(scratch) || read(`/proc/${pid}/environ`).includes(scratch))
+      lines.push(`process ${pid}: ${command.replaceAll("\0", " ")}`)
+  }
+  for (const mount of read("/proc/self/mountinfo").split("\n"))
+    if (mount.includes(` ${scratch}`)) lines.push(`mount ${mount}`)
+  for (const entry of readdirSync(scratch, { recursive: true, withFileTypes: true })) {
+    if (entry.isSocket()) lines.push(`socket ${join(entry.parentPath, entry.name)}`)
+  }
+  return lines
+}
+
+function read(path) {
+  try {
+    return readFileSync(path, "latin1")
+  } catch {
+    return ""
+  }
+}
