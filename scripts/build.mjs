@@ -1,21 +1,24 @@
 // Bundles the programs of Skep into apps/skep/dist: one file an entry, and what they share in chunks.
 import { createHash } from "node:crypto"
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs"
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { pathToFileURL } from "node:url"
 
 const root = join(import.meta.dirname, "..")
 const dist = join(root, "apps/skep/dist")
+/** Read at run time, relative to the programs as they are relative to packages/guest/src. */
+const GUEST_FILES = ["rootfs", "initrd", "applets.txt"]
 const stamp = join(dist, "build.json")
+
+/** What the CommonJS packages inside expect around them. */
+const COMMON_JS = [
+  'import { createRequire as __createRequire } from "node:module"',
+  'import { dirname as __dirnameOf } from "node:path"',
+  'import { fileURLToPath as __fileOf } from "node:url"',
+  "const require = __createRequire(import.meta.url)",
+  "const __filename = __fileOf(import.meta.url)",
+  "const __dirname = __dirnameOf(__filename)",
+].join("\n")
 
 /** Builds if the sources changed since the last build. Returns whether it did. */
 export async function build() {
@@ -32,7 +35,7 @@ export async function build() {
       launcher: "packages/launcher/src/main.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
     },
-    outdir: next,
+    outdir: join(next, "programs"),
     bundle: true,
     splitting: true,
     format: "esm",
@@ -41,16 +44,14 @@ export async function build() {
     conditions: ["source"],
     // Native code stays where npm put it; ssh2 does without its optional parts.
     external: ["koffi", "*.node", "cpu-features"],
-    banner: {
-      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);',
-    },
+    banner: { js: COMMON_JS },
     define: { SKEP_BUILD: JSON.stringify(hash.slice(0, 12)) },
     legalComments: "none",
-    minify: true,
+    minifySyntax: true,
     logLevel: "warning",
   })
   // The guest's own files are read at run time: they are part of the image recipe.
-  cpSync(join(root, "packages/guest/rootfs"), join(next, "rootfs"), { recursive: true })
+  for (const name of GUEST_FILES) cpSync(join(root, "packages/guest", name), join(next, name), { recursive: true })
   writeFileSync(join(next, "build.json"), JSON.stringify({ hash }))
   rmSync(dist, { recursive: true, force: true })
   mkdirSync(join(dist, ".."), { recursive: true })
@@ -70,9 +71,11 @@ function sourceHash() {
   const files = folders
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile())
-        .map((entry) => join(entry.parentPath, entry.name)),
+      statSync(join(root, folder)).isFile()
+        ? [join(root, folder)]
+        : readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+            .filter((entry) => entry.isFile())
+            .map((entry) => join(entry.parentPath, entry.name)),
     )
   for (const file of [...files, join(root, "package-lock.json"), import.meta.filename].sort()) {
     hash.update(relative(root, file)).update("\0").update(readFileSync(file)).update("\0")

@@ -2,7 +2,7 @@
 // The installed command: runs the build of apps/skep, and says what to do when there is none.
 import { existsSync } from "node:fs"
 
-const build = new URL("../dist/skep.js", import.meta.url)
+const build = new URL("../dist/programs/skep.js", import.meta.url)
 if (existsSync(build)) {
   await import(build.href)
 } else {

@@ -8,7 +8,7 @@ import { exitCodeFor } from "./cli/exit.ts"
 import { asSidecarError, Output } from "./cli/output.ts"
 import { buildProgram } from "./cli/program.ts"
 
-const program = buildProgram().enablePositionalOptions()
+const program = buildProgram()
 try {
   await program.parseAsync()
 } catch (error) {

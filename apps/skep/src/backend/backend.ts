@@ -6,8 +6,9 @@
  *
  * @module
  */
+import { join } from "node:path"
 import { type Context, type Counters, type Running, type Sidecar, SidecarError } from "@skep/contract"
-import { notRunning, type Routes, withResolvers } from "@skep/runtime"
+import { type Lock, notRunning, type Routes, tryLock, withResolvers } from "@skep/runtime"
 import { z } from "zod"
 import { createHome, homeFrom } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
@@ -17,13 +18,18 @@ import { backendRoutes } from "./routes.ts"
 /** How long a backend without machines waits for one before it ends. */
 const IDLE_MS = 10_000
 
-const Options = z.strictObject({
+export interface BackendOptions {
+  readonly home: string
+  readonly run: string
+  /** Node's arguments that run the launcher's program. */
+  readonly launcherProgram: readonly string[]
+}
+
+const Options: z.ZodType<BackendOptions> = z.strictObject({
   home: z.string().min(1),
   run: z.string().min(1),
-  /** Node's arguments that run the launcher's program. */
   launcherProgram: z.array(z.string()).min(1),
 })
-export type BackendOptions = z.infer<typeof Options>
 
 export interface BackendStatus {
   readonly machines: number
@@ -47,6 +53,13 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
   start: async (options, context) => {
     const home = homeFrom({ SKEP_HOME: options.home, SKEP_RUN: options.run })
     await createHome(home)
+    const lock = tryLock(join(home.run, "backend.lock"))
+    if (lock === undefined) {
+      throw new SidecarError(
+        "already-running",
+        `Cannot start the backend for "${home.run}": another one owns the machines there`,
+      )
+    }
     const counters = { events: 0 }
     const settings = await readSettings(home.settingsFile).catch((error: unknown) => {
       // A corrupt file must not keep running machines from being adopted: whoever needs the settings is told.
@@ -63,11 +76,11 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
       launcherProgram: options.launcherProgram,
       publishAddress: settings?.publishAddress ?? "127.0.0.1",
     })
-    return run(machines, counters, context)
+    return run(machines, counters, context, lock)
   },
 }
 
-function run(machines: Machines, counters: { events: number }, context: Context): BackendRunning {
+function run(machines: Machines, counters: { events: number }, context: Context, lock: Lock): BackendRunning {
   const closed = withResolvers<void>()
   let stopping: Promise<void> | undefined
   const idle = setInterval(() => {
@@ -77,7 +90,10 @@ function run(machines: Machines, counters: { events: number }, context: Context)
   }, IDLE_MS)
   const stop = (): Promise<void> => {
     clearInterval(idle)
-    stopping ??= machines.release().then(closed.resolve, closed.reject)
+    stopping ??= machines
+      .release()
+      .finally(() => lock[Symbol.dispose]())
+      .then(closed.resolve, closed.reject)
     return stopping
   }
   return {

@@ -53,6 +53,7 @@ interface Sized extends Common {
 export function buildProgram(): Command {
   const program = new Command("skep")
     .description("A Linux machine with Docker behind a Unix socket")
+    .enablePositionalOptions()
     .version(VERSION, "-v, --version", "print the version")
     .showHelpAfterError("(skep --help lists the commands)")
     .showSuggestionAfterError()

@@ -33,8 +33,6 @@ function plainLines(output: Output): Show {
       case "begin":
         return
       case "detail":
-        if (progress.phase === "image" && !details.has("image"))
-          output.note("Guest image: this takes about a minute the first time")
         details.set(progress.phase, progress.text)
         return
       case "end":

@@ -13,7 +13,22 @@ import { Accelerator, Cpus, DISK_MIN_GIB, DiskGiB, MEMORY_MIN_MIB, MemoryMiB, Po
 
 const VERSION = 1
 
-const Record = z.strictObject({
+export interface MachineRecord {
+  readonly version: 1
+  readonly name: string
+  /** ISO 8601. */
+  readonly createdAt: string
+  readonly cpus: number
+  readonly memoryMiB: number
+  readonly diskGiB: number
+  readonly accelerator: Accelerator
+  readonly networkPolicy: Policy
+  readonly mac: string
+  /** The loopback port that leads to the guest's sshd. Kept, so that editors and ssh_config stay right. */
+  readonly sshPort: number
+}
+
+const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
   version: z.literal(VERSION),
   name: z.string(),
   createdAt: z.iso.datetime(),
@@ -23,21 +38,26 @@ const Record = z.strictObject({
   accelerator: Accelerator,
   networkPolicy: Policy,
   mac: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/),
-  /** The loopback port that leads to the guest's sshd. Kept, so that editors and ssh_config stay right. */
   sshPort: z.int().min(1).max(65_535),
 })
 
-export type MachineRecord = Readonly<z.infer<typeof Record>>
-
 /** What a user may choose and change. Absent means: leave as it is, or the default for a new machine. */
-export const Changes = z.strictObject({
-  cpus: z.int().optional(),
-  memoryMiB: z.int().optional(),
-  diskGiB: z.int().optional(),
-  accelerator: Accelerator.optional(),
-  networkPolicy: Policy.optional(),
+export interface Changes {
+  readonly cpus?: number
+  readonly memoryMiB?: number
+  readonly diskGiB?: number
+  readonly accelerator?: Accelerator
+  readonly networkPolicy?: Policy
+}
+
+// Their bounds are checked when they meet the record, with a sentence for each.
+export const Changes: z.ZodType<Changes> = z.strictObject({
+  cpus: z.int().exactOptional(),
+  memoryMiB: z.int().exactOptional(),
+  diskGiB: z.int().exactOptional(),
+  accelerator: Accelerator.exactOptional(),
+  networkPolicy: Policy.exactOptional(),
 })
-export type Changes = Readonly<z.infer<typeof Changes>>
 
 /** Reads a machine file. Returns undefined when there is none; throws "corrupt-file" with what is wrong. */
 export async function readRecord(path: string): Promise<MachineRecord | undefined> {
@@ -49,7 +69,7 @@ export async function readRecord(path: string): Promise<MachineRecord | undefine
     throw error
   }
   try {
-    return Record.parse(JSON.parse(text))
+    return RecordFile.parse(JSON.parse(text))
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error)
     throw new SidecarError(
@@ -94,7 +114,7 @@ export function newRecord(
 export function changed(record: MachineRecord, changes: Changes): MachineRecord {
   checkFloor("memory", changes.memoryMiB, MEMORY_MIN_MIB, "MiB", "skep up --memory 1g")
   checkFloor("disk", changes.diskGiB, DISK_MIN_GIB, "GiB", "skep up --disk 20g")
-  const next = Record.safeParse({ ...record, ...withoutUndefined(changes) })
+  const next = RecordFile.safeParse({ ...record, ...changes })
   if (next.success) return next.data
   throw new SidecarError(
     "bad-options",
@@ -123,10 +143,6 @@ function checkFloor(
       next: `Ask for more, such as ${example}`,
     },
   )
-}
-
-function withoutUndefined(changes: Changes): Partial<Changes> {
-  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
 }
 
 /** Locally administered, unicast (IEEE 802), under the prefix that QEMU uses. */

@@ -10,15 +10,15 @@ export const DISK_MIN_GIB = 2
 export const DISK_MAX_GIB = 16_384
 export const CPUS_MAX = 64
 
-export const Cpus = z.int().min(1).max(CPUS_MAX)
-export const MemoryMiB = z
+export type Accelerator = "auto" | "kvm" | "hvf" | "tcg"
+/** open: the guest reaches what the host reaches. restricted: nothing but the forwards into it. */
+export type Policy = "open" | "restricted"
+
+export const Cpus: z.ZodType<number> = z.int().min(1).max(CPUS_MAX)
+export const MemoryMiB: z.ZodType<number> = z
   .int()
   .min(MEMORY_MIN_MIB)
   .max(1 << 22)
-export const DiskGiB = z.int().min(DISK_MIN_GIB).max(DISK_MAX_GIB)
-export const Accelerator = z.enum(["auto", "kvm", "hvf", "tcg"])
-/** open: the guest reaches what the host reaches. restricted: nothing but the forwards into it. */
-export const Policy = z.enum(["open", "restricted"])
-
-export type Policy = z.infer<typeof Policy>
-export type Accelerator = z.infer<typeof Accelerator>
+export const DiskGiB: z.ZodType<number> = z.int().min(DISK_MIN_GIB).max(DISK_MAX_GIB)
+export const Accelerator: z.ZodType<Accelerator> = z.enum(["auto", "kvm", "hvf", "tcg"])
+export const Policy: z.ZodType<Policy> = z.enum(["open", "restricted"])

@@ -26,18 +26,23 @@ import { addLine, DEFAULT_GUEST, parseForwards, removeLine } from "./usernet.ts"
 
 const NAME = "qemu-user"
 
-const Options = z.strictObject({
+export interface QemuUserOptions {
   /** A QMP socket of the machine that nobody else uses. */
-  qmp: z.string().min(1),
+  readonly qmp: string
   /** The id of the `-netdev user`. */
+  readonly netdev: string
+  /** The guest's address. */
+  readonly guest: string
+}
+
+const Options: z.ZodType<QemuUserOptions> = z.strictObject({
+  qmp: z.string().min(1),
   netdev: z
     .string()
     .regex(/^[A-Za-z][A-Za-z0-9_-]*$/, "is no QEMU id")
     .default("net0"),
-  /** The guest's address. */
   guest: z.ipv4().default(DEFAULT_GUEST),
 })
-export type QemuUserOptions = z.infer<typeof Options>
 
 export const qemuUser: Sidecar<QemuUserOptions, NetworkStatus, NetworkRunning> = {
   name: NAME,

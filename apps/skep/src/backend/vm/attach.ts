@@ -8,7 +8,6 @@ import { qemuUser } from "@skep/adapters/qemu-user"
 import type { LauncherRunning, Log, NetworkRunning, SidecarEvent } from "@skep/contract"
 import { Cleanup } from "@skep/runtime"
 import type { EngineState } from "../../docker/engine.ts"
-import { pingEngine } from "../../docker/ping.ts"
 import { connectSshEngine } from "../../docker/ssh-engine.ts"
 import type { MachinePaths } from "../../home/paths.ts"
 import type { MachineKeys } from "../../machine/keys.ts"
@@ -18,6 +17,7 @@ import type { Report } from "../operation.ts"
 import { runPhase } from "../phase.ts"
 import { EngineKeeper } from "./engine-keeper.ts"
 import type { GuestPhases } from "./guest-phases.ts"
+import { pingEngine } from "./ping.ts"
 
 const LINUX = { name: "linux", title: "Linux in the machine", deadlineMs: 180_000 }
 const DOCKER = { name: "docker", title: "Docker", deadlineMs: 180_000 }

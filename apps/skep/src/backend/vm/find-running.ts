@@ -4,7 +4,8 @@
  * @module
  */
 import { type LauncherRunning, SidecarError } from "@skep/contract"
-import { adoptLauncher, hypervisorRuns } from "@skep/launcher"
+import { adoptLauncher } from "@skep/launcher"
+import { hypervisorRuns } from "./hypervisor.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"

@@ -28,6 +28,7 @@ export async function prepareImage(
   const arch = hostArch()
   const image = await currentOrBroken(guest.currentImage(home.images, arch), report)
   if (image !== undefined) return image
+  report({ type: "note", text: "building the guest image from Debian packages: about 110 MB to fetch the first time" })
   return await guest.buildImage({
     imagesDir: home.images,
     cacheDir: home.cache,
@@ -59,16 +60,25 @@ export async function prepareDisks(
   record: MachineRecord,
   keys: MachineKeys,
 ): Promise<void> {
-  const { ensureDisk } = await import("@skep/launcher")
   const { writeSeed } = await import("@skep/guest")
   await privateDirectory(paths.run)
-  await ensureDisk(paths.data, record.diskGiB * GIB)
+  await createOrGrow(paths.data, record.diskGiB * GIB)
   await writeSeed(paths.seed, {
     hostname: record.name === "default" ? "skep" : `skep-${record.name}`,
     authorizedKeys: [keys.user.publicKey],
     hostKey: keys.host.privateKey,
     env: { SKEP_MACHINE: record.name, SKEP_HOST: hostname() },
   })
+}
+
+async function createOrGrow(path: string, bytes: number): Promise<void> {
+  const { createDisk, growDisk } = await import("@skep/launcher")
+  try {
+    await growDisk(path, bytes)
+  } catch (error) {
+    if (!(error instanceof SidecarError) || error.code !== "not-found") throw error
+    await createDisk(path, bytes)
+  }
 }
 
 /** The record with an SSH port that is free: the one it has, or another one and a note. */
@@ -89,8 +99,10 @@ export async function describeMachine(
   record: MachineRecord,
   image: Image,
 ): Promise<LauncherOptions> {
-  const { kernelCommandLine } = await import("@skep/guest")
+  const { emulationParameters, hostTscKhz, kernelCommandLine } = await import("@skep/guest")
   const { launcher } = await import("@skep/launcher")
+  const commandLine = kernelCommandLine({ arch: image.arch })
+  const emulation = emulationParameters(await hostTscKhz()).join(" ")
   return launcher.parseOptions({
     name: record.name,
     arch: image.arch,
@@ -100,7 +112,8 @@ export async function describeMachine(
     boot: {
       kernel: image.kernel,
       initrd: image.initrd,
-      commandLine: kernelCommandLine({ arch: image.arch }),
+      commandLine,
+      emulationParameters: emulation,
     },
     disks: [
       { serial: "skep-root", path: image.root, readOnly: true },

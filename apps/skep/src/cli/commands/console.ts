@@ -46,7 +46,7 @@ export async function attachConsole(session: Session, name: string): Promise<voi
   } finally {
     session.signal.removeEventListener("abort", hangUp)
     if (stdin.isTTY) stdin.setRawMode(false)
-    stdin.pause().unref()
+    stdin.pause()
   }
   session.output.note("\nLeft the console")
 }

@@ -6,11 +6,12 @@
 import { access, constants, statfs } from "node:fs/promises"
 import { delimiter, join } from "node:path"
 import { SidecarError } from "@skep/contract"
-import { hostPrograms as guestPrograms } from "@skep/guest"
-import { describeHost, hostPrograms as launcherPrograms } from "@skep/launcher"
+import { currentImage, hostPrograms as guestPrograms } from "@skep/guest"
+import { describeHost, type HostDescription, hostPrograms as launcherPrograms } from "@skep/launcher"
 import { hasMachines, isOurs } from "../../client/backend.ts"
 import { createHome, homeFrom, machinePaths } from "../../home/paths.ts"
 import { readSettings } from "../../home/settings.ts"
+import { hostArch } from "../../machine/arch.ts"
 import { EXIT } from "../exit.ts"
 import { formatBytes } from "../output.ts"
 import type { Session } from "../session.ts"
@@ -119,13 +120,44 @@ async function settings(session: Session): Promise<Finding[]> {
 
 async function accelerator(session: Session): Promise<Finding[]> {
   try {
-    const host = await describeHost({ verdictFile: session.home.verdictFile, signal: session.signal })
+    const image = await currentImage(session.home.images, hostArch()).catch(() => undefined)
+    const kernel = image === undefined ? {} : { kernel: image.kernel }
+    const host = await describeHost({ verdictFile: session.home.verdictFile, ...kernel })
+    const version = host.version === undefined ? "missing" : `${host.version}, ${host.path}`
     return [
-      { check: "hypervisor", verdict: "ok", text: host.hypervisor },
-      { check: "accelerator", verdict: host.accelerator === "tcg" ? "warn" : "ok", text: host.sentence },
+      {
+        check: "hypervisor",
+        verdict: host.version === undefined ? "fail" : "ok",
+        text: `${host.program} ${version}`,
+      },
+      acceleratorFinding(host),
     ]
   } catch (error) {
     return [failed("hypervisor", error)]
+  }
+}
+
+function acceleratorFinding({ kvm, verdict }: HostDescription): Finding {
+  const check = "accelerator"
+  if (verdict !== undefined) {
+    const slow = verdict.proven === "tcg"
+    const why = slow && kvm === "opens" ? ": /dev/kvm opens, but no Linux guest starts under it" : ""
+    return {
+      check,
+      verdict: slow ? "warn" : "ok",
+      text: `${verdict.proven}, proved by an earlier start${why}`,
+    }
+  }
+  if (kvm === "opens") return { check, verdict: "ok", text: "/dev/kvm opens; the first start will prove it" }
+  const text =
+    kvm === "denied"
+      ? "/dev/kvm is there, but this user may not open it"
+      : "there is no /dev/kvm: emulation is slow"
+  return {
+    check,
+    verdict: "warn",
+    text,
+    ...(kvm === "denied" ? { next: "add the user to the group kvm, then log in again" } : {}),
   }
 }
 

@@ -124,7 +124,7 @@ async function run(client: Client, command: readonly string[]): Promise<number> 
   } finally {
     restore()
     process.stdin.unpipe(channel)
-    process.stdin.unref()
+    process.stdin.pause()
   }
 }
 

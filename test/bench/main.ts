@@ -1,0 +1,55 @@
+/**
+ * `npm run bench -- SUITE... [--json] [--record]`: runs suites, prints a table or JSON rows, exits with 1 where a bar is missed.
+ *
+ * `--record` writes the charts and tables of `docs/benchmarks.md`.
+ *
+ * @module
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { cpus } from "node:os"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { markdownTable, svgChart, textTable } from "./report.ts"
+import type { Row } from "./row.ts"
+import { boot } from "./suites/boot.ts"
+import { footprint } from "./suites/footprint.ts"
+
+type Suite = (progress: (text: string) => void) => Promise<readonly Row[]>
+
+const SUITES: Readonly<Record<string, Suite>> = { boot, footprint }
+const docs = join(import.meta.dirname, "../../docs")
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean", default: false }, record: { type: "boolean", default: false } },
+})
+const names = positionals.length === 0 ? Object.keys(SUITES) : positionals
+const rows: Row[] = []
+for (const name of names) {
+  const suite = SUITES[name]
+  if (suite === undefined) {
+    process.stderr.write(`error: there is no suite "${name}"; there are ${Object.keys(SUITES).join(", ")}\n`)
+    process.exit(2)
+  }
+  process.stderr.write(`${name}\n`)
+  const result = await suite((text) => process.stderr.write(`${text}\n`))
+  rows.push(...result)
+  if (values.record) record(name, result)
+}
+process.stdout.write(values.json ? `${JSON.stringify(rows, undefined, 2)}\n` : `${textTable(rows)}\n`)
+process.exit(rows.every((row) => row.ok) ? 0 : 1)
+
+function record(name: string, result: readonly Row[]): void {
+  mkdirSync(join(docs, "charts"), { recursive: true })
+  writeFileSync(join(docs, "charts", `${name}.svg`), svgChart(name, result))
+  const path = join(docs, "benchmarks.md")
+  const begin = `<!-- ${name} -->`
+  const end = `<!-- /${name} -->`
+  const machine = `${cpus().length} cores, ${cpus()[0]?.model.trim() ?? "unknown"}, Node ${process.versions.node}`
+  const command = `\`npm run bench -- ${name} --record\``
+  const section = [begin, `## ${name}`, "", `${command} on ${machine}:`, "", markdownTable(result), "", `![${name}](charts/${name}.svg)`, end].join("\n")
+  const page = existsSync(path) ? readFileSync(path, "utf8") : "# Benchmarks\n"
+  const from = page.indexOf(begin)
+  const next = from < 0 ? `${page.trimEnd()}\n\n${section}\n` : page.slice(0, from) + section + page.slice(page.indexOf(end) + end.length)
+  writeFileSync(path, next)
+}

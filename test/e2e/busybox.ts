@@ -1,0 +1,29 @@
+/**
+ * A container image without a registry: Debian's busybox-static, imported.
+ *
+ * @module
+ */
+import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdtemp } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { run, type Skep } from "./skep.ts"
+
+const APPLETS = ["sh", "cat", "echo", "true", "false", "sleep", "ls", "httpd", "nc", "wget", "head", "sha256sum", "id", "touch", "sync", "stty", "tty", "dd", "seq", "mkdir", "rm", "env", "hostname", "udhcpc"]
+
+export const IMAGE = "busybox"
+
+/** Makes `busybox:latest` in the machine, with a page to serve. */
+export async function importBusybox(skep: Skep): Promise<void> {
+  const rootfs = await mkdtemp(join(tmpdir(), "bb-"))
+  for (const name of ["bin", "tmp", "etc", "www", "data"]) mkdirSync(join(rootfs, name))
+  copyFileSync("/bin/busybox", join(rootfs, "bin/busybox"))
+  for (const applet of APPLETS) symlinkSync("busybox", join(rootfs, "bin", applet))
+  writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")
+  writeFileSync(join(rootfs, "www/index.html"), "a page from a container\n")
+  const archive = `${rootfs}.tar`
+  await run("tar", ["-C", rootfs, "-cf", archive, "."])
+  await skep.docker(["--context", "skep", "import", "--change", 'CMD ["/bin/sh"]', archive, IMAGE])
+  rmSync(archive)
+  rmSync(rootfs, { recursive: true })
+}

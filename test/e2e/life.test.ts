@@ -1,0 +1,73 @@
+// A machine's life: stop and up, sizes, several side by side, rm (FEATURES 1.1, 1.3; DB-25).
+import { existsSync, readdirSync, statSync } from "node:fs"
+import { join } from "node:path"
+import { processesMentioning } from "@skep/testkit"
+import { describe, expect, it } from "vitest"
+import { IMAGE } from "./busybox.ts"
+import { run, sharedSkep } from "./skep.ts"
+
+const skep = sharedSkep()
+
+describe("skep stop and up", () => {
+  it("keeps images and volumes, answers 503 meanwhile, and grows the disk", async () => {
+    await skep.docker(["run", "--rm", "-v", "kept:/data", IMAGE, "sh", "-c", "echo remembered > /data/file; sync"])
+    const before = await guestDiskKiB()
+    await skep.run(["stop"])
+    expect((await skep.json(["status"])).state).toBe("stopped")
+    expect((await skep.run(["status"], { check: false })).code).toBe(4)
+    const refused = await skep.docker(["ps"], { check: false })
+    expect(refused.stderr).toContain('The machine "default" is stopped')
+    expect(refused.stderr).toContain("skep up")
+    expect(processesMentioning(`guest=default`)).toEqual([])
+
+    const shrink = await skep.run(["up", "--disk", "4g"], { check: false })
+    expect(shrink).toMatchObject({ code: 2, stderr: expect.stringContaining("[shrink-refused]") })
+    const up = skep.start(["up", "--disk", "9g", "--memory", "1100m"])
+    // A client that comes while the machine starts waits for it.
+    const waited = untilStarting().then(() => skep.docker(["run", "--rm", "-v", "kept:/data", IMAGE, "cat", "/data/file"]))
+    expect(await new Promise((resolve) => up.on("close", resolve))).toBe(0)
+    expect((await waited).stdout).toBe("remembered\n")
+    expect(await guestDiskKiB()).toBeGreaterThan(before)
+    expect((await skep.json(["inspect"])).record).toMatchObject({ diskGiB: 9, memoryMiB: 1100 })
+  })
+  it("gives freed blocks back to the host", async () => {
+    const data = join(skep.home, "machines/default/data.img")
+    await skep.docker(["run", "--rm", "-v", "big:/data", IMAGE, "sh", "-c", "dd if=/dev/urandom of=/data/file bs=1M count=64; sync"])
+    const full = statSync(data).blocks
+    await skep.docker(["volume", "rm", "big"])
+    await skep.run(["shell", "--", "sync; fstrim /var/lib/docker 2>/dev/null || fstrim -a; sync"])
+    expect(statSync(data).blocks).toBeLessThan(full - (48 << 20) / 512)
+  })
+})
+
+describe("a second machine", () => {
+  it("lives beside the first, and rm --force leaves nothing of it", async () => {
+    await skep.run(["up", "second", "--network", "restricted", "--memory", "768m", "--disk", "2g"])
+    expect((await skep.run(["ls", "-q"])).stdout).toBe("default\nsecond\n")
+    const version = await skep.docker(["--context", "skep-second", "version", "--format", "{{.Server.Version}}"])
+    expect(version.stdout.trim()).not.toBe("")
+    const busy = await skep.run(["rm", "second"], { check: false })
+    expect(busy).toMatchObject({ code: 4, stderr: expect.stringContaining("--force") })
+
+    await skep.run(["rm", "--force", "second"])
+    expect(existsSync(join(skep.home, "machines/second"))).toBe(false)
+    expect(existsSync(join(skep.home, "r/second"))).toBe(false)
+    expect(processesMentioning(join(skep.home, "r/second"))).toEqual([])
+    const { stdout } = await run("docker", ["context", "ls", "--format", "{{.Name}}"], { env: skep.env })
+    expect(stdout).not.toContain("skep-second")
+    expect(readdirSync(join(skep.home, "r")).toSorted()).toEqual(["backend.lock", "backend.sock", "backend.sock.lock", "default", "docker.sock"])
+  })
+})
+
+async function guestDiskKiB(): Promise<number> {
+  const { stdout } = await skep.run(["shell", "--", "df -k /var/lib/docker | tail -n 1"])
+  return Number(/\s(\d+)\s/.exec(stdout)?.[1])
+}
+
+/** Resolves when docker.sock no longer says that the machine is stopped; each answer is a fresh question. */
+async function untilStarting(): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    if ((await skep.json(["status"])).state !== "stopped") return
+  }
+  throw new Error("the machine never began to start")
+}

@@ -1,0 +1,92 @@
+/**
+ * Running the built `skep` and the real docker command in a home of the test's own.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { setTimeout as delay } from "node:timers/promises"
+import { inject } from "vitest"
+
+const bin = join(import.meta.dirname, "../../apps/skep/bin/skep.js")
+const DEADLINE_MS = 170_000
+
+export interface Outcome {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv
+  readonly input?: string | Buffer
+  /** Throws on a non-zero exit unless false. */
+  readonly check?: boolean
+  readonly uid?: number
+}
+
+export interface Skep {
+  readonly home: string
+  readonly env: NodeJS.ProcessEnv
+  run(args: readonly string[], options?: RunOptions): Promise<Outcome>
+  json(args: readonly string[]): Promise<any>
+  start(args: readonly string[]): ChildProcess
+  docker(args: readonly string[], options?: RunOptions): Promise<Outcome>
+  dockerSocket(machine?: string): string
+  /** Resolves when the backend process has gone. */
+  backendEnds(): Promise<void>
+}
+
+/** The shared home of this run. */
+export function sharedSkep(): Skep {
+  return skepIn(inject("home"))
+}
+
+export function skepIn(home: string): Skep {
+  const env: NodeJS.ProcessEnv = { ...process.env, SKEP_HOME: home, SKEP_RUN: join(home, "r"), DOCKER_CONFIG: join(home, "docker") }
+  delete env["DOCKER_HOST"]
+  delete env["DOCKER_CONTEXT"]
+  const skep: Skep = {
+    home,
+    env,
+    run: (args, options = {}) => run(process.execPath, [bin, ...args], { ...options, env: { ...env, ...options.env } }),
+    json: async (args) => JSON.parse((await skep.run([...args, "--json"], { check: false })).stdout),
+    start: (args) => spawn(process.execPath, [bin, ...args], { env, stdio: ["ignore", "pipe", "pipe"] }),
+    docker: (args, options = {}) => run("docker", [...args], { ...options, env: { ...env, DOCKER_BUILDKIT: "0", ...options.env } }),
+    dockerSocket: (machine = "default") => join(home, "r", machine, "docker.sock"),
+    backendEnds: async () => {
+      const socket = join(home, "r", "backend.sock")
+      const end = Date.now() + 30_000
+      while (existsSync(socket)) {
+        if (Date.now() > end) throw new Error("the backend did not end by itself")
+        await delay(50)
+      }
+    },
+  }
+  return skep
+}
+
+/** Runs a program to its end. */
+export async function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const child = spawn(file, args, {
+    env: options.env ?? process.env,
+    stdio: ["pipe", "pipe", "pipe"],
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+  })
+  const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS)
+  const out: Buffer[] = []
+  const err: Buffer[] = []
+  child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
+  child.stderr.on("data", (chunk: Buffer) => err.push(chunk))
+  child.stdin.on("error", () => undefined) // it did not read its input
+  child.stdin.end(options.input)
+  const [code] = (await once(child, "close")) as [number | null]
+  clearTimeout(timer)
+  const outcome = { code, stdout: Buffer.concat(out).toString("utf8"), stderr: Buffer.concat(err).toString("utf8") }
+  if (code !== 0 && options.check !== false) {
+    throw new Error(`${file} ${args.join(" ")} ended with ${code}\n${outcome.stdout}\n${outcome.stderr}`)
+  }
+  return outcome
+}
