@@ -19,7 +19,7 @@ describe("skep", () => {
   })
   it("status tells the accelerator that was proved", async () => {
     const { vm } = await skep.json(["status"])
-    expect(vm).toMatchObject({ state: "running", hypervisor: expect.stringContaining("QEMU") })
+    expect(vm).toMatchObject({ state: "running", hypervisor: expect.stringContaining("qemu") })
     expect(["kvm", "tcg"]).toContain(vm.accelerator)
     expect(vm.phases.map((phase: { name: string }) => phase.name)).toContain("docker")
   })

@@ -43,9 +43,9 @@ describe("docker", () => {
     await docker("rm", "-f", "execs")
   })
   it("attaches to a running container", async () => {
-    await docker("run", "-d", "-i", "--name", "attached", IMAGE, "cat")
+    await docker("run", "-d", "-i", "--name", "attached", IMAGE, "head", "-n", "1")
     expect((await skep.docker(["attach", "attached"], { input: "echoed\n" })).stdout).toBe("echoed\n")
-    await docker("rm", "-f", "attached")
+    await docker("rm", "attached")
   })
   it("builds an image", async () => {
     const context = join(scratch, "context")

@@ -24,20 +24,24 @@ export async function withDeadline<T>(
   const onAbort = (): void => controller.abort(signal.reason)
   signal.addEventListener("abort", onAbort, { once: true })
   try {
-    return await Promise.race([work(controller.signal), rejection(controller.signal)])
+    return await orAborted(work(controller.signal), controller.signal)
   } finally {
     clearTimeout(timer)
     signal.removeEventListener("abort", onAbort)
   }
 }
 
-/** Never fulfils; rejects with the signal's reason once it aborts. */
-export function rejection(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = withResolvers<never>()
-  if (signal.aborted) reject(signal.reason)
-  else signal.addEventListener("abort", () => reject(signal.reason), { once: true })
-  promise.catch(() => undefined) // whoever races against it sees the reason
-  return promise
+/** Settles as `promise` does, or rejects with the signal's reason if that aborts first. Leaves no listener behind. */
+export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = withResolvers<never>()
+  const onAbort = (): void => reject(signal.reason)
+  signal.addEventListener("abort", onAbort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener("abort", onAbort)
+  }
 }
 
 /** Sleeps; rejects with the signal's own reason, not with Node's AbortError. */

@@ -12,11 +12,12 @@ import { type Lock, notRunning, type Routes, tryLock, withResolvers } from "@ske
 import { z } from "zod"
 import { createHome, homeFrom } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
+import { VERSION } from "../version.ts"
 import { Machines } from "./machines.ts"
 import { backendRoutes } from "./routes.ts"
 
 /** How long a backend without machines waits for one before it ends. */
-const IDLE_MS = 10_000
+const IDLE_MS = 3000
 
 export interface BackendOptions {
   readonly home: string
@@ -76,6 +77,7 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
       launcherProgram: options.launcherProgram,
       publishAddress: settings?.publishAddress ?? "127.0.0.1",
     })
+    context.log.info("started", { version: VERSION, machines: machines.size })
     return run(machines, counters, context, lock)
   },
 }

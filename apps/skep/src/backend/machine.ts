@@ -23,6 +23,7 @@ import {
 } from "../machine/record.ts"
 import { Operation, type Progress } from "./operation.ts"
 import type { MachineView } from "./view.ts"
+import { hypervisorRuns } from "@skep/launcher"
 import { bringUp } from "./vm/bring-up.ts"
 import { findRunning } from "./vm/find-running.ts"
 import type { Vm } from "./vm/vm.ts"
@@ -48,6 +49,8 @@ export class Machine {
   #broken: SidecarError | undefined
   #operation: Operation | undefined
   #vm: Vm | undefined
+  /** Created by an `up` that has not succeeded yet: an interruption removes it again. */
+  #unborn = false
   /** Why it is not running, where there is more to say than that it was stopped. */
   #crash: SidecarError | undefined
   #proxy: DockerProxy | undefined
@@ -82,6 +85,7 @@ export class Machine {
       throw error
     }
     machine.#record = record
+    machine.#unborn = true
     return machine
   }
 
@@ -100,6 +104,12 @@ export class Machine {
     return this.#crash === undefined ? "stopped" : "crashed"
   }
 
+  /** Settles with the change under way; then tells whether nothing would be lost by removing the machine. */
+  async isUnborn(): Promise<boolean> {
+    await this.#operation?.done.catch(() => undefined)
+    return this.#unborn && this.#vm === undefined
+  }
+
   /** Listens on docker.sock and, if a virtual machine is found running, takes it over in the background. */
   async adopt(): Promise<void> {
     await this.#open()
@@ -107,12 +117,9 @@ export class Machine {
     if (record === undefined) return
     const found = await findRunning(this.#vmContext(record, await this.#keys(record)))
     if (found === undefined) return
-    this.#vm = found
-    this.#watch(found)
+    this.#own(found)
     this.#log.info("adopted", { state: found.state })
-    this.#begin("adoption", async (report, signal) => {
-      await found.attach(report, signal)
-    })
+    this.#begin("adoption", (report, signal) => found.attach(report, signal))
   }
 
   /** Brings the machine up, or joins whoever does already. */
@@ -194,14 +201,17 @@ export class Machine {
       const context = this.#vmContext(wanted, await this.#keys(wanted))
       const { vm, record } = await bringUp(context, report, signal)
       this.#record = record
-      this.#vm = vm
-      this.#watch(vm)
+      this.#own(vm)
     }
+    const vm = this.#vm
+    if (vm === undefined) throw new SidecarError("crashed", `The machine "${this.name}" ended as soon as it had started`)
     try {
-      await this.#vm.attach(report, signal)
+      await vm.attach(report, signal)
+      this.#unborn = false
     } catch (error) {
-      const failure = await this.#vm.explain(error)
-      if (signal.aborted) await this.#vm.kill()
+      const failure = await vm.explain(error)
+      if (signal.aborted) await vm.kill()
+      else this.#unborn = false // it stays for whoever wants to know why
       throw failure
     }
   }
@@ -231,17 +241,29 @@ export class Machine {
     return keys
   }
 
-  #watch(vm: Vm): void {
-    void vm.ended.then((crash) => {
-      if (this.#vm !== vm) return
-      this.#vm = undefined
-      this.#crash = crash
-      if (crash !== undefined)
-        this.#context.emit({ type: "crashed", machine: this.name, reason: crash.message })
-      this.#operation?.abort(
-        crash ?? new SidecarError("not-running", `The machine "${this.name}" powered off`),
-      )
-    })
+  #own(vm: Vm): void {
+    this.#vm = vm
+    void vm.ended.then((crash) => this.#lost(vm, crash))
+  }
+
+  /** The virtual machine is gone, or only its launcher is: then a new one takes it over. */
+  async #lost(vm: Vm, crash: SidecarError | undefined): Promise<void> {
+    if (this.#vm !== vm) return
+    const record = this.#record
+    this.#vm = undefined
+    if (crash !== undefined && record !== undefined && (await hypervisorRuns(this.paths.run))) {
+      this.#log.info("launcher lost", { reason: crash.message })
+      this.#begin("adoption", async (report, signal) => {
+        const found = await findRunning(this.#vmContext(record, await this.#keys(record)))
+        if (found === undefined) throw crash
+        this.#own(found)
+        await found.attach(report, signal)
+      })
+      return
+    }
+    this.#crash = crash
+    if (crash !== undefined) this.#context.emit({ type: "crashed", machine: this.name, reason: crash.message })
+    this.#operation?.abort(crash ?? new SidecarError("not-running", `The machine "${this.name}" powered off`))
   }
 
   #begin(kind: string, work: ConstructorParameters<typeof Operation>[1]): Operation {
@@ -297,21 +319,15 @@ export class Machine {
       case "starting":
         return this.#vm?.engineState() ?? { state: "starting", ready: this.#engineAfterStart() }
       case "crashed":
-        return {
-          state: "down",
-          reason: `${this.#crash?.message ?? "The machine crashed"}. Start it again with: skep up ${name}`,
-        }
+        return { state: "down", reason: this.#crash?.message ?? "The machine crashed", next: `Start it again with: skep up ${name}` }
       case "broken":
-        return { state: "down", reason: `${this.#broken?.message}. ${this.#broken?.next ?? ""}` }
+        return { state: "down", reason: this.#broken?.message ?? "The machine is broken", next: this.#broken?.next ?? "" }
       case "paused":
-        return { state: "down", reason: `The machine "${name}" is paused. Resume it with: skep up ${name}` }
+        return { state: "down", reason: `The machine "${name}" is paused`, next: `Resume it with: skep up ${name}` }
       case "stopping":
-        return {
-          state: "down",
-          reason: `The machine "${name}" is shutting down. Start it again with: skep up ${name}`,
-        }
+        return { state: "down", reason: `The machine "${name}" is shutting down`, next: `Start it again with: skep up ${name}` }
       case "stopped":
-        return { state: "down", reason: `The machine "${name}" is stopped. Start it with: skep up ${name}` }
+        return { state: "down", reason: `The machine "${name}" is stopped`, next: `Start it with: skep up ${name}` }
     }
   }
 

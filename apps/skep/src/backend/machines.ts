@@ -76,6 +76,12 @@ export class Machines {
     await this.#linkActive()
   }
 
+  /** Takes back a creation that was interrupted before the machine had ever been up. */
+  async removeUnborn(name: string): Promise<void> {
+    const machine = this.#machines.get(name)
+    if (machine !== undefined && (await machine.isUnborn())) await this.remove(name, true)
+  }
+
   async views(): Promise<readonly MachineView[]> {
     const active = this.active()
     return await Promise.all(

@@ -30,13 +30,11 @@ export function backendRoutes(machines: Machines, stopBackend: () => void): Rout
 async function* up(machines: Machines, { params, body, signal }: ControlRequest): AsyncGenerator<Progress> {
   const name = nameIn(params)
   const changes = parseChanges(body)
-  const fresh = !machines.has(name)
   const machine = await machines.getOrCreate(name, changes)
   try {
     yield* machine.up(changes, signal)
-  } catch (error) {
-    if (fresh && machine.state === "stopped") await machines.remove(name, true)
-    throw error
+  } finally {
+    await machines.removeUnborn(name)
   }
 }
 

@@ -8,7 +8,7 @@ import { readdir } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
 import { type ControlCall, call, stream } from "@skep/runtime/control-client"
 import type { MachineView } from "../backend/view.ts"
-import { createHome, type Home } from "../home/paths.ts"
+import { checkName, createHome, type Home, machinePaths } from "../home/paths.ts"
 import { VERSION } from "../version.ts"
 
 export interface BackendClient {
@@ -27,6 +27,14 @@ export async function connectBackend(home: Home, signal: AbortSignal): Promise<B
     await startBackend(home, signal)
   }
   return clientOf(home, signal)
+}
+
+/** Throws "bad-name" or "not-found" for a machine that is not there; needs no backend. */
+export function checkExists(home: Home, name: string): void {
+  if (existsSync(machinePaths(home, checkName(name)).directory)) return
+  throw new SidecarError("not-found", `Cannot find the machine "${name}"`, {
+    next: `Create it with skep up ${name}, or see skep ls`,
+  })
 }
 
 /** Whether any machine exists; needs no backend. */

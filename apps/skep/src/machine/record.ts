@@ -112,14 +112,19 @@ export function newRecord(
 
 /** The record with the changes applied. Throws "too-small", "shrink-refused" and "bad-options". */
 export function changed(record: MachineRecord, changes: Changes): MachineRecord {
-  checkFloor("memory", changes.memoryMiB, MEMORY_MIN_MIB, "MiB", "skep up --memory 1g")
-  checkFloor("disk", changes.diskGiB, DISK_MIN_GIB, "GiB", "skep up --disk 20g")
+  checkFloors(changes)
   const next = RecordFile.safeParse({ ...record, ...changes })
   if (next.success) return next.data
   throw new SidecarError(
     "bad-options",
     `Cannot change the machine "${record.name}": ${z.prettifyError(next.error)}`,
   )
+}
+
+/** Throws "too-small" for a machine that could not work. */
+export function checkFloors(changes: Changes): void {
+  checkFloor("memory", changes.memoryMiB, MEMORY_MIN_MIB, "MiB", "skep up --memory 1g")
+  checkFloor("disk", changes.diskGiB, DISK_MIN_GIB, "GiB", "skep up --disk 20g")
 }
 
 /** The fields that differ and matter to a running machine. */

@@ -18,6 +18,8 @@ export interface ControlOptions {
   readonly endpoint: string
   readonly routes: Routes
   readonly log: Log
+  /** What happened before the socket was there: told to the first subscriber. */
+  readonly earlier?: readonly SidecarEvent[]
 }
 
 export interface ControlServer extends AsyncDisposable {
@@ -31,7 +33,7 @@ export async function startControlServer(options: ControlOptions): Promise<Contr
   const server = createServer((request, response) => {
     void answer(options, request, response)
   })
-  const subscribers = acceptSubscribers(server)
+  const subscribers = acceptSubscribers(server, options.earlier ?? [])
   const socket = await listenPrivately(server, options.endpoint)
   return {
     endpoint: options.endpoint,
@@ -46,7 +48,8 @@ export async function startControlServer(options: ControlOptions): Promise<Contr
   }
 }
 
-function acceptSubscribers(server: Server): WebSocketServer {
+function acceptSubscribers(server: Server, earlier: readonly SidecarEvent[]): WebSocketServer {
+  let untold = earlier
   const subscribers = new WebSocketServer({ noServer: true })
   server.on("upgrade", (request, socket, head) => {
     if (pathOf(request) !== "/events") {
@@ -55,6 +58,8 @@ function acceptSubscribers(server: Server): WebSocketServer {
     }
     subscribers.handleUpgrade(request, socket, head, (client) => {
       client.on("error", () => client.terminate())
+      for (const event of untold) client.send(JSON.stringify(event))
+      untold = []
     })
   })
   return subscribers

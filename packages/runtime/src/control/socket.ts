@@ -9,7 +9,9 @@ import { chmodSync, rmSync } from "node:fs"
 import type { Server } from "node:net"
 import { SidecarError } from "@skep/contract"
 import { checkSocketPath, describeFileError, errnoOf } from "../files.ts"
-import { tryLock } from "../lock.ts"
+import { type Lock, waitForLock } from "../lock.ts"
+
+const LOCK_PATIENCE_MS = 500
 
 /** Binds `server`; disposing closes it and removes socket and lock. Throws "address-in-use" while another process owns it. */
 export async function listenPrivately(server: Server, endpoint: string): Promise<AsyncDisposable> {
@@ -19,7 +21,7 @@ export async function listenPrivately(server: Server, endpoint: string): Promise
     return { [Symbol.asyncDispose]: () => closed(server) }
   }
   checkSocketPath(endpoint)
-  const lock = lockFor(endpoint)
+  const lock = await lockFor(endpoint)
   try {
     rmSync(endpoint, { force: true })
     // The mask keeps the socket private from its first moment; the mode afterwards is for readers of `ls`.
@@ -41,17 +43,16 @@ export async function listenPrivately(server: Server, endpoint: string): Promise
   }
 }
 
-function lockFor(endpoint: string): Disposable {
+/** A process that was killed holds its locks for a moment after it counts as dead. */
+async function lockFor(endpoint: string): Promise<Lock> {
   try {
-    const lock = tryLock(`${endpoint}.lock`)
-    if (lock !== undefined) return lock
+    return await waitForLock(`${endpoint}.lock`, LOCK_PATIENCE_MS, new AbortController().signal)
   } catch (error) {
-    throw describeFileError("listen on", endpoint, error)
+    if (!(error instanceof SidecarError) || error.code !== "busy") throw describeFileError("listen on", endpoint, error)
+    throw new SidecarError("address-in-use", `Cannot listen on "unix:${endpoint}": another process listens there`, {
+      cause: error,
+    })
   }
-  throw new SidecarError(
-    "address-in-use",
-    `Cannot listen on "unix:${endpoint}": another process listens there`,
-  )
 }
 
 function listening(

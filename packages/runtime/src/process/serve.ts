@@ -22,6 +22,7 @@ import { openLog } from "../log.ts"
 export const EXIT = { ok: 0, crashed: 1, badOptions: 2, aborted: 130 } as const
 
 const STOP_DEADLINE_MS = 5000
+const EARLIER_MAX = 256
 
 /** A command-line flag of a sidecar: `--memory <mib>` sets `key` of the options. */
 export interface Flag {
@@ -99,7 +100,11 @@ async function run<Options, Status extends { readonly counters: Counters }, R ex
 ): Promise<void> {
   await using cleanup = new Cleanup()
   const checked = sidecar.parseOptions(args.options)
-  let publish = (_event: SidecarEvent): void => undefined
+  // Events of the start itself: nobody can have subscribed yet.
+  const earlier: SidecarEvent[] = []
+  let publish = (event: SidecarEvent): void => {
+    if (earlier.length < EARLIER_MAX) earlier.push(event)
+  }
   const context = { signal: life.stop, log: life.log, emit: (event: SidecarEvent) => publish(event) }
   const running = cleanup.use(await sidecar.start(checked, context))
   running.closed.catch(() => undefined) // awaited below; a crash before that must not end the process unseen
@@ -111,6 +116,7 @@ async function run<Options, Status extends { readonly counters: Counters }, R ex
       await startControlServer({
         endpoint: args.control,
         log: life.log,
+        earlier,
         routes: {
           "GET /health": async () => health(),
           "GET /status": () => running.status(),

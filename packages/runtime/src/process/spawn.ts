@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn as spawnProcess } from "node:child_process"
 import { createInterface } from "node:readline"
 import { type Context, type ErrorBody, type Running, type Sidecar, SidecarError } from "@skep/contract"
-import { rejection } from "../deadline.ts"
+import { orAborted } from "../deadline.ts"
 import { adopt, type Remote } from "./adopt.ts"
 
 export interface SpawnCommand<Options, Status> {
@@ -51,7 +51,7 @@ async function start<Options, Status>(
   })
   try {
     child.stdin?.write(`${JSON.stringify(options)}\n`)
-    await Promise.race([ready(command.name, child), rejection(context.signal)])
+    await orAborted(ready(command.name, child), context.signal)
     const remote = await adopt({
       control,
       parseStatus: command.parseStatus,

@@ -4,8 +4,7 @@
  * @module
  */
 import { type LauncherRunning, SidecarError } from "@skep/contract"
-import { adoptLauncher } from "@skep/launcher"
-import { hypervisorRuns } from "./hypervisor.ts"
+import { adoptLauncher, hypervisorRuns } from "@skep/launcher"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"

@@ -4,7 +4,7 @@
  * @module
  */
 import { SidecarError, type SidecarEvent } from "@skep/contract"
-import { rejection, withResolvers } from "@skep/runtime"
+import { orAborted, withResolvers } from "@skep/runtime"
 
 /** Remembers the phases that were reached and lets callers wait for the next. */
 export class GuestPhases {
@@ -12,10 +12,10 @@ export class GuestPhases {
   #changed = withResolvers<void>()
   #failure: SidecarError | undefined
 
-  /** Takes the launcher's events `phase` and `guest-failed`; ignores the rest. */
+  /** Takes the launcher's events `phase` and `failed`; ignores the rest. */
   onEvent(event: SidecarEvent): void {
     if (event.type === "phase" && typeof event["name"] === "string") this.reach(event["name"])
-    if (event.type === "guest-failed") this.#fail(String(event["phase"]), String(event["reason"]))
+    if (event.type === "failed") this.#fail(String(event["phase"]), String(event["reason"]))
   }
 
   reach(name: string): void {
@@ -25,10 +25,9 @@ export class GuestPhases {
 
   /** Resolves when the phase was reached. Rejects with "crashed" when the guest gave up, or with the signal's reason. */
   async wait(name: string, signal: AbortSignal): Promise<void> {
-    const aborted = rejection(signal)
     while (!this.#reached.has(name)) {
       if (this.#failure !== undefined) throw this.#failure
-      await Promise.race([this.#changed.promise, aborted])
+      await orAborted(this.#changed.promise, signal)
     }
   }
 

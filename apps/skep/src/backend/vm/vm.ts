@@ -72,7 +72,10 @@ export class Vm {
 
   engineState(): EngineState {
     if (this.#engine !== undefined) return this.#engine()
-    if (this.#failure !== undefined) return { state: "down", reason: this.#failure.message }
+    if (this.#failure !== undefined) {
+      const next = `Try again with: skep restart ${this.#context.record.name}`
+      return { state: "down", reason: this.#failure.message, next }
+    }
     return { state: "starting", ready: this.engineReady() }
   }
 

@@ -6,17 +6,20 @@
 import { createInterface } from "node:readline/promises"
 import { SidecarError } from "@skep/contract"
 import type { MachineView } from "../../backend/view.ts"
-import { type BackendClient, connectBackend } from "../../client/backend.ts"
+import { type BackendClient, checkExists, connectBackend } from "../../client/backend.ts"
 import { createContext, removeContext } from "../../context/docker-context.ts"
 import { checkName } from "../../home/paths.ts"
-import type { Changes } from "../../machine/record.ts"
+import { type Changes, checkFloors } from "../../machine/record.ts"
 import { showProgress } from "../progress.ts"
 import type { Session } from "../session.ts"
 
 export async function up(session: Session, name: string, changes: Changes): Promise<void> {
   const { output, signal } = session
+  const verb = path(name, "/up")
+  checkFloors(changes)
   const backend = await connectBackend(session.home, signal)
-  await showProgress(output, backend.stream("POST", path(name, "/up"), changes))
+  await showProgress(output, backend.stream("POST", verb, changes))
+  signal.throwIfAborted()
   const machine = await backend.machine(name)
   const context = await createContext({
     machine: name,
@@ -32,6 +35,7 @@ export async function up(session: Session, name: string, changes: Changes): Prom
 }
 
 export async function stop(session: Session, names: readonly string[]): Promise<void> {
+  for (const name of names) checkExists(session.home, name)
   const backend = await connectBackend(session.home, session.signal)
   for (const name of names) {
     if (isDown(await backend.machine(name))) session.output.note(`${name} is stopped already`)
@@ -41,6 +45,7 @@ export async function stop(session: Session, names: readonly string[]): Promise<
 }
 
 export async function kill(session: Session, names: readonly string[]): Promise<void> {
+  for (const name of names) checkExists(session.home, name)
   const backend = await connectBackend(session.home, session.signal)
   for (const name of names) {
     await backend.request("POST", path(name, "/kill"))
@@ -49,6 +54,7 @@ export async function kill(session: Session, names: readonly string[]): Promise<
 }
 
 export async function restart(session: Session, name: string, changes: Changes): Promise<void> {
+  checkExists(session.home, name)
   const backend = await connectBackend(session.home, session.signal)
   if (!isDown(await backend.machine(name))) {
     await showProgress(session.output, backend.stream("POST", path(name, "/stop")))
@@ -58,6 +64,7 @@ export async function restart(session: Session, name: string, changes: Changes):
 
 export async function remove(session: Session, names: readonly string[], force: boolean): Promise<void> {
   const { output, signal } = session
+  for (const name of names) checkExists(session.home, name)
   const backend = await connectBackend(session.home, signal)
   for (const name of names) {
     const machine = await backend.machine(name)

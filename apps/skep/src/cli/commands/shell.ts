@@ -7,8 +7,8 @@ import { existsSync } from "node:fs"
 import { SidecarError } from "@skep/contract"
 import { withResolvers } from "@skep/runtime/deadline"
 import ssh2, { type Client, type ClientChannel } from "ssh2"
-import { connectBackend } from "../../client/backend.ts"
-import { checkName, type Home, machinePaths } from "../../home/paths.ts"
+import { checkExists, connectBackend } from "../../client/backend.ts"
+import { type Home, machinePaths } from "../../home/paths.ts"
 import { readKeys, sshConfig } from "../../machine/keys.ts"
 import type { Session } from "../session.ts"
 
@@ -17,8 +17,9 @@ const SIGNAL_EXIT = 128
 
 /** Runs a command, or an interactive shell without one. The exit code is the command's. */
 export async function shell(session: Session, name: string, command: readonly string[]): Promise<void> {
+  checkExists(session.home, name)
   const backend = await connectBackend(session.home, session.signal)
-  const machine = await backend.machine(checkName(name))
+  const machine = await backend.machine(name)
   if (machine.record === undefined || machine.vm === undefined) {
     throw new SidecarError(
       "not-running",
@@ -56,8 +57,9 @@ function isMachine(home: Home, name: string): boolean {
 }
 
 export async function printSshConfig(session: Session, name: string): Promise<void> {
+  checkExists(session.home, name)
   const backend = await connectBackend(session.home, session.signal)
-  const machine = await backend.machine(checkName(name))
+  const machine = await backend.machine(name)
   if (machine.record === undefined)
     throw new SidecarError("corrupt-file", `Cannot read the machine "${name}"`)
   const paths = machinePaths(session.home, name)

@@ -4,8 +4,7 @@
  * @module
  */
 import type { MachineView } from "../../backend/view.ts"
-import { connectBackend, hasMachines } from "../../client/backend.ts"
-import { checkName } from "../../home/paths.ts"
+import { checkExists, connectBackend, hasMachines } from "../../client/backend.ts"
 import { EXIT } from "../exit.ts"
 import { formatBytes, formatDuration } from "../output.ts"
 import type { Session } from "../session.ts"
@@ -123,7 +122,8 @@ export async function url(session: Session, name: string): Promise<void> {
 }
 
 async function view(session: Session, name: string): Promise<MachineView> {
-  return await (await connectBackend(session.home, session.signal)).machine(checkName(name))
+  checkExists(session.home, name)
+  return await (await connectBackend(session.home, session.signal)).machine(name)
 }
 
 function disk(machine: MachineView): string {

@@ -1,0 +1,45 @@
+/**
+ * The engine: a dockerd somewhere, and the one thing the rest needs of it, a byte stream to its API.
+ *
+ * Whoever owns the machine makes an `Engine` once dockerd's side can be reached, watches `closed`, and makes another when
+ * it settles. The proxy asks for the present `EngineState` on every request and keeps none of it.
+ *
+ * @module
+ */
+import type { Duplex } from "node:stream"
+
+/** A way to the engine's API. Disposing it ends every stream that came from it. */
+export interface Engine extends AsyncDisposable {
+  /**
+   * Opens a stream to the API. It half-closes both ways: `end()` is the engine's end of input while its output goes on,
+   * and the other way round. It ends with an error if the way there is lost, never by silence.
+   * Codes: "unreachable", "busy" (too many wait), "not-running" (after disposal).
+   */
+  connect(signal: AbortSignal): Promise<Duplex>
+  /** Runs a command of the shell beside the engine. Missing where the way there carries nothing but the API. */
+  exec?(command: string, options: ExecOptions): Promise<ExecResult>
+  /** Opens a TCP connection from beside the engine. Missing where the way there carries nothing but the API. */
+  forwardOut?(host: string, port: number, signal: AbortSignal): Promise<Duplex>
+  /** Fulfils after disposal, rejects with "unreachable" once the way to the engine is lost. */
+  readonly closed: Promise<void>
+}
+
+export interface ExecOptions {
+  readonly signal: AbortSignal
+  /** What the command reads from its standard input; nothing if left out. */
+  readonly input?: string | Uint8Array
+}
+
+export interface ExecResult {
+  /** 128 and the signal's number where a signal ended it, as a shell says it; 255 if the server gave none. */
+  readonly exitCode: number
+  readonly stdout: Buffer
+  readonly stderr: Buffer
+}
+
+/** Where the engine stands, as the machine's owner knows it. */
+export type EngineState =
+  /** `reason` is a sentence without its period; `next` says what to type. */
+  | { readonly state: "down"; readonly reason: string; readonly next?: string }
+  | { readonly state: "starting"; readonly ready: Promise<Engine> }
+  | { readonly state: "up"; readonly engine: Engine }

@@ -1,0 +1,89 @@
+/**
+ * A bounded number of things at a time, and a bounded queue for the rest.
+ *
+ * The bound may be learnt: a server that refuses one more while others are open has said where its own limit is.
+ *
+ * @module
+ */
+import { SidecarError } from "@skep/contract"
+import { withResolvers } from "@skep/runtime"
+
+interface Waiter {
+  readonly admit: () => void
+}
+
+/** Counts what is open. First come, first served. */
+export class Slots {
+  readonly #what: string
+  readonly #queueMax: number
+  #limit: number
+  #open = 0
+  #waiting: Waiter[] = []
+
+  constructor(what: string, limit: number, queueMax: number) {
+    this.#what = what
+    this.#limit = limit
+    this.#queueMax = queueMax
+  }
+
+  get open(): number {
+    return this.#open
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** Takes a slot or waits for one; the caller gives it back with `release`. Throws "busy" when the queue is full. */
+  async take(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (this.#open < this.#limit) {
+      this.#open += 1
+      return
+    }
+    if (this.#waiting.length >= this.#queueMax) {
+      throw new SidecarError(
+        "busy",
+        `Cannot open one more ${this.#what}: ${this.#open} are open and ${this.#queueMax} wait`,
+      )
+    }
+    await this.#turn(signal)
+  }
+
+  release(): void {
+    this.#open -= 1
+    this.#admit()
+  }
+
+  /** The other side refused one more than are open: stays at those, and at one at least. Gives the slot back. */
+  refuse(): void {
+    this.#limit = Math.max(1, Math.min(this.#limit, this.#open - 1))
+    this.#open -= 1
+  }
+
+  #turn(signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = withResolvers<void>()
+    const onAbort = (): void => {
+      this.#waiting = this.#waiting.filter((other) => other !== waiter)
+      reject(signal.reason)
+    }
+    const waiter: Waiter = {
+      admit: () => {
+        signal.removeEventListener("abort", onAbort)
+        resolve()
+      },
+    }
+    signal.addEventListener("abort", onAbort, { once: true })
+    this.#waiting.push(waiter)
+    return promise
+  }
+
+  #admit(): void {
+    while (this.#open < this.#limit) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      this.#open += 1
+      next.admit()
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * The launcher role over a control socket, both ends.
+ *
+ *     POST /powerdown {"deadlineMs": 10000}    POST /kill    POST /pause    POST /resume
+ *
+ * @module
+ */
+import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/contract"
+import type { Remote, Routes } from "@skep/runtime"
+import { z } from "zod"
+
+/** What an answer may take beyond the deadline that the launcher itself keeps. */
+const ANSWER_MS = 5000
+
+const Powerdown = z.strictObject({ deadlineMs: z.int().min(1).max(600_000) })
+
+const identity = z.object({ pid: z.int(), startTime: z.string(), nonce: z.string() })
+
+const Status: z.ZodType<LauncherStatus> = z.object({
+  state: z.enum(["starting", "running", "paused", "stopping", "stopped", "crashed"]),
+  reason: z.string().exactOptional(),
+  hypervisor: z.string(),
+  accelerator: z.enum(["kvm", "hvf", "tcg"]),
+  process: identity,
+  startedAtMs: z.number(),
+  phases: z.array(z.object({ name: z.string(), atSeconds: z.number() })),
+  consoleLog: z.string(),
+  counters: z.record(z.string(), z.number()),
+})
+
+/** The verbs for `serve`. */
+export function launcherRoutes(running: LauncherRunning): Routes {
+  return {
+    "POST /powerdown": async ({ body }) => {
+      const parsed = Powerdown.safeParse(body)
+      if (!parsed.success) {
+        const got = body === undefined ? "nothing" : JSON.stringify(body)
+        throw new SidecarError(
+          "bad-options",
+          `Cannot power off: "deadlineMs" must be milliseconds, got ${got}`,
+        )
+      }
+      await running.powerdown(parsed.data.deadlineMs)
+    },
+    "POST /kill": () => running.kill(),
+    "POST /pause": () => running.pause(),
+    "POST /resume": () => running.resume(),
+  }
+}
+
+/** Checks a status that came over a socket. */
+export function parseLauncherStatus(value: unknown): LauncherStatus {
+  return Status.parse(value)
+}
+
+/** A launcher in another process. */
+export function launcherClient(remote: Remote<LauncherStatus>): LauncherRunning {
+  /** The machine is gone when its launcher says so; its directories are free when the launcher is gone too. */
+  const gone = (): Promise<void> => Promise.resolve(remote[Symbol.asyncDispose]())
+  return {
+    ...remote,
+    powerdown: async (deadlineMs) => {
+      await remote.request("POST", "/powerdown", { deadlineMs }, AbortSignal.timeout(deadlineMs + ANSWER_MS))
+      await gone()
+    },
+    kill: async () => {
+      await remote.request("POST", "/kill")
+      await gone()
+    },
+    pause: async () => {
+      await remote.request("POST", "/pause")
+    },
+    resume: async () => {
+      await remote.request("POST", "/resume")
+    },
+  }
+}

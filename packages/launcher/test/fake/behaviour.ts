@@ -1,0 +1,27 @@
+/**
+ * How the fake hypervisor may behave.
+ *
+ * @module
+ */
+
+export type Behaviour =
+  | "boots"
+  /** Runs and prints nothing. */
+  | "silent"
+  /** Prints what a kernel's boot stub prints, and nothing more: a broken KVM. */
+  | "stub-only"
+  /** Silent the first two times. Needs `log`. */
+  | "silent-twice"
+  /** Ends by SIGABRT at once. */
+  | "aborts"
+  /** Ends with exit code 1 and a word on stderr. */
+  | "refuses"
+  /** Boots and hears no powerdown. */
+  | "deaf"
+
+export interface Behaviours {
+  readonly kvm?: Behaviour
+  readonly tcg?: Behaviour
+  /** Gets the accelerator of each start, a line each. */
+  readonly log?: string
+}
