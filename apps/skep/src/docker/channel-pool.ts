@@ -43,17 +43,33 @@ function agentOver(engine: Engine): Agent {
   const { signal } = new AbortController()
   setMaxListeners(0, signal)
   agent.createConnection = (_options, callback) => {
-    engine.connect(signal).then(
-      (stream) => callback?.(null, asSocket(stream)),
-      (error: unknown) => callback?.(error instanceof Error ? error : new Error(String(error)), NO_STREAM),
-    )
+    if (callback !== undefined) void supply(engine, signal, callback)
     return undefined
   }
   return agent
 }
 
-/** Gives a stream those methods of `net.Socket` that Node's agent calls on a connection it keeps. */
+async function supply(
+  engine: Engine,
+  signal: AbortSignal,
+  callback: (error: Error | null, stream: Duplex) => void,
+): Promise<void> {
+  let stream: Duplex
+  try {
+    stream = asSocket(await engine.connect(signal))
+  } catch (error) {
+    callback(error instanceof Error ? error : new Error(String(error)), NO_STREAM)
+    return
+  }
+  callback(null, stream)
+}
+
+/**
+ * Gives a stream those methods of `net.Socket` that Node's agent calls on a connection it keeps. An engine that ends its
+ * half is done with an HTTP connection: a half that stays open would be kept and swallow the next request.
+ */
 function asSocket(stream: Duplex): Duplex {
+  stream.once("end", () => stream.end())
   if ("setKeepAlive" in stream) return stream
   let timer: NodeJS.Timeout | undefined
   stream.once("close", () => clearTimeout(timer))

@@ -206,7 +206,7 @@ class Proxy {
 
   #broken(error: Error, what: string | undefined): void {
     this.counts.broken += 1
-    this.#options.log.info("docker request broke", { what, reason: error.message })
+    this.#options.log.debug("docker request broke", { what, reason: error.message })
   }
 }
 

@@ -15,7 +15,7 @@ import * as hop from "./hop-headers.ts"
 import { BAD_GATEWAY, BAD_REQUEST, refuse } from "./refusal.ts"
 
 /** Go's default, so that we refuse nothing that the engine would take. */
-export const HEADER_BYTES_MAX = 1 << 20
+export const HEADER_BYTES_MAX: number = 1 << 20
 
 export interface RelayOptions {
   readonly agent: Agent

@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream"
 
 type Open = (signal: AbortSignal) => Promise<Duplex>
 
-/** Keeps up to `count` streams to an engine that speaks only when spoken to, from the first use on. */
+/** Keeps up to `count` streams from the first use on. Only for an engine that speaks when spoken to: what a spare one says is lost. */
 export class SpareStreams {
   readonly #open: Open
   readonly #count: number

@@ -13,14 +13,24 @@ import { streamOver } from "./ssh-stream.ts"
 
 /** RFC 4254 §5.1, the reasons that a server gives for not opening a channel. */
 export const PROHIBITED = 1
-const CONNECT_FAILED = 2
+export const CONNECT_FAILED = 2
 export const UNKNOWN_TYPE = 3
 const SHORTAGE = 4
 
 /** Asks ssh2 for a channel. */
 export type ChannelRequest = (callback: ClientCallback) => unknown
-/** Whether a refusal means "no more than are open". */
-export type IsLimit = (error: unknown) => boolean
+
+/** Channels that count together. */
+export interface ChannelKind {
+  readonly slots: Slots
+  /** Whether a refusal means "no more than are open". */
+  readonly isLimit: (error: unknown) => boolean
+  /**
+   * One at a time may be between its opening and its use. dropbear 2022.83 closes every session that has no command yet
+   * whenever a command of another one ends, and then dies of an assertion when the command is sent.
+   */
+  readonly door?: Slots
+}
 
 type OnLoss = (error: Error) => void
 
@@ -46,27 +56,40 @@ export class SshChannels {
   }
 
   /** A stream over a new channel. */
-  async open(slots: Slots, signal: AbortSignal, isLimit: IsLimit, request: ChannelRequest): Promise<Duplex> {
-    const channel = await this.raw(slots, signal, isLimit, request)
-    channel.stderr.resume()
-    const { stream, lose } = streamOver(channel)
-    channel.on("exit", (code: unknown) => {
-      if (code !== 0) stream.destroy(new SidecarError("unreachable", NOT_THERE, { next: SEE_LOGS }))
+  async open(kind: ChannelKind, signal: AbortSignal, request: ChannelRequest): Promise<Duplex> {
+    const { stream, lose } = await this.adopt(kind, signal, request, (channel) => {
+      channel.stderr.resume()
+      const over = streamOver(channel)
+      channel.on("exit", (code: unknown) => {
+        if (code !== 0) over.stream.destroy(new SidecarError("unreachable", NOT_THERE, { next: SEE_LOGS }))
+      })
+      return over
     })
     const unwatch = this.#watch(lose)
     stream.once("close", unwatch)
     return stream
   }
 
-  /** A new channel, which gives its slot back when it closes. */
-  raw(slots: Slots, signal: AbortSignal, isLimit: IsLimit, request: ChannelRequest): Promise<ClientChannel> {
+  /**
+   * What `owner` makes of a new channel, which gives its slot back when it closes. The owner is called before anything that
+   * follows the opening is told: an exit status may lie in the same packet.
+   */
+  adopt<T>(
+    kind: ChannelKind,
+    signal: AbortSignal,
+    request: ChannelRequest,
+    owner: (channel: ClientChannel) => T,
+  ): Promise<T> {
+    const { slots, door, isLimit } = kind
+    const owned = (channel: ClientChannel): T => {
+      channel.once("close", () => slots.release())
+      return owner(channel)
+    }
     return this.guarded(signal, async (inner) => {
       for (;;) {
         await slots.take(inner)
         try {
-          const channel = await requested(inner, request)
-          channel.once("close", () => slots.release())
-          return channel
+          return await throughDoor(door, inner, () => requested(inner, request, owned))
         } catch (error) {
           if (!isLimit(error) || slots.open <= 1) {
             slots.release()
@@ -110,9 +133,26 @@ const NOT_THERE = "Cannot reach the Docker engine in the machine: its socket ref
 const SEE_LOGS = 'See "skep logs" for what the engine says'
 const ENDED = "Cannot reach the Docker engine: its connection was closed"
 
-function requested(signal: AbortSignal, request: ChannelRequest): Promise<ClientChannel> {
+async function throughDoor<T>(
+  door: Slots | undefined,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  await door?.take(signal)
+  try {
+    return await work()
+  } finally {
+    door?.release()
+  }
+}
+
+function requested<T>(
+  signal: AbortSignal,
+  request: ChannelRequest,
+  owner: (channel: ClientChannel) => T,
+): Promise<T> {
   signal.throwIfAborted()
-  const { promise, resolve, reject } = withResolvers<ClientChannel>()
+  const { promise, resolve, reject } = withResolvers<T>()
   const onAbort = (): void => reject(signal.reason)
   signal.addEventListener("abort", onAbort, { once: true })
   try {
@@ -120,9 +160,10 @@ function requested(signal: AbortSignal, request: ChannelRequest): Promise<Client
       signal.removeEventListener("abort", onAbort)
       if (error !== undefined) reject(refusal(error))
       else if (signal.aborted) channel.close()
-      else resolve(channel)
+      else resolve(owner(channel))
     })
   } catch (error) {
+    signal.removeEventListener("abort", onAbort)
     reject(
       new SidecarError("unreachable", "Cannot reach the machine: its SSH connection is lost", {
         cause: error,

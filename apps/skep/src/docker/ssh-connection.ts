@@ -112,7 +112,8 @@ async function attemptOnce(
     keepaliveCountMax: KEEPALIVES_UNANSWERED,
     algorithms: {
       serverHostKey: [KEY_TYPE],
-      // Fastest first where the other end is an emulated CPU without AES instructions; see the report of the benchmark.
+      // Both ends with AES instructions do GCM a fifth faster (measured: 550 against 450 MB/s), but the machine's CPU is
+      // emulated more often than not, and has none.
       cipher: ["chacha20-poly1305@openssh.com", "aes128-ctr", "aes256-ctr"],
       compress: ["none"],
     },

@@ -15,32 +15,39 @@ const NO_STATUS = 255
 const SIGNAL_BASE = 128
 
 /** Owns `channel` from now on. */
-export async function collect(
-  channel: ClientChannel,
-  signal: AbortSignal,
-  input: ExecOptions["input"],
-): Promise<ExecResult> {
-  try {
-    return await orAborted(finished(channel, input), signal)
-  } finally {
-    channel.close()
-    channel.resume()
-    channel.stderr.resume()
+export class SshCommand {
+  readonly #channel: ClientChannel
+  readonly #done: Promise<ExecResult>
+
+  constructor(channel: ClientChannel, input: ExecOptions["input"]) {
+    this.#channel = channel
+    this.#done = result(channel)
+    this.#done.catch(() => undefined) // whoever waits for it sees the reason
+    channel.end(input)
+  }
+
+  /** Rejects with the signal's reason; the command is hung up on then. */
+  async finished(signal: AbortSignal): Promise<ExecResult> {
+    try {
+      return await orAborted(this.#done, signal)
+    } finally {
+      this.#channel.close()
+      this.#channel.resume()
+      this.#channel.stderr.resume()
+    }
   }
 }
 
-async function finished(channel: ClientChannel, input: ExecOptions["input"]): Promise<ExecResult> {
+async function result(channel: ClientChannel): Promise<ExecResult> {
   let exitCode = NO_STATUS
   channel.on("exit", (code: number | null, signal?: string) => {
     exitCode = code ?? SIGNAL_BASE + signalNumber(signal)
   })
   const closed = new Promise<void>((resolve, reject) => {
     channel.once("close", () => resolve())
-    channel.once("error", reject)
+    channel.on("error", reject)
   })
-  const output = Promise.all([bytesOf(channel), bytesOf(channel.stderr)])
-  channel.end(input)
-  const [[stdout, stderr]] = await Promise.all([output, closed])
+  const [stdout, stderr] = await Promise.all([bytesOf(channel), bytesOf(channel.stderr), closed])
   return { exitCode, stdout, stderr }
 }
 
