@@ -21,7 +21,7 @@ try {
   await build()
   tally.add("build", true)
 } catch (error) {
-  tally.add(`build: ${error}`, false)
+  tally.add(`build: ${String(error)}`, false)
 }
 tally.vitest("unit", ["--project", "unit"])
 tally.vitest("e2e", ["--project", "e2e"])

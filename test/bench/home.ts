@@ -23,12 +23,27 @@ export interface BenchHome {
 export function benchHome(): BenchHome {
   const directory = join(tmpdir(), `skep-bench-${process.getuid?.() ?? 0}`)
   mkdirSync(join(directory, "docker"), { recursive: true, mode: 0o700 })
-  const env = { ...process.env, SKEP_HOME: directory, DOCKER_CONFIG: join(directory, "docker"), DOCKER_HOST: "", CI: "1" }
-  return { directory, env, skep: (...args) => run(process.execPath, [join(root, "apps/skep/bin/skep.js"), ...args], env) }
+  const env = {
+    ...process.env,
+    SKEP_HOME: directory,
+    DOCKER_CONFIG: join(directory, "docker"),
+    DOCKER_HOST: "",
+    CI: "1",
+  }
+  return {
+    directory,
+    env,
+    skep: (...args) => run(process.execPath, [join(root, "apps/skep/bin/skep.js"), ...args], env),
+  }
 }
 
 /** Runs a program to its end and returns what it wrote to stdout. */
-export async function run(file: string, args: readonly string[], env: NodeJS.ProcessEnv, input?: string): Promise<string> {
+export async function run(
+  file: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  input?: string,
+): Promise<string> {
   const child = spawn(file, args, { env, stdio: ["pipe", "pipe", "pipe"] })
   const out: Buffer[] = []
   const err: Buffer[] = []
@@ -38,7 +53,9 @@ export async function run(file: string, args: readonly string[], env: NodeJS.Pro
   const [code] = (await once(child, "close")) as [number | null]
   const text = Buffer.concat(out).toString("utf8")
   if (code === 0) return text
-  throw new Error(`${file} ${args.join(" ")} ended with ${code}: ${text}${Buffer.concat(err).toString("utf8")}`)
+  throw new Error(
+    `${file} ${args.join(" ")} ended with ${code}: ${text}${Buffer.concat(err).toString("utf8")}`,
+  )
 }
 
 /** Seconds that `work` takes. */

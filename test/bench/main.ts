@@ -47,9 +47,22 @@ function record(name: string, result: readonly Row[]): void {
   const end = `<!-- /${name} -->`
   const machine = `${cpus().length} cores, ${cpus()[0]?.model.trim() ?? "unknown"}, Node ${process.versions.node}`
   const command = `\`npm run bench -- ${name} --record\``
-  const section = [begin, `## ${name}`, "", `${command} on ${machine}:`, "", markdownTable(result), "", `![${name}](charts/${name}.svg)`, end].join("\n")
+  const section = [
+    begin,
+    `## ${name}`,
+    "",
+    `${command} on ${machine}:`,
+    "",
+    markdownTable(result),
+    "",
+    `![${name}](charts/${name}.svg)`,
+    end,
+  ].join("\n")
   const page = existsSync(path) ? readFileSync(path, "utf8") : "# Benchmarks\n"
   const from = page.indexOf(begin)
-  const next = from < 0 ? `${page.trimEnd()}\n\n${section}\n` : page.slice(0, from) + section + page.slice(page.indexOf(end) + end.length)
+  const next =
+    from < 0
+      ? `${page.trimEnd()}\n\n${section}\n`
+      : page.slice(0, from) + section + page.slice(page.indexOf(end) + end.length)
   writeFileSync(path, next)
 }

@@ -5,12 +5,21 @@
  */
 import type { Row } from "./row.ts"
 
-const digits = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toFixed(3))
+const digits = (value: number): string =>
+  value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toFixed(3)
 
 export function textTable(rows: readonly Row[]): string {
   const cells = [["", "ours", "peers", "ratio", "bar", "spread of ours"], ...rows.map((row) => cellsOf(row))]
-  const widths = cells[0]?.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))) ?? []
-  return cells.map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join("\n")
+  const widths =
+    cells[0]?.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))) ?? []
+  return cells
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n")
 }
 
 export function markdownTable(rows: readonly Row[]): string {
@@ -51,12 +60,16 @@ export function svgChart(title: string, rows: readonly Row[]): string {
     for (const [name, value] of entries) {
       const width = Math.max(1, (value / largest) * CHART_WIDTH)
       parts.push(text(24, y + 13, name))
-      parts.push(`<rect x="${LABEL_WIDTH}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT - 3}" fill="${name === "ours" ? "#c98a1b" : "#8a8f98"}"/>`)
+      parts.push(
+        `<rect x="${LABEL_WIDTH}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT - 3}" fill="${name === "ours" ? "#c98a1b" : "#8a8f98"}"/>`,
+      )
       parts.push(text(LABEL_WIDTH + width + 6, y + 12, `${digits(value)} ${row.unit}`))
       y += BAR_HEIGHT
     }
     const x = LABEL_WIDTH + (limit / largest) * CHART_WIDTH
-    parts.push(`<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top - 3}" y2="${y}" stroke="#b3261e" stroke-dasharray="4 3"/>`)
+    parts.push(
+      `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top - 3}" y2="${y}" stroke="#b3261e" stroke-dasharray="4 3"/>`,
+    )
     y += 14
   }
   const size = `width="${LABEL_WIDTH + CHART_WIDTH + 110}" height="${y + 10}"`

@@ -54,7 +54,12 @@ export function rowOf(measured: Measured): Row {
     ratio,
     bar,
     ok: better === "lower" ? judged <= bar : judged >= bar,
-    spread: Object.fromEntries([["ours", measured.ours] as const, ...peers].map(([who, values]) => [who, [Math.min(...values), Math.max(...values)]])),
+    spread: Object.fromEntries(
+      [["ours", measured.ours] as const, ...peers].map(([who, values]) => [
+        who,
+        [Math.min(...values), Math.max(...values)],
+      ]),
+    ),
   }
 }
 

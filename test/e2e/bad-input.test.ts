@@ -31,10 +31,13 @@ async function failing(...args: string[]): Promise<Outcome> {
 }
 
 describe("names and sizes", () => {
-  it.each(["status", "stop", "kill", "restart", "rm", "inspect", "url", "ip", "shell"])("%s of an unknown machine", async (verb) => {
-    const args = verb === "shell" ? ["shell", "-m", "nobody"] : [verb, "nobody"]
-    expectError(await failing(...args), "not-found", 3)
-  })
+  it.each(["status", "stop", "kill", "restart", "rm", "inspect", "url", "ip", "shell"])(
+    "%s of an unknown machine",
+    async (verb) => {
+      const args = verb === "shell" ? ["shell", "-m", "nobody"] : [verb, "nobody"]
+      expectError(await failing(...args), "not-found", 3)
+    },
+  )
   it.each(["Bad", "-x/", "a b", "../x", "", "x".repeat(40), "backend"])("the name %j", async (name) => {
     expectError(await failing("up", "--", name), "bad-name", 2)
   })
@@ -72,7 +75,8 @@ describe("the host", () => {
     for (const name of ["images", "cache"]) symlinkSync(join(shared.home, name), join(skep.home, name))
     const bin = join(directory, "bin")
     mkdirSync(bin)
-    for (const program of ["docker", "sh"]) symlinkSync((await run("which", [program])).stdout.trim(), join(bin, program))
+    for (const program of ["docker", "sh"])
+      symlinkSync((await run("which", [program])).stdout.trim(), join(bin, program))
     const outcome = await skep.run(["up"], { check: false, env: { PATH: bin } })
     expectError(outcome, "host-program-missing", 6)
     expect(outcome.stderr).toContain("qemu-system-x86")
@@ -90,13 +94,21 @@ describe("the host", () => {
     chmodSync(directory, 0o755)
     // Root may write anywhere, so the command runs as nobody.
     const uid = process.getuid?.() === 0 ? { uid: 65_534 } : {}
-    const env = { SKEP_HOME: join(home, "h"), SKEP_RUN: join(home, "r"), DOCKER_CONFIG: join(directory, "docker") }
+    const env = {
+      SKEP_HOME: join(home, "h"),
+      SKEP_RUN: join(home, "r"),
+      DOCKER_CONFIG: join(directory, "docker"),
+    }
     expectError(await skep.run(["up"], { check: false, env, ...uid }), "permission-denied", 1)
   })
   it("with a file where its home should be", async () => {
     const file = join(directory, "file")
     writeFileSync(file, "")
-    expectError(await skep.run(["up"], { check: false, env: { SKEP_HOME: file, SKEP_RUN: join(directory, "r2") } }), "exists", 4)
+    expectError(
+      await skep.run(["up"], { check: false, env: { SKEP_HOME: file, SKEP_RUN: join(directory, "r2") } }),
+      "exists",
+      4,
+    )
   })
   it.runIf(process.getuid?.() === 0)("with a full disk", async () => {
     const full = join(directory, "full")
@@ -104,7 +116,10 @@ describe("the host", () => {
     await run("mount", ["-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", full])
     try {
       writeFileSync(join(full, "filler"), Buffer.alloc(60 << 10))
-      const outcome = await skep.run(["image", "build"], { check: false, env: { SKEP_HOME: join(full, "h"), SKEP_RUN: join(directory, "r3") } })
+      const outcome = await skep.run(["image", "build"], {
+        check: false,
+        env: { SKEP_HOME: join(full, "h"), SKEP_RUN: join(directory, "r3") },
+      })
       expectError(outcome, "disk-full", 1)
     } finally {
       await run("umount", [full])

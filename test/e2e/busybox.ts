@@ -9,7 +9,32 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { run, type Skep } from "./skep.ts"
 
-const APPLETS = ["sh", "cat", "echo", "true", "false", "sleep", "ls", "httpd", "nc", "wget", "head", "sha256sum", "id", "touch", "sync", "stty", "tty", "dd", "seq", "mkdir", "rm", "env", "hostname", "udhcpc"]
+const APPLETS = [
+  "sh",
+  "cat",
+  "echo",
+  "true",
+  "false",
+  "sleep",
+  "ls",
+  "httpd",
+  "nc",
+  "wget",
+  "head",
+  "sha256sum",
+  "id",
+  "touch",
+  "sync",
+  "stty",
+  "tty",
+  "dd",
+  "seq",
+  "mkdir",
+  "rm",
+  "env",
+  "hostname",
+  "udhcpc",
+]
 
 export const IMAGE = "busybox"
 

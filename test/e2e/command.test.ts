@@ -1,6 +1,7 @@
 // Every verb of the command on a running machine (FEATURES 1.1, DM-02, DM-04).
-import { connect } from "node:net"
+
 import { statSync } from "node:fs"
+import { connect } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import { run, sharedSkep } from "./skep.ts"
@@ -14,7 +15,9 @@ describe("skep", () => {
   })
   it("ls lists the machine", async () => {
     expect((await skep.run(["ls"])).stdout).toMatch(/default\s+\*\s+running\s+up/)
-    expect(await skep.json(["ls"])).toEqual([expect.objectContaining({ name: "default", state: "running", docker: "up" })])
+    expect(await skep.json(["ls"])).toEqual([
+      expect.objectContaining({ name: "default", state: "running", docker: "up" }),
+    ])
     expect((await skep.run(["ls", "-q"])).stdout).toBe("default\n")
   })
   it("status tells the accelerator that was proved", async () => {
@@ -25,7 +28,13 @@ describe("skep", () => {
   })
   it("inspect prints JSON with the record", async () => {
     const { record } = JSON.parse((await skep.run(["inspect"])).stdout)
-    expect(record).toMatchObject({ name: "default", cpus: 2, memoryMiB: 1024, diskGiB: 8, networkPolicy: "restricted" })
+    expect(record).toMatchObject({
+      name: "default",
+      cpus: 2,
+      memoryMiB: 1024,
+      diskGiB: 8,
+      networkPolicy: "restricted",
+    })
   })
   it("url and env point at the socket", async () => {
     const url = `unix://${skep.dockerSocket()}`
@@ -33,7 +42,16 @@ describe("skep", () => {
     expect((await skep.run(["env", "--shell", "bash"])).stdout).toContain(`export DOCKER_HOST='${url}'`)
     expect((await skep.run(["env", "--shell", "fish"])).stdout).toContain(`set -gx DOCKER_HOST '${url}';`)
     expect((await skep.run(["env", "--unset", "--shell", "sh"])).stdout).toContain("unset DOCKER_HOST")
-    const evaluated = await run("sh", ["-c", 'eval "$1"; docker version --format "{{.Server.Os}}"', "sh", (await skep.run(["env", "--shell", "sh"])).stdout], { env: skep.env })
+    const evaluated = await run(
+      "sh",
+      [
+        "-c",
+        'eval "$1"; docker version --format "{{.Server.Os}}"',
+        "sh",
+        (await skep.run(["env", "--shell", "sh"])).stdout,
+      ],
+      { env: skep.env },
+    )
     expect(evaluated.stdout.trim()).toBe("linux")
   })
   it("ip prints where published ports are", async () => {
@@ -48,12 +66,21 @@ describe("skep", () => {
   })
   it("shell opens a terminal for a person", async () => {
     const command = `${process.execPath} ${join(import.meta.dirname, "../../apps/skep/bin/skep.js")} shell -- tty`
-    expect((await run("script", ["-qec", command, "/dev/null"], { env: skep.env })).stdout).toContain("/dev/pts/")
+    expect((await run("script", ["-qec", command, "/dev/null"], { env: skep.env })).stdout).toContain(
+      "/dev/pts/",
+    )
   })
   it("ssh-config serves OpenSSH", async () => {
     const config = (await skep.run(["ssh-config"])).stdout
     expect(config).toContain("Host skep-default")
-    const { stdout } = await run("ssh", ["-F", join(skep.home, "machines/default/ssh_config"), "-o", "ConnectTimeout=20", "skep-default", "hostname"])
+    const { stdout } = await run("ssh", [
+      "-F",
+      join(skep.home, "machines/default/ssh_config"),
+      "-o",
+      "ConnectTimeout=20",
+      "skep-default",
+      "hostname",
+    ])
     expect(stdout.trim()).toBe("skep")
   })
   it("logs print the console", async () => {
@@ -78,7 +105,9 @@ describe("skep", () => {
     expect(findings.filter((finding: { verdict: string }) => finding.verdict === "fail")).toEqual([])
   })
   it("image ls shows the current image", async () => {
-    expect(await skep.json(["image", "ls"])).toContainEqual(expect.objectContaining({ current: true, arch: "amd64" }))
+    expect(await skep.json(["image", "ls"])).toContainEqual(
+      expect.objectContaining({ current: true, arch: "amd64" }),
+    )
   })
   it("image rm refuses while a machine runs", async () => {
     const outcome = await skep.run(["image", "rm", "--unused"], { check: false })
@@ -86,11 +115,17 @@ describe("skep", () => {
   })
   it("version and completion print", async () => {
     expect((await skep.run(["version"])).stdout).toMatch(/^0\.1\.0\+/)
-    for (const shell of ["bash", "zsh", "fish"]) expect((await skep.run(["completion", shell])).stdout).toContain("skep complete")
+    for (const shell of ["bash", "zsh", "fish"])
+      expect((await skep.run(["completion", shell])).stdout).toContain("skep complete")
     expect((await skep.run(["complete", "--", "status"])).stdout).toContain("default")
   })
   it("keeps its sockets private", () => {
-    for (const name of ["backend.sock", "default/docker.sock", "default/launcher.sock", "default/console.sock"]) {
+    for (const name of [
+      "backend.sock",
+      "default/docker.sock",
+      "default/launcher.sock",
+      "default/console.sock",
+    ]) {
       expect(statSync(join(skep.home, "r", name)).mode & 0o777).toBe(0o600)
     }
     for (const name of ["", "r", "r/default", "machines", "machines/default"]) {
@@ -99,20 +134,30 @@ describe("skep", () => {
   })
   it("puts no secret on a command line", async () => {
     const { vm } = await skep.json(["status"])
-    const { stdout } = await run("tr", ["\\0", " "], { input: (await run("cat", [`/proc/${vm.process.pid}/cmdline`])).stdout })
+    const { stdout } = await run("tr", ["\\0", " "], {
+      input: (await run("cat", [`/proc/${vm.process.pid}/cmdline`])).stdout,
+    })
     expect(stdout).not.toMatch(/PRIVATE KEY|ssh-ed25519/)
     expect((await skep.run(["shell", "--", "cat /proc/cmdline"])).stdout).not.toMatch(/ssh|key/)
   })
   it("made the docker context skep and uses it", async () => {
-    const { stdout } = await run("docker", ["context", "ls", "--format", "{{.Name}} {{.Current}} {{.DockerEndpoint}}"], { env: skep.env })
+    const { stdout } = await run(
+      "docker",
+      ["context", "ls", "--format", "{{.Name}} {{.Current}} {{.DockerEndpoint}}"],
+      { env: skep.env },
+    )
     expect(stdout).toContain(`skep true unix://${skep.dockerSocket()}`)
   })
   it("leaves another context in use alone, and says so", async () => {
-    await run("docker", ["context", "create", "other", "--docker", "host=unix:///nonexistent.sock"], { env: skep.env })
+    await run("docker", ["context", "create", "other", "--docker", "host=unix:///nonexistent.sock"], {
+      env: skep.env,
+    })
     await run("docker", ["context", "use", "other"], { env: skep.env })
     expect((await skep.run(["up"])).stderr).toContain('The docker context "other" stays in use')
     await run("docker", ["context", "use", "skep"], { env: skep.env })
     await run("docker", ["context", "rm", "other"], { env: skep.env })
-    expect((await skep.run(["up"], { env: { DOCKER_HOST: "unix:///x" } })).stderr).toContain("DOCKER_HOST is set")
+    expect((await skep.run(["up"], { env: { DOCKER_HOST: "unix:///x" } })).stderr).toContain(
+      "DOCKER_HOST is set",
+    )
   })
 })

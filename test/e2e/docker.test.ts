@@ -39,7 +39,9 @@ describe("docker", () => {
   it("execs in a running container, with input too", async () => {
     await docker("run", "-d", "--name", "execs", IMAGE, "sleep", "300")
     expect(await docker("exec", "execs", "echo", "inside")).toBe("inside")
-    expect((await skep.docker(["exec", "-i", "execs", "cat"], { input: "through\n" })).stdout).toBe("through\n")
+    expect((await skep.docker(["exec", "-i", "execs", "cat"], { input: "through\n" })).stdout).toBe(
+      "through\n",
+    )
     await docker("rm", "-f", "execs")
   })
   it("attaches to a running container", async () => {
@@ -50,19 +52,33 @@ describe("docker", () => {
   it("builds an image", async () => {
     const context = join(scratch, "context")
     mkdirSync(context)
-    writeFileSync(join(context, "Dockerfile"), `FROM ${IMAGE}\nCOPY big /big\nRUN sha256sum /big > /sum\nCMD cat /sum\n`)
+    writeFileSync(
+      join(context, "Dockerfile"),
+      `FROM ${IMAGE}\nCOPY big /big\nRUN sha256sum /big > /sum\nCMD cat /sum\n`,
+    )
     const big = randomBytes(8 << 20)
     writeFileSync(join(context, "big"), big)
     await docker("build", "-q", "-t", "built", context)
     expect(await docker("run", "--rm", "built")).toContain(createHash("sha256").update(big).digest("hex"))
   })
   it("follows logs until the container ends", async () => {
-    await docker("run", "-d", "--name", "talks", IMAGE, "sh", "-c", "for i in 1 2 3; do echo line $i; sleep 1; done")
+    await docker(
+      "run",
+      "-d",
+      "--name",
+      "talks",
+      IMAGE,
+      "sh",
+      "-c",
+      "for i in 1 2 3; do echo line $i; sleep 1; done",
+    )
     expect(await docker("logs", "-f", "talks")).toBe("line 1\nline 2\nline 3")
     await docker("rm", "talks")
   })
   it("streams events", async () => {
-    const events = spawn("docker", ["events", "--filter", "container=seen", "--format", "{{.Action}}"], { env: skep.env })
+    const events = spawn("docker", ["events", "--filter", "container=seen", "--format", "{{.Action}}"], {
+      env: skep.env,
+    })
     const lines: string[] = []
     const died = new Promise<void>((resolve) => {
       events.stdout.on("data", (chunk: Buffer) => {
@@ -71,7 +87,10 @@ describe("docker", () => {
       })
     })
     // The first event that arrives proves that the stream is open; until then containers come and go.
-    const timer = setInterval(() => void skep.docker(["run", "--rm", "--name", "seen", IMAGE, "true"], { check: false }), 6000)
+    const timer = setInterval(
+      () => void skep.docker(["run", "--rm", "--name", "seen", IMAGE, "true"], { check: false }),
+      6000,
+    )
     await skep.docker(["run", "--rm", "--name", "seen", IMAGE, "true"], { check: false })
     await died
     clearInterval(timer)
@@ -80,7 +99,9 @@ describe("docker", () => {
   })
   it("shows stats", async () => {
     await docker("run", "-d", "--name", "measured", IMAGE, "sleep", "300")
-    expect(await docker("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "measured")).toBe("measured 1")
+    expect(await docker("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "measured")).toBe(
+      "measured 1",
+    )
     await docker("rm", "-f", "measured")
   })
   it("copies files both ways", async () => {
@@ -98,17 +119,32 @@ describe("docker", () => {
     expect(await docker("load", "-i", archive)).toContain("Loaded image")
   })
   it("honours a memory limit", async () => {
-    const command = ["run", "--rm", "-m", "32m", IMAGE, "dd", "if=/dev/zero", "of=/dev/null", "bs=100M", "count=1"]
+    const command = [
+      "run",
+      "--rm",
+      "-m",
+      "32m",
+      IMAGE,
+      "dd",
+      "if=/dev/zero",
+      "of=/dev/null",
+      "bs=100M",
+      "count=1",
+    ]
     expect((await skep.docker(command, { check: false })).code).toBe(137)
   })
   it("answers a hundred requests at once", async () => {
     const answers = await Promise.all(
-      Array.from({ length: 100 }, () => run("curl", ["-s", "--unix-socket", skep.dockerSocket(), "http://x/_ping"])),
+      Array.from({ length: 100 }, () =>
+        run("curl", ["-s", "--unix-socket", skep.dockerSocket(), "http://x/_ping"]),
+      ),
     )
     expect(answers.map((answer) => answer.stdout)).toEqual(Array.from({ length: 100 }, () => "OK"))
   })
   it("reaches nothing outside (the machine is restricted)", async () => {
-    const outcome = await skep.docker(["run", "--rm", IMAGE, "nc", "-w", "2", "10.0.2.2", "22"], { check: false })
+    const outcome = await skep.docker(["run", "--rm", IMAGE, "nc", "-w", "2", "10.0.2.2", "22"], {
+      check: false,
+    })
     expect(outcome.code).not.toBe(0)
   })
 })

@@ -10,7 +10,16 @@ const skep = sharedSkep()
 
 describe("skep stop and up", () => {
   it("keeps images and volumes, answers 503 meanwhile, and grows the disk", async () => {
-    await skep.docker(["run", "--rm", "-v", "kept:/data", IMAGE, "sh", "-c", "echo remembered > /data/file; sync"])
+    await skep.docker([
+      "run",
+      "--rm",
+      "-v",
+      "kept:/data",
+      IMAGE,
+      "sh",
+      "-c",
+      "echo remembered > /data/file; sync",
+    ])
     const before = await guestDiskKiB()
     await skep.run(["stop"])
     expect((await skep.json(["status"])).state).toBe("stopped")
@@ -24,7 +33,9 @@ describe("skep stop and up", () => {
     expect(shrink).toMatchObject({ code: 2, stderr: expect.stringContaining("[shrink-refused]") })
     const up = skep.start(["up", "--disk", "9g", "--memory", "1100m"])
     // A client that comes while the machine starts waits for it.
-    const waited = untilStarting().then(() => skep.docker(["run", "--rm", "-v", "kept:/data", IMAGE, "cat", "/data/file"]))
+    const waited = untilStarting().then(() =>
+      skep.docker(["run", "--rm", "-v", "kept:/data", IMAGE, "cat", "/data/file"]),
+    )
     expect(await new Promise((resolve) => up.on("close", resolve))).toBe(0)
     expect((await waited).stdout).toBe("remembered\n")
     expect(await guestDiskKiB()).toBeGreaterThan(before)
@@ -32,7 +43,16 @@ describe("skep stop and up", () => {
   })
   it("gives freed blocks back to the host", async () => {
     const data = join(skep.home, "machines/default/data.img")
-    await skep.docker(["run", "--rm", "-v", "big:/data", IMAGE, "sh", "-c", "dd if=/dev/urandom of=/data/file bs=1M count=64; sync"])
+    await skep.docker([
+      "run",
+      "--rm",
+      "-v",
+      "big:/data",
+      IMAGE,
+      "sh",
+      "-c",
+      "dd if=/dev/urandom of=/data/file bs=1M count=64; sync",
+    ])
     const full = statSync(data).blocks
     await skep.docker(["volume", "rm", "big"])
     await skep.run(["shell", "--", "sync; fstrim /var/lib/docker 2>/dev/null || fstrim -a; sync"])
@@ -44,7 +64,13 @@ describe("a second machine", () => {
   it("lives beside the first, and rm --force leaves nothing of it", async () => {
     await skep.run(["up", "second", "--network", "restricted", "--memory", "768m", "--disk", "2g"])
     expect((await skep.run(["ls", "-q"])).stdout).toBe("default\nsecond\n")
-    const version = await skep.docker(["--context", "skep-second", "version", "--format", "{{.Server.Version}}"])
+    const version = await skep.docker([
+      "--context",
+      "skep-second",
+      "version",
+      "--format",
+      "{{.Server.Version}}",
+    ])
     expect(version.stdout.trim()).not.toBe("")
     const busy = await skep.run(["rm", "second"], { check: false })
     expect(busy).toMatchObject({ code: 4, stderr: expect.stringContaining("--force") })
@@ -55,7 +81,13 @@ describe("a second machine", () => {
     expect(processesMentioning(join(skep.home, "r/second"))).toEqual([])
     const { stdout } = await run("docker", ["context", "ls", "--format", "{{.Name}}"], { env: skep.env })
     expect(stdout).not.toContain("skep-second")
-    expect(readdirSync(join(skep.home, "r")).toSorted()).toEqual(["backend.lock", "backend.sock", "backend.sock.lock", "default", "docker.sock"])
+    expect(readdirSync(join(skep.home, "r")).toSorted()).toEqual([
+      "backend.lock",
+      "backend.sock",
+      "backend.sock.lock",
+      "default",
+      "docker.sock",
+    ])
   })
 })
 

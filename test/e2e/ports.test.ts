@@ -12,7 +12,20 @@ afterEach(async () => {
 })
 
 async function serve(publish: string, ...more: string[]): Promise<string> {
-  const { stdout } = await skep.docker(["run", "-d", "-p", publish, ...more, IMAGE, "httpd", "-f", "-p", "80", "-h", "/www"])
+  const { stdout } = await skep.docker([
+    "run",
+    "-d",
+    "-p",
+    publish,
+    ...more,
+    IMAGE,
+    "httpd",
+    "-f",
+    "-p",
+    "80",
+    "-h",
+    "/www",
+  ])
   const id = stdout.trim()
   containers.push(id)
   return id
@@ -75,7 +88,9 @@ describe("docker run -p", () => {
     const { port } = taken.address() as { port: number }
     await serve(`${port}:80`, "--name", "wants-port")
     const status = await skep.json(["status"])
-    expect(status.ports.warnings).toEqual([expect.objectContaining({ reason: expect.stringContaining(String(port)) })])
+    expect(status.ports.warnings).toEqual([
+      expect.objectContaining({ reason: expect.stringContaining(String(port)) }),
+    ])
     expect((await skep.run(["status"])).stdout).toContain("warning")
     await new Promise((resolve) => {
       taken.close(resolve)

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
-import { isAlive, identityOf } from "@skep/runtime"
+import { identityOf, isAlive } from "@skep/runtime"
 import { processesMentioning } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { IMAGE } from "./busybox.ts"
@@ -29,7 +29,21 @@ async function killed(pid: number): Promise<void> {
 
 describe("a killed backend", () => {
   it("leaves the machine running, which the next command adopts with its containers and ports", async () => {
-    await skep.docker(["run", "-d", "--name", "survivor", "-p", "80", IMAGE, "httpd", "-f", "-p", "80", "-h", "/www"])
+    await skep.docker([
+      "run",
+      "-d",
+      "--name",
+      "survivor",
+      "-p",
+      "80",
+      IMAGE,
+      "httpd",
+      "-f",
+      "-p",
+      "80",
+      "-h",
+      "/www",
+    ])
     const { vm } = await skep.json(["status"])
     await killed(await backendPid())
     expect((await skep.run(["up"])).stderr).toContain("default is up")
@@ -54,14 +68,25 @@ describe("a killed launcher", () => {
 
 describe("a killed QEMU", () => {
   it("is reported as a crash, and up starts the machine again with its data", async () => {
-    await skep.docker(["run", "--rm", "-v", "after-crash:/data", IMAGE, "sh", "-c", "echo safe > /data/file; sync"])
+    await skep.docker([
+      "run",
+      "--rm",
+      "-v",
+      "after-crash:/data",
+      IMAGE,
+      "sh",
+      "-c",
+      "echo safe > /data/file; sync",
+    ])
     const { vm } = await skep.json(["status"])
     await killed(vm.process.pid)
     const crashed = await untilState("crashed")
     expect(crashed.problem).toMatchObject({ code: "crashed", message: expect.stringContaining("SIGKILL") })
     expect((await skep.docker(["ps"], { check: false })).stderr).toContain("skep up")
     await skep.run(["up"])
-    expect((await skep.docker(["run", "--rm", "-v", "after-crash:/data", IMAGE, "cat", "/data/file"])).stdout).toBe("safe\n")
+    expect(
+      (await skep.docker(["run", "--rm", "-v", "after-crash:/data", IMAGE, "cat", "/data/file"])).stdout,
+    ).toBe("safe\n")
   })
 })
 
@@ -79,7 +104,9 @@ describe("two skep up at once", () => {
     ])
     expect(first.stderr).toContain("default is up")
     expect(second.stderr).toContain("default is up")
-    expect(processesMentioning(join(skep.home, "r/default")).filter((line) => line.includes("qemu-system"))).toHaveLength(1)
+    expect(
+      processesMentioning(join(skep.home, "r/default")).filter((line) => line.includes("qemu-system")),
+    ).toHaveLength(1)
   })
 })
 
@@ -143,7 +170,7 @@ describe("corrupt settings", () => {
   })
 })
 
-async function untilState(state: string): Promise<any> {
+async function untilState(state: string): ReturnType<typeof skep.json> {
   for (let tries = 0; tries < 200; tries++) {
     const machine = await skep.json(["status"])
     if (machine.state === state) return machine

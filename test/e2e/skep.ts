@@ -31,6 +31,7 @@ export interface Skep {
   readonly home: string
   readonly env: NodeJS.ProcessEnv
   run(args: readonly string[], options?: RunOptions): Promise<Outcome>
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests look into whatever the command prints
   json(args: readonly string[]): Promise<any>
   start(args: readonly string[]): ChildProcess
   docker(args: readonly string[], options?: RunOptions): Promise<Outcome>
@@ -45,16 +46,23 @@ export function sharedSkep(): Skep {
 }
 
 export function skepIn(home: string): Skep {
-  const env: NodeJS.ProcessEnv = { ...process.env, SKEP_HOME: home, SKEP_RUN: join(home, "r"), DOCKER_CONFIG: join(home, "docker") }
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    SKEP_HOME: home,
+    SKEP_RUN: join(home, "r"),
+    DOCKER_CONFIG: join(home, "docker"),
+  }
   delete env["DOCKER_HOST"]
   delete env["DOCKER_CONTEXT"]
   const skep: Skep = {
     home,
     env,
-    run: (args, options = {}) => run(process.execPath, [bin, ...args], { ...options, env: { ...env, ...options.env } }),
+    run: (args, options = {}) =>
+      run(process.execPath, [bin, ...args], { ...options, env: { ...env, ...options.env } }),
     json: async (args) => JSON.parse((await skep.run([...args, "--json"], { check: false })).stdout),
     start: (args) => spawn(process.execPath, [bin, ...args], { env, stdio: ["ignore", "pipe", "pipe"] }),
-    docker: (args, options = {}) => run("docker", [...args], { ...options, env: { ...env, DOCKER_BUILDKIT: "0", ...options.env } }),
+    docker: (args, options = {}) =>
+      run("docker", [...args], { ...options, env: { ...env, DOCKER_BUILDKIT: "0", ...options.env } }),
     dockerSocket: (machine = "default") => join(home, "r", machine, "docker.sock"),
     backendEnds: async () => {
       const socket = join(home, "r", "backend.sock")
@@ -84,7 +92,11 @@ export async function run(file: string, args: readonly string[], options: RunOpt
   child.stdin.end(options.input)
   const [code] = (await once(child, "close")) as [number | null]
   clearTimeout(timer)
-  const outcome = { code, stdout: Buffer.concat(out).toString("utf8"), stderr: Buffer.concat(err).toString("utf8") }
+  const outcome = {
+    code,
+    stdout: Buffer.concat(out).toString("utf8"),
+    stderr: Buffer.concat(err).toString("utf8"),
+  }
   if (code !== 0 && options.check !== false) {
     throw new Error(`${file} ${args.join(" ")} ended with ${code}\n${outcome.stdout}\n${outcome.stderr}`)
   }

@@ -5,6 +5,7 @@
  */
 import { rm, stat } from "node:fs/promises"
 import { type Log, type MachineState, SidecarError, type SidecarEvent } from "@skep/contract"
+import { hypervisorRuns } from "@skep/launcher"
 import { withFields } from "@skep/runtime"
 import type { EngineState } from "../docker/engine.ts"
 import { type DockerProxy, startDockerProxy } from "../docker/proxy.ts"
@@ -23,7 +24,6 @@ import {
 } from "../machine/record.ts"
 import { Operation, type Progress } from "./operation.ts"
 import type { MachineView } from "./view.ts"
-import { hypervisorRuns } from "@skep/launcher"
 import { bringUp } from "./vm/bring-up.ts"
 import { findRunning } from "./vm/find-running.ts"
 import type { Vm } from "./vm/vm.ts"
@@ -204,7 +204,8 @@ export class Machine {
       this.#own(vm)
     }
     const vm = this.#vm
-    if (vm === undefined) throw new SidecarError("crashed", `The machine "${this.name}" ended as soon as it had started`)
+    if (vm === undefined)
+      throw new SidecarError("crashed", `The machine "${this.name}" ended as soon as it had started`)
     try {
       await vm.attach(report, signal)
       this.#unborn = false
@@ -262,7 +263,8 @@ export class Machine {
       return
     }
     this.#crash = crash
-    if (crash !== undefined) this.#context.emit({ type: "crashed", machine: this.name, reason: crash.message })
+    if (crash !== undefined)
+      this.#context.emit({ type: "crashed", machine: this.name, reason: crash.message })
     this.#operation?.abort(crash ?? new SidecarError("not-running", `The machine "${this.name}" powered off`))
   }
 
@@ -313,22 +315,14 @@ export class Machine {
   }
 
   #engineState(): EngineState {
-    const { name } = this
-    switch (this.state) {
-      case "running":
-      case "starting":
-        return this.#vm?.engineState() ?? { state: "starting", ready: this.#engineAfterStart() }
-      case "crashed":
-        return { state: "down", reason: this.#crash?.message ?? "The machine crashed", next: `Start it again with: skep up ${name}` }
-      case "broken":
-        return { state: "down", reason: this.#broken?.message ?? "The machine is broken", next: this.#broken?.next ?? "" }
-      case "paused":
-        return { state: "down", reason: `The machine "${name}" is paused`, next: `Resume it with: skep up ${name}` }
-      case "stopping":
-        return { state: "down", reason: `The machine "${name}" is shutting down`, next: `Start it again with: skep up ${name}` }
-      case "stopped":
-        return { state: "down", reason: `The machine "${name}" is stopped`, next: `Start it with: skep up ${name}` }
+    const { state } = this
+    if (state === "running" || state === "starting") {
+      return this.#vm?.engineState() ?? { state: "starting", ready: this.#engineAfterStart() }
     }
+    const error = this.#broken ?? (state === "crashed" ? this.#crash : undefined)
+    const reason = error?.message ?? `The machine "${this.name}" is ${state}`
+    const verb = state === "paused" ? "Resume it" : "Start it"
+    return { state: "down", reason, next: this.#broken?.next ?? `${verb} with: skep up ${this.name}` }
   }
 
   async #engineAfterStart(): ReturnType<Vm["engineReady"]> {

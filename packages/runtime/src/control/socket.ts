@@ -48,10 +48,15 @@ async function lockFor(endpoint: string): Promise<Lock> {
   try {
     return await waitForLock(`${endpoint}.lock`, LOCK_PATIENCE_MS, new AbortController().signal)
   } catch (error) {
-    if (!(error instanceof SidecarError) || error.code !== "busy") throw describeFileError("listen on", endpoint, error)
-    throw new SidecarError("address-in-use", `Cannot listen on "unix:${endpoint}": another process listens there`, {
-      cause: error,
-    })
+    if (!(error instanceof SidecarError) || error.code !== "busy")
+      throw describeFileError("listen on", endpoint, error)
+    throw new SidecarError(
+      "address-in-use",
+      `Cannot listen on "unix:${endpoint}": another process listens there`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

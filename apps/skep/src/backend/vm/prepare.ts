@@ -28,7 +28,10 @@ export async function prepareImage(
   const arch = hostArch()
   const image = await currentOrBroken(guest.currentImage(home.images, arch), report)
   if (image !== undefined) return image
-  report({ type: "note", text: "building the guest image from Debian packages: about 110 MB to fetch the first time" })
+  report({
+    type: "note",
+    text: "building the guest image from Debian packages: about 110 MB to fetch the first time",
+  })
   return await guest.buildImage({
     imagesDir: home.images,
     cacheDir: home.cache,
