@@ -26,6 +26,7 @@ export function benchHome(): BenchHome {
   const env = {
     ...process.env,
     SKEP_HOME: directory,
+    SKEP_RUN: join(directory, "r"),
     DOCKER_CONFIG: join(directory, "docker"),
     DOCKER_HOST: "",
     CI: "1",

@@ -1,0 +1,177 @@
+/**
+ * From a stopped machine to `/_ping`: `skep up` beside a bare QEMU with the same guest, alternated in one run.
+ *
+ * The bare peer is the launcher's own command line without Skep: same kernel, root, size and accelerator, its own disk and seed. Its
+ * engine is reached through socat on a forwarded port, started by `boot.local` as the guest starts.
+ *
+ * @module
+ */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { createWriteStream, mkdirSync, rmSync } from "node:fs"
+import { request } from "node:http"
+import { createServer } from "node:net"
+import { join } from "node:path"
+import { setTimeout as delay } from "node:timers/promises"
+import { currentImage, emulationParameters, hostTscKhz, kernelCommandLine, writeSeed } from "@skep/guest"
+import { createDisk, parseLauncherOptions, qemuArguments } from "@skep/launcher"
+import ssh2 from "ssh2"
+import { type BenchHome, benchHome, MACHINE } from "../home.ts"
+import { alternate, type Row, rowOf } from "../row.ts"
+
+const ROUNDS = 5
+const MEMORY_MIB = 1024
+const POLL_MS = 20
+const DEADLINE_MS = 120_000
+const BAR = 1.15
+const ENGINE_PORT = 2375
+
+export async function boot(progress: (text: string) => void): Promise<readonly Row[]> {
+  const home = benchHome()
+  await home.skep(
+    "up",
+    MACHINE,
+    "--network",
+    "restricted",
+    "--memory",
+    `${MEMORY_MIB}m`,
+    "--cpus",
+    "2",
+    "--disk",
+    "4g",
+  )
+  await home.skep("stop", MACHINE)
+  const bare = await prepareBare(home)
+  try {
+    const samples = await alternate(ROUNDS, { ours: () => ourBoot(home), "bare QEMU": bare }, progress)
+    return [
+      rowOf({
+        suite: "boot",
+        name: "skep up until /_ping",
+        unit: "s",
+        better: "lower",
+        ours: samples.ours,
+        peers: { "bare QEMU": samples["bare QEMU"] },
+        bar: BAR,
+      }),
+    ]
+  } finally {
+    await home.skep("rm", "--force", MACHINE)
+    rmSync(join(home.directory, "bare"), { recursive: true, force: true })
+  }
+}
+
+async function ourBoot(home: BenchHome): Promise<number> {
+  const began = performance.now()
+  const up = home.skep("up", MACHINE)
+  await answers({ socketPath: join(home.directory, "r", MACHINE, "docker.sock") })
+  const seconds = (performance.now() - began) / 1000
+  await up
+  await home.skep("stop", MACHINE)
+  return seconds
+}
+
+/** Makes the disk and the seed once, boots once to format the disk as ours was, and returns what boots it again. */
+async function prepareBare(home: BenchHome): Promise<() => Promise<number>> {
+  const directory = join(home.directory, "bare")
+  rmSync(directory, { recursive: true, force: true })
+  mkdirSync(directory, { mode: 0o700 })
+  const image = await currentImage(join(home.directory, "images"), "amd64")
+  if (image === undefined) throw new Error("skep up has just built the image")
+  const data = join(directory, "data.img")
+  await createDisk(data, 4 * 2 ** 30)
+  const seed = join(directory, "seed.img")
+  const hostKey = ssh2.utils.generateKeyPairSync("ed25519").private
+  const bootLocal = `#!/bin/sh\nexec socat TCP-LISTEN:${ENGINE_PORT},fork,reuseaddr UNIX-CONNECT:/run/docker.sock\n`
+  await writeSeed(seed, { hostname: "bare", authorizedKeys: [], hostKey, bootLocal })
+  const port = await freePort()
+  const description = parseLauncherOptions({
+    name: "bare",
+    cpus: 2,
+    memoryMiB: MEMORY_MIB,
+    boot: {
+      kernel: image.kernel,
+      initrd: image.initrd,
+      commandLine: kernelCommandLine({ arch: "amd64" }),
+      emulationParameters: emulationParameters(await hostTscKhz()).join(" "),
+    },
+    disks: [
+      { serial: "skep-root", path: image.root, readOnly: true },
+      { serial: "skep-data", path: data, discard: true },
+      { serial: "skep-seed", path: seed, readOnly: true },
+    ],
+    network: {
+      kind: "qemu-user",
+      mac: "52:54:00:00:00:01",
+      restricted: true,
+      forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: port, guestPort: ENGINE_PORT }],
+    },
+    runDirectory: directory,
+    logDirectory: directory,
+    verdictFile: join(directory, "verdicts.json"),
+  })
+  const accelerator = await acceleratorOf(home)
+  const sockets = {
+    qmp: join(directory, "qmp.sock"),
+    qmpNetwork: join(directory, "qmp-network.sock"),
+    serial: join(directory, "serial.sock"),
+  }
+  const argv = qemuArguments({ description, accelerator, sockets, platform: process.platform }).filter(
+    (word) => word !== "-S",
+  )
+  const run = (): Promise<number> => bareBoot(argv, port, join(directory, "qemu.log"))
+  await run()
+  return run
+}
+
+/** The verdict of our own start in this home. */
+async function acceleratorOf(home: BenchHome): Promise<"kvm" | "tcg"> {
+  await home.skep("up", MACHINE)
+  const view = JSON.parse(await home.skep("inspect", MACHINE)) as { vm: { accelerator: "kvm" | "tcg" } }
+  await home.skep("stop", MACHINE)
+  return view.vm.accelerator
+}
+
+async function bareBoot(argv: readonly string[], port: number, log: string): Promise<number> {
+  const began = performance.now()
+  const qemu = spawn("qemu-system-x86_64", argv, { stdio: ["ignore", "ignore", "pipe"] })
+  qemu.stderr.pipe(createWriteStream(log))
+  const exited = once(qemu, "exit")
+  await answers({ host: "127.0.0.1", port })
+  const seconds = (performance.now() - began) / 1000
+  qemu.kill("SIGTERM")
+  await exited
+  return seconds
+}
+
+/** Resolves when `/_ping` there answers 200. */
+async function answers(where: { socketPath: string } | { host: string; port: number }): Promise<void> {
+  const end = Date.now() + DEADLINE_MS
+  while (Date.now() < end) {
+    const status = await new Promise<number>((resolve) => {
+      const ping = request(
+        { ...where, path: "/_ping", timeout: 60_000, headers: { connection: "close" } },
+        (response) => {
+          response.resume()
+          response.on("end", () => resolve(response.statusCode ?? 0))
+          response.on("error", () => resolve(0))
+        },
+      )
+      ping.on("timeout", () => ping.destroy())
+      ping.on("error", () => resolve(0))
+      ping.end()
+    })
+    if (status === 200) return
+    await delay(POLL_MS)
+  }
+  throw new Error(`the engine did not answer within ${DEADLINE_MS / 1000} s`)
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, "close")
+  return port
+}
