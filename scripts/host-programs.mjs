@@ -7,7 +7,6 @@ import { delimiter, join } from "node:path"
 export const RUN_PROGRAMS = [
   { program: "qemu-system-x86_64", packages: ["qemu-system-x86"] },
   { program: "mkfs.erofs", packages: ["erofs-utils"] },
-  { program: "depmod", packages: ["kmod"] },
   { program: "dpkg-deb", packages: ["dpkg"] },
 ]
 
@@ -15,6 +14,9 @@ export const RUN_PROGRAMS = [
 export const TEST_PROGRAMS = [
   { program: "busybox", packages: ["busybox-static"] },
   { program: "ssh", packages: ["openssh-client"] },
+  { program: "curl", packages: ["curl"] },
+  { program: "ss", packages: ["iproute2"] },
+  { program: "script", packages: ["bsdutils"] },
 ]
 
 export function missingPrograms(programs) {

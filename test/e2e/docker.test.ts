@@ -44,9 +44,10 @@ describe("docker", () => {
     )
     await docker("rm", "-f", "execs")
   })
-  it("attaches to a running container", async () => {
-    await docker("run", "-d", "-i", "--name", "attached", IMAGE, "head", "-n", "1")
-    expect((await skep.docker(["attach", "attached"], { input: "echoed\n" })).stdout).toBe("echoed\n")
+  it("attaches to a running container until it ends", async () => {
+    await docker("run", "-d", "--name", "attached", IMAGE, "sh", "-c", "sleep 6; echo seen; exit 3")
+    const attached = await skep.docker(["attach", "--no-stdin", "attached"], { check: false })
+    expect(attached).toMatchObject({ code: 3, stdout: "seen\n" })
     await docker("rm", "attached")
   })
   it("builds an image", async () => {

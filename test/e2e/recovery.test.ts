@@ -81,7 +81,7 @@ describe("a killed QEMU", () => {
     const { vm } = await skep.json(["status"])
     await killed(vm.process.pid)
     const crashed = await untilState("crashed")
-    expect(crashed.problem).toMatchObject({ code: "crashed", message: expect.stringContaining("SIGKILL") })
+    expect(crashed.problem).toMatchObject({ code: "crashed", message: expect.stringContaining("QEMU ended") })
     expect((await skep.docker(["ps"], { check: false })).stderr).toContain("skep up")
     await skep.run(["up"])
     expect(
