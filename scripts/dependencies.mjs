@@ -23,10 +23,11 @@ export function installDependencies() {
     .digest("hex")
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return
   process.stderr.write("skep: installing the npm packages of package-lock.json\n")
-  const result = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+  // Not `npm ci`: a lock file written where a registry holds only some platforms' binaries lists only those, and `npm ci` refuses it.
+  const result = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
     stdio: ["ignore", "ignore", "inherit"],
   })
-  if (result.status !== 0) fail("npm ci did not succeed", "run npm ci and read what it says")
+  if (result.status !== 0) fail("npm install did not succeed", "run npm install and read what it says")
   writeFileSync(stamp, wanted)
 }
