@@ -36,7 +36,7 @@ export async function build() {
   if (existsSync(stamp) && JSON.parse(readFileSync(stamp, "utf8")).hash === hash) return false
   const next = `${dist}.${process.pid}`
   rmSync(next, { recursive: true, force: true })
-  const { build: bundle } = await import("esbuild")
+  const { build: bundle, stop } = await import("esbuild")
   await bundle({
     absWorkingDir: root,
     entryPoints: {
@@ -60,6 +60,7 @@ export async function build() {
     minifySyntax: true,
     logLevel: "warning",
   })
+  await stop() // its service process would outlive the build
   // The guest's own files are read at run time: they are part of the image recipe.
   for (const name of GUEST_FILES)
     cpSync(join(root, "packages/guest", name), join(next, name), { recursive: true })
