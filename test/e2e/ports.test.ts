@@ -1,6 +1,7 @@
 // Published ports appear on the host's loopback and go with the container (FEATURES 1.6, theme 13).
 import { createServer } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
+import { freePort } from "../../apps/skep/src/machine/port.ts"
 import { IMAGE } from "./busybox.ts"
 import { run, sharedSkep } from "./skep.ts"
 
@@ -33,18 +34,6 @@ async function serve(publish: string, ...more: string[]): Promise<string> {
 
 async function fetchPage(port: number, host = "127.0.0.1"): Promise<string> {
   return (await run("curl", ["-s", "--max-time", "20", `http://${host}:${port}/`], { check: false })).stdout
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve)
-  })
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => {
-    server.close(resolve)
-  })
-  return port
 }
 
 describe("docker run -p", () => {

@@ -10,12 +10,12 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { createWriteStream, mkdirSync, rmSync } from "node:fs"
 import { request } from "node:http"
-import { createServer } from "node:net"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { currentImage, emulationParameters, hostTscKhz, kernelCommandLine, writeSeed } from "@skep/guest"
 import { createDisk, parseLauncherOptions, qemuArguments } from "@skep/launcher"
 import ssh2 from "ssh2"
+import { freePort } from "../../../apps/skep/src/machine/port.ts"
 import { type BenchHome, benchHome, MACHINE } from "../home.ts"
 import { alternate, type Row, rowOf } from "../row.ts"
 
@@ -165,13 +165,4 @@ async function answers(where: { socketPath: string } | { host: string; port: num
     await delay(POLL_MS)
   }
   throw new Error(`the engine did not answer within ${DEADLINE_MS / 1000} s`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1")
-  await once(server, "listening")
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, "close")
-  return port
 }

@@ -74,7 +74,7 @@ async function dockerCommand(): Promise<Finding[]> {
       check: "docker",
       verdict: "warn",
       text: "there is no docker command on this host",
-      next: "npm start installs one, or use skep shell",
+      next: "apt-get install docker-cli (docker.io before Debian 13), or use docker inside skep shell",
     },
   ]
 }
