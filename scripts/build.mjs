@@ -42,6 +42,7 @@ export async function build() {
     entryPoints: {
       skep: "apps/skep/src/main.ts",
       backend: "apps/skep/src/backend/main.ts",
+      "image-builder": "apps/skep/src/backend/image-builder/main.ts",
       launcher: "packages/launcher/src/main.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
     },

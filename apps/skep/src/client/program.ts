@@ -10,6 +10,7 @@ const LEAN = ["--max-semi-space-size=1", "--no-warnings"]
 
 const SOURCES = {
   backend: "../backend/main.ts",
+  "image-builder": "../backend/image-builder/main.ts",
   launcher: "../../../../packages/launcher/src/main.ts",
 } as const
 

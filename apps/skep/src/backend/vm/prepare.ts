@@ -13,6 +13,7 @@ import { hostArch } from "../../machine/arch.ts"
 import type { MachineKeys } from "../../machine/keys.ts"
 import { freePort, isPortFree } from "../../machine/port.ts"
 import type { MachineRecord } from "../../machine/record.ts"
+import { buildImageApart } from "../image-builder/build.ts"
 import type { Report } from "../operation.ts"
 
 const GIB = 2 ** 30
@@ -32,16 +33,17 @@ export async function prepareImage(
     type: "note",
     text: "building the guest image from Debian packages: about 110 MB to fetch the first time",
   })
-  return await guest.buildImage({
+  const built = await buildImageApart({
     imagesDir: home.images,
     cacheDir: home.cache,
     arch,
     signal,
-    log,
     onProgress: ({ step, detail }) => {
       report({ type: "detail", phase: "image", text: detail === undefined ? step : `${step}: ${detail}` })
     },
   })
+  log.info("image built", { id: built.id, bytes: built.bytes })
+  return built
 }
 
 async function currentOrBroken(
