@@ -1,7 +1,13 @@
 import { connect, type Socket } from "node:net"
 import { join } from "node:path"
 import type { NetworkRunning, NetworkStatus, Sidecar } from "@skep/contract"
-import { networkContract, type SidecarFixture, sidecarContract, testContext } from "@skep/contract-tests"
+import {
+  freeRule,
+  networkContract,
+  type SidecarFixture,
+  sidecarContract,
+  testContext,
+} from "@skep/contract-tests"
 import { networkClient, parseNetworkStatus, spawn } from "@skep/runtime"
 import { processesMentioning, temporaryDirectory } from "@skep/testkit"
 import fc from "fast-check"
@@ -36,9 +42,9 @@ async function fixture(
     bad: [undefined, {}, { qmp: "" }, { qmp: "/x", netdev: "a b" }, { qmp: "/x", guest: "nobody" }],
     // What a network's client holds is a forward, with somebody connected to it.
     hold: async (running) => {
-      const port = 20_000 + Math.floor(Math.random() * 20_000)
-      await running.forward({ transport: "tcp", hostAddress: "127.0.0.1", hostPort: port, guestPort: 80 })
-      const client: Socket = connect(port, "127.0.0.1")
+      const rule = await freeRule("tcp")
+      await running.forward(rule)
+      const client: Socket = connect(rule.hostPort, rule.hostAddress)
       client.on("error", () => client.destroy())
       const closed = new Promise((resolve) => {
         client.on("close", resolve)
@@ -89,7 +95,7 @@ describe("qemuUser", () => {
     await using directory = await temporaryDirectory()
     await using _machine = await startQemu(directory.at("0.qmp"))
     const network = await qemuUser.start(qemuUser.parseOptions({ qmp: directory.at("0.qmp") }), testContext())
-    const rule = { transport: "tcp", hostAddress: "::1", hostPort: 20_001, guestPort: 80 } as const
+    const rule = { ...(await freeRule("tcp")), hostAddress: "::1" }
     await expect(network.forward(rule)).rejects.toMatchObject({ code: "unsupported" })
     await network[Symbol.asyncDispose]()
   })
@@ -98,7 +104,7 @@ describe("qemuUser", () => {
     await using _machine = await startQemu(directory.at("0.qmp"))
     const options = qemuUser.parseOptions({ qmp: directory.at("0.qmp") })
     const first = await spawned.start(options, testContext())
-    const rule = { transport: "tcp", hostAddress: "127.0.0.1", hostPort: 20_002, guestPort: 80 } as const
+    const rule = await freeRule("tcp")
     await first.forward(rule)
     const { identity } = first as NetworkRunning & { identity: { pid: number } }
     process.kill(identity.pid, "SIGKILL")

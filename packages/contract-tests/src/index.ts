@@ -3,5 +3,5 @@
  *
  * @module
  */
-export { type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
+export { freeRule, type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
 export { type SidecarFixture, type SidecarSuite, sidecarContract, testContext } from "./sidecar-contract.ts"

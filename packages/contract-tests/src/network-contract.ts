@@ -5,8 +5,10 @@
  *
  * @module
  */
+import { createSocket } from "node:dgram"
+import { once } from "node:events"
 import { createServer } from "node:net"
-import type { ForwardRule, NetworkRunning } from "@skep/contract"
+import type { ForwardRule, NetworkRunning, Transport } from "@skep/contract"
 import { describe, expect, it } from "vitest"
 
 export interface NetworkFixture extends AsyncDisposable {
@@ -112,17 +114,20 @@ function refusalCases(check: Check): void {
   })
 }
 
-async function freeRule(transport: "tcp" | "udp"): Promise<ForwardRule> {
-  const server = createServer()
-  await new Promise<void>((resolve) => {
-    server.listen(0, LOOPBACK, resolve)
-  })
-  const address = server.address()
-  const hostPort = typeof address === "object" && address !== null ? address.port : 0
-  await new Promise((resolve) => {
-    server.close(resolve)
-  })
-  return { transport, hostAddress: LOOPBACK, hostPort, guestPort: 80 }
+/** A forward whose host port the kernel has just said is free. */
+export async function freeRule(transport: Transport): Promise<ForwardRule> {
+  return { transport, hostAddress: LOOPBACK, hostPort: await freePort(transport), guestPort: 80 }
+}
+
+async function freePort(transport: Transport): Promise<number> {
+  const socket =
+    transport === "tcp" ? createServer().listen(0, LOOPBACK) : createSocket("udp4").bind(0, LOOPBACK)
+  await once(socket, "listening")
+  const address = socket.address()
+  socket.close()
+  await once(socket, "close")
+  if (typeof address !== "object" || address === null) throw new Error("an IP socket has a port")
+  return address.port
 }
 
 function canListen(port: number): Promise<boolean> {

@@ -23,7 +23,6 @@ export type ErrorCode =
   | "host-program-missing"
   | "image-broken"
   | "image-build-failed"
-  | "image-missing"
   | "internal"
   | "not-found"
   | "not-running"

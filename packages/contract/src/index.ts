@@ -6,4 +6,14 @@
 export { type ErrorBody, type ErrorCode, SidecarError, type SidecarErrorOptions } from "./error.ts"
 export type { Accelerator, GuestPhase, LauncherRunning, LauncherStatus, MachineState } from "./launcher.ts"
 export type { Forward, ForwardRule, NetworkRunning, NetworkStatus, Transport } from "./network.ts"
-export type { Context, Counters, Fields, Identity, Log, Running, Sidecar, SidecarEvent } from "./sidecar.ts"
+export type {
+  Context,
+  Counters,
+  Fields,
+  Identity,
+  Instance,
+  Log,
+  Running,
+  Sidecar,
+  SidecarEvent,
+} from "./sidecar.ts"

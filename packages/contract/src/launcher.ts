@@ -30,6 +30,8 @@ export interface LauncherStatus {
   readonly accelerator: Accelerator
   /** The hypervisor's process. */
   readonly process: Identity
+  /** Whether this launcher took over a machine that ran; false for one that it booted. */
+  readonly adopted: boolean
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number
   readonly phases: readonly GuestPhase[]

@@ -63,11 +63,15 @@ export interface Log {
 /** Monotonic counts since the start, by name; `/metrics` shows each as `skep_SIDECAR_NAME_total`. */
 export type Counters = Readonly<Record<string, number>>
 
-/** Which process this is: a pid alone is reused by the kernel, a pid with its start time is not. */
+/** Which process is meant before it is signalled: a pid alone is reused by the kernel, a pid with its start time is not. */
 export interface Identity {
   readonly pid: number
   /** Opaque; what the kernel says of when the process started (Linux: field 22 of /proc/PID/stat and the boot id). */
   readonly startTime: string
-  /** Random per start, so that two starts in the same clock tick differ. */
+}
+
+/** Which start of a sidecar is meant before its socket is asked: the path may lead to a successor by now. */
+export interface Instance extends Identity {
+  /** Random per start. A control socket refuses a request that names another one with "not-running". */
   readonly nonce: string
 }

@@ -4,19 +4,18 @@
  * @module
  */
 import { readFile } from "node:fs/promises"
+import { SidecarError } from "@skep/contract"
 import type { Arch } from "./recipe.ts"
 
 export interface CommandLineOptions {
   readonly arch: Arch
-  /** The hypervisor's machine; the same line serves both. */
-  readonly machine?: "microvm" | "q35"
   /** Emulation ("tcg") gets parameters that only make sense there; leave it out for what is right everywhere. */
   readonly accelerator?: "kvm" | "hvf" | "tcg"
   /** The host's time stamp counter, see `hostTscKhz`; only used with emulation. */
   readonly tscKhz?: number
 }
 
-const EVERYWHERE = [
+const X86 = [
   // The first line must come at once: a launcher takes silence for a hang. Notices only, so a boot prints some 30 lines.
   "earlyprintk=ttyS0",
   "console=ttyS0",
@@ -28,10 +27,16 @@ const EVERYWHERE = [
   "panic=-1",
 ]
 
-/** Returns the command line for a guest of this image. */
+/** Returns the command line for a guest of this image. Throws "unsupported-arch": serial port and counter are x86's. */
 export function kernelCommandLine(options: CommandLineOptions): string {
+  if (options.arch !== "amd64") {
+    throw new SidecarError(
+      "unsupported-arch",
+      `Cannot boot a guest of "${options.arch}": only amd64 works so far`,
+    )
+  }
   const emulation = options.accelerator === "tcg" ? emulationParameters(options.tscKhz) : []
-  return [...EVERYWHERE, ...emulation].join(" ")
+  return [...X86, ...emulation].join(" ")
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import type { Readable } from "node:stream"
 import { SidecarError } from "@skep/contract"
+import { errnoOf } from "@skep/runtime/files"
 import { ExecaError, execa } from "execa"
 
 /** A program of the host and the Debian package it comes in. */
@@ -81,7 +82,7 @@ async function start(program: string, args: readonly string[], options: RunOptio
     return { stdout, missing: false }
   } catch (error) {
     options.signal.throwIfAborted()
-    return { stdout: "", missing: codeOf(error) === "ENOENT", error }
+    return { stdout: "", missing: errnoOf(error) === "ENOENT", error }
   }
 }
 
@@ -101,7 +102,7 @@ function shared(options: RunOptions): {
 
 function failure(program: string, error: unknown, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason
-  if (codeOf(error) === "ENOENT") return missingError(PROGRAMS.filter((each) => each.program === program))
+  if (errnoOf(error) === "ENOENT") return missingError(PROGRAMS.filter((each) => each.program === program))
   const text = error instanceof ExecaError && typeof error.stderr === "string" ? error.stderr : ""
   const detail = text.trim().split("\n").slice(-LAST_LINES)
   if (/No space left on device|ENOSPC/i.test(text)) {
@@ -127,8 +128,4 @@ function missingError(missing: readonly HostProgram[]): SidecarError {
       next: `Install it with: apt-get install ${packages}`,
     },
   )
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined
 }

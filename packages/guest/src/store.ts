@@ -10,6 +10,7 @@ import { readdir, readFile, rename, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { pipeline } from "node:stream/promises"
 import { SidecarError } from "@skep/contract"
+import { errnoOf } from "@skep/runtime/files"
 import { FILES, MANIFEST, type Manifest, parse } from "./manifest.ts"
 import type { Arch } from "./recipe.ts"
 import { recipeHash } from "./sources.ts"
@@ -41,11 +42,7 @@ export const TEMPORARY = ".building-"
  * "image-broken" if there is one but it is not whole.
  */
 export async function currentImage(imagesDir: string, arch: Arch): Promise<Image | undefined> {
-  return await findImage(imagesDir, await recipeHash(arch))
-}
-
-/** Returns the newest complete image of a recipe; as `currentImage` otherwise. */
-export async function findImage(imagesDir: string, hash: string): Promise<Image | undefined> {
+  const hash = await recipeHash(arch)
   const found = await inspectAll(imagesDir)
   const images = found.flatMap((each) => (each.image?.recipeHash === hash ? [each.image] : []))
   const newest = images.toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : -1))[0]
@@ -70,7 +67,7 @@ export async function removeImage(imagesDir: string, id: string): Promise<void> 
     if (!ID.test(id)) throw Object.assign(new Error("not an id"), { code: "ENOENT" })
     await rename(join(imagesDir, id), away)
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error
+    if (errnoOf(error) !== "ENOENT") throw error
     throw new SidecarError("not-found", `Cannot remove the image "${id}": there is none`, { cause: error })
   }
   await rm(away, { recursive: true, force: true })
@@ -98,7 +95,7 @@ export async function verifyImage(
 /** Reads the manifest of the image in a directory; undefined if there is no whole one. */
 export async function readManifest(dir: string): Promise<Manifest | undefined> {
   const text = await readFile(join(dir, MANIFEST), "utf8").catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT") return ""
+    if (errnoOf(error) === "ENOENT") return ""
     throw error
   })
   return parse(text)
@@ -137,7 +134,7 @@ export interface Inspection {
 
 async function inspectAll(imagesDir: string): Promise<readonly Inspection[]> {
   const names = await readdir(imagesDir).catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT") return []
+    if (errnoOf(error) === "ENOENT") return []
     throw error
   })
   return await Promise.all(names.filter((name) => ID.test(name)).map((id) => inspect(imagesDir, id)))
@@ -165,8 +162,4 @@ function brokenError(id: string, reason: string, cause?: unknown): SidecarError 
     ...(cause === undefined ? {} : { cause }),
     next: "Build it again with: skep image build",
   })
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined
 }

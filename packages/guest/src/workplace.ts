@@ -4,15 +4,15 @@
  *
  * @module
  */
-import { randomUUID } from "node:crypto"
-import { mkdir, readdir, readFile, rm } from "node:fs/promises"
+import { createHash, randomUUID } from "node:crypto"
+import { mkdir, readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { SidecarError } from "@skep/contract"
+import { identityOf } from "@skep/runtime/identity"
 import { TEMPORARY } from "./store.ts"
 
-const OWNED = /^\.building-(\d+)-(\d+)-/
-/** In /proc/PID/stat, counted after the program's name in parentheses. */
-const START_TIME = 19
+/** The owner's pid and start, see `startOf`. */
+const OWNED = /^\.building-(\d+)-([0-9a-f]{16})-/
 
 /** Makes a directory for this process. Throws "busy" if another living process has one: builds share one apt. */
 export async function open(imagesDir: string): Promise<string> {
@@ -23,10 +23,7 @@ export async function open(imagesDir: string): Promise<string> {
       next: "Wait for it to end",
     })
   }
-  const path = join(
-    imagesDir,
-    `${TEMPORARY}${process.pid}-${(await startTime(process.pid)) ?? 0}-${randomUUID()}`,
-  )
+  const path = join(imagesDir, `${TEMPORARY}${process.pid}-${startOf(process.pid) ?? 0}-${randomUUID()}`)
   await mkdir(path)
   return path
 }
@@ -37,23 +34,14 @@ async function clear(imagesDir: string): Promise<number | undefined> {
   for (const name of await readdir(imagesDir)) {
     if (!name.startsWith(TEMPORARY)) continue
     const [, pid = "0", started = ""] = OWNED.exec(name) ?? []
-    if (Number(pid) > 0 && (await startTime(Number(pid))) === started) living = Number(pid)
+    if (Number(pid) > 0 && startOf(Number(pid)) === started) living = Number(pid)
     else await rm(join(imagesDir, name), { recursive: true, force: true })
   }
   return living
 }
 
-/** When a process started, in ticks, so that a reused pid is told apart; where the kernel does not tell, whether it is. */
-async function startTime(pid: number): Promise<string | undefined> {
-  try {
-    if (process.platform !== "linux") {
-      process.kill(pid, 0)
-      return "0"
-    }
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8")
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[START_TIME]
-  } catch {
-    // No such process, or none that we may ask.
-    return undefined
-  }
+/** When a living process started, in letters that a file may have in its name, so that a reused pid is told apart. */
+function startOf(pid: number): string | undefined {
+  const identity = identityOf(pid)
+  return identity && createHash("sha256").update(identity.startTime).digest("hex").slice(0, 16)
 }

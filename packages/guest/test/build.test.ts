@@ -123,8 +123,10 @@ test("buildImage() leaves nothing when it is aborted, and rejects with the signa
 })
 
 test("buildImage() clears what a killed build left behind", async () => {
-  // No process has had this pid with this start time.
-  await mkdir(join(imagesDir, ".building-1-1-dead/staging"), { recursive: true })
+  // No process has had these pids with this start.
+  for (const pid of [1, process.pid]) {
+    await mkdir(join(imagesDir, `.building-${pid}-0123456789abcdef-dead/staging`), { recursive: true })
+  }
   const image = await buildImage(options())
   expect(await readdir(imagesDir)).toEqual([image.id])
 })

@@ -97,6 +97,12 @@ describe("kernelCommandLine()", () => {
       / mitigations=off norandmaps tsc_early_khz=2596125$/,
     )
   })
+
+  test("is x86's", () => {
+    expect(() => kernelCommandLine({ arch: "arm64" })).toThrow(
+      expect.objectContaining({ code: "unsupported-arch" }),
+    )
+  })
 })
 
 describe("hostTscKhz()", () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Identity, LauncherRunning, LauncherStatus, Sidecar, SidecarEvent } from "@skep/contract"
+import type { Instance, LauncherRunning, LauncherStatus, Sidecar, SidecarEvent } from "@skep/contract"
 import { adopt, type SpawnCommand, spawn } from "@skep/runtime"
 import { type LauncherOptions, parseLauncherOptions } from "./description.ts"
 import { controlSocketOf } from "./paths.ts"
@@ -47,7 +47,7 @@ export interface AdoptLauncher {
 
 export interface AdoptedLauncher extends LauncherRunning {
   /** Of the launcher; the hypervisor's is in the status. */
-  readonly identity: Identity
+  readonly identity: Instance
   /** Stops watching and leaves the machine running. `closed` never settles after this. */
   release(): void
 }

@@ -6,6 +6,7 @@
 import { isIP } from "node:net"
 import { type Accelerator, type ForwardRule, SidecarError } from "@skep/contract"
 import { z } from "zod"
+import { CPUS_MAX, MEMORY_MAX_MIB } from "./bounds.ts"
 
 /** A raw image, seen in the guest as a virtio block device. */
 export interface Disk {
@@ -85,11 +86,8 @@ const description = {
     .string()
     .regex(/^[a-z0-9][a-z0-9_.-]{0,62}$/i, "must be letters, digits, dots, dashes and underscores"),
   arch: z.enum(["amd64", "arm64"]).default("amd64"),
-  cpus: z.int().min(1).max(64),
-  memoryMiB: z
-    .int()
-    .min(128)
-    .max(1 << 20),
+  cpus: z.int().min(1).max(CPUS_MAX),
+  memoryMiB: z.int().min(128).max(MEMORY_MAX_MIB),
   accelerator: z.enum(["auto", "kvm", "hvf", "tcg"]).default("auto"),
   boot: z.strictObject({
     kernel: absolutePath,

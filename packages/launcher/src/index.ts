@@ -30,6 +30,7 @@ export {
 } from "./host.ts"
 export { hostForward, type QemuPlan, qemuArguments } from "./hypervisor/qemu.ts"
 export { launcher } from "./launcher.ts"
+export { pullPlug } from "./machine/pull-plug.ts"
 export { hypervisorRuns } from "./machine/record.ts"
 export { controlSocketOf, type MachinePaths, pathsOf } from "./paths.ts"
 export { launcherClient, launcherRoutes, parseLauncherStatus } from "./routes.ts"

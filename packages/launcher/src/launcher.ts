@@ -61,16 +61,11 @@ async function start(options: LauncherOptions, context: Context): Promise<Launch
   cleanup.defer(() => log[Symbol.dispose]())
   const console = new ConsoleHub(consoleLog)
   const env: Environment = { options, paths, context, console, log }
-  const adopted = await adopt(env)
-  if (adopted === undefined) await checkFiles(env)
   cleanup.use(await console.listen(paths.console))
-  const booted: Booted =
-    adopted === undefined ? await boot(env) : { machine: adopted, silentRestarts: 0, fallbacks: 0 }
-  const { machine, silentRestarts, fallbacks } = booted
-  if (context.signal.aborted) {
-    await end(machine)
-    context.signal.throwIfAborted()
-  }
+  // Nothing is awaited after an adoption: an abort would have to end a machine that was not started here, or leave it halfway.
+  const adopted = await adopt(env)
+  const { machine, ...counters }: Booted =
+    adopted === undefined ? await bootAnew(env) : { machine: adopted, silentRestarts: 0, fallbacks: 0 }
   const hypervisor = `qemu ${machine.qmp?.version ?? ""}`.trim()
   context.log.info("machine runs", {
     hypervisor,
@@ -82,8 +77,19 @@ async function start(options: LauncherOptions, context: Context): Promise<Launch
     machine,
     hypervisor,
     cleanup: cleanup.move(),
-    counters: { silentRestarts, fallbacks },
+    counters,
   })
+}
+
+async function bootAnew(env: Environment): Promise<Booted> {
+  const { signal } = env.context
+  await checkFiles(env)
+  const booted = await boot(env)
+  if (signal.aborted) {
+    await end(booted.machine)
+    signal.throwIfAborted()
+  }
+  return booted
 }
 
 async function lockRunDirectory(

@@ -8,13 +8,14 @@
 import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/contract"
 import type { Remote, Routes } from "@skep/runtime"
 import { z } from "zod"
+import { endProcess } from "./machine/pull-plug.ts"
 
 /** What an answer may take beyond the deadline that the launcher itself keeps. */
 const ANSWER_MS = 5000
 
 const Powerdown = z.strictObject({ deadlineMs: z.int().min(1).max(600_000) })
 
-const identity = z.object({ pid: z.int(), startTime: z.string(), nonce: z.string() })
+const identity = z.object({ pid: z.int(), startTime: z.string() })
 
 const Status: z.ZodType<LauncherStatus> = z.object({
   state: z.enum(["starting", "running", "paused", "stopping", "stopped", "crashed"]),
@@ -22,6 +23,7 @@ const Status: z.ZodType<LauncherStatus> = z.object({
   hypervisor: z.string(),
   accelerator: z.enum(["kvm", "hvf", "tcg"]),
   process: identity,
+  adopted: z.boolean().default(false), // a launcher of an earlier build does not say
   startedAtMs: z.number(),
   phases: z.array(z.object({ name: z.string(), atSeconds: z.number() })),
   consoleLog: z.string(),
@@ -64,7 +66,13 @@ export function launcherClient(remote: Remote<LauncherStatus>): LauncherRunning 
       await gone()
     },
     kill: async () => {
-      await remote.request("POST", "/kill")
+      try {
+        await remote.request("POST", "/kill", undefined, AbortSignal.timeout(ANSWER_MS))
+      } catch (error) {
+        // One that hangs would hold the machine's sockets and locks: it goes, and pullPlug ends what it held.
+        if (error instanceof SidecarError && error.code === "timeout") await endProcess(remote.identity)
+        throw error
+      }
       await gone()
     },
     pause: async () => {

@@ -108,7 +108,7 @@ describe("a machine whose launcher was killed", () => {
 
     const context = testContext()
     await using running = await launcher.start(place.options(), context)
-    expect(await running.status()).toMatchObject({ ...before, counters: {} })
+    expect(await running.status()).toMatchObject({ ...before, adopted: true, counters: {} })
     expect(context.events[0]).toMatchObject({ type: "adopted", pid: before.process.pid, sameOptions: true })
     await using terminal = await openTerminal(place.paths().console)
     terminal.type("still there")

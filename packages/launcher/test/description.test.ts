@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { CPUS_MAX, MEMORY_MAX_MIB } from "../src/bounds.ts"
 import { parseLauncherOptions } from "../src/index.ts"
 
 const good = {
@@ -44,6 +45,14 @@ describe("parseLauncherOptions()", () => {
     const parse = (): unknown => parseLauncherOptions({ ...good, ...change })
     expect(parse).toThrow(message)
     expect(parse).toThrow(expect.objectContaining({ code: "bad-options" }))
+  })
+
+  it("takes up to the bounds, which the command line shares", () => {
+    const most = { cpus: CPUS_MAX, memoryMiB: MEMORY_MAX_MIB }
+    expect(parseLauncherOptions({ ...good, ...most })).toMatchObject(most)
+    for (const more of [{ cpus: CPUS_MAX + 1 }, { memoryMiB: MEMORY_MAX_MIB + 1 }]) {
+      expect(() => parseLauncherOptions({ ...good, ...more })).toThrow("Too big")
+    }
   })
 
   it("refuses what it does not know, and what is no object", () => {

@@ -4,7 +4,8 @@
  * @module
  */
 import { randomBytes } from "node:crypto"
-import { chmod, mkdir, open, rename, rm } from "node:fs/promises"
+import type { Stats } from "node:fs"
+import { chmod, lstat, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { type ErrorCode, SidecarError } from "@skep/contract"
 
@@ -33,14 +34,44 @@ export async function writeFileWhole(
   }
 }
 
-/** Creates the directory with mode 0700, or corrects the mode of one that is there. */
+const STICKY = 0o1000
+const FOR_OTHERS = 0o077
+const ROOT = 0
+
+/**
+ * Creates the directory with mode 0700, with those above it that are missing. One that is there must be this user's, and so
+ * must a link that leads to it; one that others may enter is closed to them if it lies inside a directory of this user, and
+ * refused where it may be theirs as well: a sticky one, a mount point, one that lies anywhere else. Root owns the system's
+ * directories too, so for root the one around it must be closed already. Refusals are "permission-denied" with what to do.
+ */
 export async function privateDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 })
-    await chmod(path, 0o700)
+    const own = process.getuid?.()
+    if ((await lstat(path)).uid !== own) throw refused(path, "it belongs to another user", ELSEWHERE)
+    const real = await realpath(path) // a link of this user's own may lead to where there is more room
+    const found = await stat(real)
+    if (found.uid !== own) throw refused(path, `"${real}" belongs to another user`, ELSEWHERE)
+    if ((found.mode & FOR_OTHERS) === 0) return
+    if (mayBeShared(found, await stat(dirname(real)))) {
+      const next = `${ELSEWHERE}; if nobody else needs it: chmod 700 ${path}`
+      throw refused(path, "other users may enter it", next)
+    }
+    await chmod(real, 0o700)
   } catch (error) {
     throw describeFileError("create the directory", path, error)
   }
+}
+
+const ELSEWHERE = "Set SKEP_HOME and SKEP_RUN to directories for Skep alone"
+
+function refused(path: string, reason: string, next: string): SidecarError {
+  return new SidecarError("permission-denied", `Cannot keep "${path}" private: ${reason}`, { next })
+}
+
+function mayBeShared(directory: Stats, around: Stats): boolean {
+  if ((directory.mode & STICKY) !== 0 || directory.dev !== around.dev) return true
+  return around.uid !== directory.uid || (around.uid === ROOT && (around.mode & FOR_OTHERS) !== 0)
 }
 
 /** Throws "path-too-long" for a socket path that not every kernel takes. */

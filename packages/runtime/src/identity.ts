@@ -1,5 +1,6 @@
 /**
- * Which process is meant: pid + start time + nonce. A pid alone names whoever the kernel gave the number to last.
+ * Which process is meant, before it is signalled: pid + start time. A pid alone names whoever the kernel gave the number
+ * to last. Which instance of a sidecar is meant, before its socket is asked: that and a nonce, which only it can tell.
  *
  * Linux: proc(5), /proc/PID/stat field 22 (start time in clock ticks since boot), with the boot id so that a number from
  * before a reboot never matches. macOS: `ps -o lstart=`.
@@ -9,20 +10,21 @@
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { readFileSync } from "node:fs"
-import type { Identity } from "@skep/contract"
+import type { Identity, Instance } from "@skep/contract"
 
 const STAT_STATE = 0
 const STAT_START_TIME = 19
 
 /** The identity of this process, with a fresh nonce. */
-export function ownIdentity(): Identity {
-  return identityOf(process.pid) ?? { pid: process.pid, startTime: "unknown", nonce: newNonce() }
+export function ownIdentity(): Instance {
+  const identity = identityOf(process.pid) ?? { pid: process.pid, startTime: "unknown" }
+  return { ...identity, nonce: randomBytes(8).toString("hex") }
 }
 
 /** The identity of a live process, or undefined when there is none (a zombie is none). */
 export function identityOf(pid: number): Identity | undefined {
   const startTime = startTimeOf(pid)
-  return startTime === undefined ? undefined : { pid, startTime, nonce: newNonce() }
+  return startTime === undefined ? undefined : { pid, startTime }
 }
 
 /** Whether that very process still runs. */
@@ -39,10 +41,6 @@ export function signalProcess(identity: Identity, name: NodeJS.Signals): boolean
     if (error instanceof Error && "code" in error && error.code === "ESRCH") return false
     throw error
   }
-}
-
-function newNonce(): string {
-  return randomBytes(8).toString("hex")
 }
 
 function startTimeOf(pid: number): string | undefined {

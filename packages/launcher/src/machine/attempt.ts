@@ -77,6 +77,7 @@ async function spawnMachine(env: Environment, accelerator: Accelerator): Promise
     process: hypervisor,
     record,
     state: "starting",
+    adopted: false,
     logTail: () => env.log.tail(),
     // What an attempt that failed went through is told by its outcome.
     emit: (event) => {

@@ -32,6 +32,8 @@ export interface MachineParts {
   readonly process: HypervisorProcess
   readonly record: MachineRecord
   readonly state: MachineState
+  /** Taken over from a launcher that died. */
+  readonly adopted: boolean
   readonly logTail: () => readonly string[]
   readonly emit: (event: SidecarEvent) => void
   readonly onRecordError: (error: unknown) => void
@@ -185,6 +187,7 @@ export class Machine {
       hypervisor,
       accelerator,
       process: identity,
+      adopted: this.#parts.adopted,
       startedAtMs,
       phases,
       consoleLog: this.#parts.paths.consoleLog,

@@ -9,9 +9,9 @@ import {
   copyFileSync,
   type FSWatcher,
   fstatSync,
+  ftruncateSync,
   openSync,
   readSync,
-  truncateSync,
   watch,
 } from "node:fs"
 import { describeFileError, errnoOf } from "@skep/runtime"
@@ -34,9 +34,11 @@ export function openProcessLog(path: string): ProcessLog {
   let from = fstatSync(fd).size
   const bound = (): void => {
     if (fstatSync(fd).size <= BYTES_MAX / 2) return
-    copyFileSync(path, `${path}.1`)
-    truncateSync(path)
-    from = 0
+    tolerantly(() => copyFileSync(path, `${path}.1`)) // a full disk needs the room more than anybody the older lines
+    tolerantly(() => {
+      ftruncateSync(fd)
+      from = 0
+    })
   }
   bound()
   const watcher = watchFile(path, bound)
@@ -50,6 +52,15 @@ export function openProcessLog(path: string): ProcessLog {
       watcher?.close()
       closeSync(fd)
     },
+  }
+}
+
+/** In a watcher's callback an error would end the launcher, which no log is worth: the next line that is written tries again. */
+function tolerantly(step: () => void): void {
+  try {
+    step()
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error
   }
 }
 

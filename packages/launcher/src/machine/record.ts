@@ -28,7 +28,7 @@ export interface MachineRecord {
 
 const Schema: z.ZodType<MachineRecord> = z.object({
   name: z.string(),
-  identity: z.object({ pid: z.int().min(1), startTime: z.string(), nonce: z.string() }),
+  identity: z.object({ pid: z.int().min(1), startTime: z.string() }),
   accelerator: z.enum(["kvm", "hvf", "tcg"]),
   argv: z.array(z.string()),
   startedAtMs: z.number(),

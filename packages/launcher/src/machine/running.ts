@@ -5,12 +5,13 @@
  */
 import { type LauncherRunning, SidecarError } from "@skep/contract"
 import type { Qmp } from "@skep/qmp"
-import { type Cleanup, notRunning, withDeadline, withResolvers } from "@skep/runtime"
+import { type Cleanup, notRunning, sleep, withDeadline, withResolvers } from "@skep/runtime"
 import type { Environment } from "./environment.ts"
 import type { Machine } from "./machine.ts"
 
 /** How long a disposal waits for the guest to power itself off. */
 const POWERDOWN_MS = 4000
+const ASK_AGAIN_MS = 2000
 /** Then for QEMU to quit, which flushes its disks. */
 const QUIT_MS = 1000
 
@@ -52,8 +53,7 @@ export function runningOf(parts: RunningParts): LauncherRunning {
       machine.expectEnd()
       try {
         await withDeadline(`power off "${env.options.name}"`, deadlineMs, neverAborts, async (signal) => {
-          await ask(qmp, signal)
-          await stopped
+          await askUntil(stopped, () => ask(qmp, signal), signal)
         })
       } catch (error) {
         if (machine.over) return await stopped
@@ -101,6 +101,18 @@ async function stop(machine: Machine): Promise<void> {
   }
   machine.process.kill()
   await machine.ended
+}
+
+/** A guest that is still booting misses the button, so it is pressed again from time to time. */
+async function askUntil(
+  stopped: Promise<void>,
+  ask: () => Promise<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const over = stopped.then(() => true)
+  const again = (): Promise<boolean> => sleep(ASK_AGAIN_MS, signal).then(() => false)
+  do await ask()
+  while (!(await Promise.race([over, again()])))
 }
 
 type Ask = (qmp: Qmp, signal: AbortSignal) => Promise<unknown>

@@ -22,6 +22,8 @@ export type Behaviour =
 export interface Behaviours {
   readonly kvm?: Behaviour
   readonly tcg?: Behaviour
+  /** Of the launcher's monitor: hangs up on the first client, greets after 2.5 s, or never. */
+  readonly monitor?: "hangs-up-once" | "slow" | "mute"
   /** Gets the accelerator of each start, a line each. */
   readonly log?: string
 }

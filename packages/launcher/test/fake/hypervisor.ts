@@ -14,7 +14,7 @@ import type { Behaviour, Behaviours } from "./behaviour.ts"
 
 const STUB = "Probing EDD (edd=off to disable)... ok\r\n"
 const [behaviours = "{}", ...args] = process.argv.slice(2)
-const { log, ...byAccelerator }: Behaviours = JSON.parse(behaviours)
+const { log, monitor, ...byAccelerator }: Behaviours = JSON.parse(behaviours)
 const accelerator = (args[args.indexOf("-accel") + 1] ?? "").split(",")[0] === "kvm" ? "kvm" : "tcg"
 const behaviour = behaviourOf(byAccelerator[accelerator])
 
@@ -42,7 +42,7 @@ if (behaviour === "refuses") {
 }
 await listen(createServer(serveSerial), paths.get("serial") ?? "")
 await listen(createServer(serveMonitor), paths.get("qmp-network") ?? "")
-await listen(createServer(serveMonitor), paths.get("qmp") ?? "")
+await listen(createServer(serveOddMonitor), paths.get("qmp") ?? "")
 
 /** "silent twice" counts the starts in a file that outlives the process. */
 function behaviourOf(wanted: Behaviour | undefined): Behaviour {
@@ -59,6 +59,16 @@ function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve) => {
     server.listen(path, resolve)
   })
+}
+
+let monitorClients = 0
+
+function serveOddMonitor(client: Socket): void {
+  monitorClients++
+  client.on("error", () => client.destroy())
+  if (monitor === "hangs-up-once" && monitorClients === 1) client.end()
+  else if (monitor === "slow") setTimeout(() => serveMonitor(client), 2500)
+  else if (monitor !== "mute") serveMonitor(client)
 }
 
 function serveMonitor(client: Socket): void {

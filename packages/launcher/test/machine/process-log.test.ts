@@ -1,5 +1,5 @@
 import { once } from "node:events"
-import { statSync, watch, writeSync } from "node:fs"
+import { mkdirSync, statSync, watch, writeSync } from "node:fs"
 import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { openProcessLog } from "../../src/machine/process-log.ts"
@@ -34,6 +34,19 @@ describe("openProcessLog()", () => {
     await older
     watcher.close()
     expect(statSync(path).size).toBe(0)
+  })
+
+  it("is emptied when it cannot be set aside, and harms nobody", async () => {
+    await using directory = await temporaryDirectory()
+    const path = directory.at("qemu.log")
+    mkdirSync(`${path}.1`) // stands in for a full disk: nothing can be copied there
+    using log = openProcessLog(path)
+    const watcher = watch(directory.path)
+    writeSync(log.fd, Buffer.alloc(600 << 10, "x"))
+    while (statSync(path).size > 0) await once(watcher, "change")
+    watcher.close()
+    writeSync(log.fd, "still here\n")
+    expect(log.tail()).toEqual(["still here"])
   })
 
   it("can be disposed twice", async () => {

@@ -8,20 +8,32 @@ import { createInterface } from "node:readline"
 import { type ErrorBody, SidecarError, type SidecarEvent } from "@skep/contract"
 import { errnoOf } from "../files.ts"
 
+/** Names the instance that a request is meant for. */
+export const INSTANCE_HEADER = "skep-instance"
+
 export interface ControlCall {
   readonly method: "GET" | "POST" | "PUT" | "DELETE"
   readonly path: string
   readonly body?: unknown
+  /** The nonce of who must answer; whoever listens does unless told. Anybody else refuses with "not-running". */
+  readonly instance?: string
+  /** An abort rejects with the signal's own reason, but `AbortSignal.timeout` with a "timeout" that names the socket. */
   readonly signal: AbortSignal
 }
 
 /**
- * Sends one request and returns the parsed answer. Rejects with the SidecarError that the other side threw, or with
- * "unreachable" when nobody listens on the socket.
+ * Sends one request and returns the parsed answer. Rejects with the SidecarError that the other side threw, with
+ * "unreachable" when nobody listens on the socket, or with "crashed" when the other side ends in the middle.
  */
 export async function call(socketPath: string, options: ControlCall): Promise<unknown> {
   const response = await open(socketPath, options)
-  const text = await readText(response)
+  let text: string
+  try {
+    text = await readText(response)
+  } catch (error) {
+    throwIfAborted(socketPath, options.signal)
+    throw errnoOf(error) === "ECONNRESET" ? hungUp(socketPath, error) : error
+  }
   if (response.headers["content-type"]?.startsWith("application/json") !== true) return text
   const value: unknown = JSON.parse(text)
   return value
@@ -40,7 +52,7 @@ export async function* stream(socketPath: string, options: ControlCall): AsyncGe
     }
     if (!response.complete) throw hungUp(socketPath, undefined)
   } catch (error) {
-    options.signal.throwIfAborted()
+    throwIfAborted(socketPath, options.signal)
     throw errnoOf(error) === "ECONNRESET" ? hungUp(socketPath, error) : error
   } finally {
     response.destroy()
@@ -52,14 +64,16 @@ export interface Subscription extends Disposable {
   readonly ended: Promise<void>
 }
 
-/** Resolves when subscribed. */
+/** Resolves when subscribed. Codes, signal and `instance` are those of `call`. */
 export async function subscribe(
   socketPath: string,
   onEvent: (event: SidecarEvent) => void,
   signal: AbortSignal,
+  options: Pick<ControlCall, "instance"> = {},
 ): Promise<Subscription> {
   const { WebSocket } = await import("ws")
-  const client = new WebSocket(`ws+unix:${socketPath}:/events`)
+  throwIfAborted(socketPath, signal)
+  const client = new WebSocket(`ws+unix:${socketPath}:/events`, { headers: instanceHeader(options) })
   const abort = (): void => client.terminate()
   signal.addEventListener("abort", abort, { once: true })
   const ended = new Promise<void>((resolve) => {
@@ -76,7 +90,7 @@ export async function subscribe(
       client.once("error", (error) => reject(unreachable(socketPath, error)))
     })
   } catch (error) {
-    signal.throwIfAborted()
+    throwIfAborted(socketPath, signal)
     throw error
   } finally {
     signal.removeEventListener("abort", abort)
@@ -86,7 +100,7 @@ export async function subscribe(
 }
 
 async function open(socketPath: string, options: ControlCall): Promise<IncomingMessage> {
-  options.signal.throwIfAborted()
+  throwIfAborted(socketPath, options.signal)
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const body = options.body === undefined ? undefined : JSON.stringify(options.body)
     const request = httpRequest({
@@ -97,13 +111,16 @@ async function open(socketPath: string, options: ControlCall): Promise<IncomingM
       headers: {
         host: "localhost",
         connection: "close",
+        ...instanceHeader(options),
         ...(body === undefined
           ? {}
           : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
       },
     })
     request.on("error", (error) => {
-      reject(options.signal.aborted ? options.signal.reason : unreachable(socketPath, error))
+      reject(
+        options.signal.aborted ? abortReason(socketPath, options.signal) : unreachable(socketPath, error),
+      )
     })
     request.on("response", resolve)
     request.end(body)
@@ -114,6 +131,22 @@ async function open(socketPath: string, options: ControlCall): Promise<IncomingM
     errorFrom(text) ??
     new SidecarError("protocol", `Cannot use "unix:${socketPath}": it answered ${response.statusCode}`)
   )
+}
+
+function instanceHeader({ instance }: Pick<ControlCall, "instance">): Record<string, string> {
+  return instance === undefined ? {} : { [INSTANCE_HEADER]: instance }
+}
+
+function throwIfAborted(socketPath: string, signal: AbortSignal): void {
+  if (signal.aborted) throw abortReason(socketPath, signal)
+}
+
+function abortReason(socketPath: string, { reason }: AbortSignal): unknown {
+  if (!(reason instanceof DOMException && reason.name === "TimeoutError")) return reason
+  return new SidecarError("timeout", `Cannot ask "unix:${socketPath}": no answer came in time`, {
+    cause: reason,
+    next: `Try again; ss -xlp src ${socketPath} shows the process that hangs there`,
+  })
 }
 
 async function readText(response: IncomingMessage): Promise<string> {

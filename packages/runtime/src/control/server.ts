@@ -4,8 +4,10 @@
  * @module
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { Duplex } from "node:stream"
 import { type ErrorCode, type Log, SidecarError, type SidecarEvent } from "@skep/contract"
 import { WebSocketServer } from "ws"
+import { INSTANCE_HEADER } from "./client.ts"
 import { match, type Routes, Text } from "./routes.ts"
 import { listenPrivately } from "./socket.ts"
 
@@ -18,6 +20,8 @@ export interface ControlOptions {
   readonly endpoint: string
   readonly routes: Routes
   readonly log: Log
+  /** The nonce of this process: requests that name another one are refused. */
+  readonly instance?: string
   /** What happened before the socket was there: told to the first subscriber. */
   readonly earlier?: readonly SidecarEvent[]
 }
@@ -33,7 +37,7 @@ export async function startControlServer(options: ControlOptions): Promise<Contr
   const server = createServer((request, response) => {
     void answer(options, request, response)
   })
-  const subscribers = acceptSubscribers(server, options.earlier ?? [])
+  const subscribers = acceptSubscribers(server, options)
   const socket = await listenPrivately(server, options.endpoint)
   return {
     endpoint: options.endpoint,
@@ -48,14 +52,13 @@ export async function startControlServer(options: ControlOptions): Promise<Contr
   }
 }
 
-function acceptSubscribers(server: Server, earlier: readonly SidecarEvent[]): WebSocketServer {
-  let untold = earlier
+function acceptSubscribers(server: Server, options: ControlOptions): WebSocketServer {
+  let untold = options.earlier ?? []
   const subscribers = new WebSocketServer({ noServer: true })
   server.on("upgrade", (request, socket, head) => {
-    if (pathOf(request) !== "/events") {
-      socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-      return
-    }
+    socket.on("error", () => socket.destroy()) // a caller that hung up while we answered
+    if (pathOf(request) !== "/events") return refuseUpgrade(socket, "404 Not Found")
+    if (isForAnother(options, request)) return refuseUpgrade(socket, "409 Conflict")
     subscribers.handleUpgrade(request, socket, head, (client) => {
       client.on("error", () => client.terminate())
       for (const event of untold) client.send(JSON.stringify(event))
@@ -63,6 +66,16 @@ function acceptSubscribers(server: Server, earlier: readonly SidecarEvent[]): We
     })
   })
   return subscribers
+}
+
+function refuseUpgrade(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`)
+}
+
+/** Whether a request is meant for a predecessor of this process. */
+function isForAnother({ instance }: ControlOptions, request: IncomingMessage): boolean {
+  const wanted = request.headers[INSTANCE_HEADER]
+  return wanted !== undefined && instance !== undefined && wanted !== instance
 }
 
 function publish(subscribers: WebSocketServer, event: SidecarEvent): void {
@@ -85,6 +98,12 @@ async function answer(
   })
   response.on("error", () => undefined) // a caller that hung up while we answered
   try {
+    if (isForAnother(options, request)) {
+      throw new SidecarError(
+        "not-running",
+        `Cannot ask "unix:${options.endpoint}": the process that was meant is gone, and another one is in its place`,
+      )
+    }
     const found = match(options.routes, request.method ?? "GET", pathOf(request))
     if (found === undefined) {
       throw new SidecarError(
@@ -173,7 +192,6 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   "host-program-missing": 500,
   "image-broken": 500,
   "image-build-failed": 500,
-  "image-missing": 404,
   internal: 500,
   "not-found": 404,
   "not-running": 409,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Identity, type Running, SidecarError, type SidecarEvent } from "@skep/contract"
+import { type Identity, type Instance, type Running, SidecarError, type SidecarEvent } from "@skep/contract"
 import { z } from "zod"
 import { type ControlCall, call, subscribe } from "../control/client.ts"
 import { sleep, withResolvers } from "../deadline.ts"
@@ -13,15 +13,23 @@ const HEALTH_DEADLINE_MS = 3000
 const STOP_DEADLINE_MS = 10_000
 const KILL_POLL_MS = 25
 
+export const InstanceBody: z.ZodType<Instance> = z.object({
+  pid: z.int().min(1),
+  startTime: z.string(),
+  nonce: z.string(),
+})
+
 const HealthBody = z.object({
   name: z.string(),
   version: z.string(),
-  identity: z.object({ pid: z.number().int(), startTime: z.string(), nonce: z.string() }),
+  identity: InstanceBody,
   endpoints: z.array(z.string()),
 })
 
 export interface AdoptOptions<Status> {
   readonly control: string
+  /** Who must answer there; whoever does unless told. */
+  readonly identity?: Instance
   readonly parseStatus: (value: unknown) => Status
   readonly signal: AbortSignal
   readonly emit?: (event: SidecarEvent) => void
@@ -33,17 +41,22 @@ export interface AdoptOptions<Status> {
 export interface Remote<Status> extends Running<Status> {
   readonly name: string
   readonly version: string
-  readonly identity: Identity
+  readonly identity: Instance
+  /** Asks that very instance: one that came after it on the same socket refuses with "not-running". */
   request(method: ControlCall["method"], path: string, body?: unknown, signal?: AbortSignal): Promise<unknown>
   /** Stops watching and leaves the process running. `closed` never settles after this. */
   release(): void
 }
 
-/** Connects to a running sidecar. Rejects with "unreachable" when nobody listens on the control socket. */
+/**
+ * Connects to a running sidecar. Rejects with "unreachable" when nobody listens on the control socket, "timeout" when
+ * somebody does and does not answer, "not-running" when it is not the one that was meant.
+ */
 export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remote<Status>> {
   const { control } = options
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(HEALTH_DEADLINE_MS)])
-  const health = HealthBody.parse(await call(control, { method: "GET", path: "/health", signal }))
+  const limit = (): AbortSignal => AbortSignal.any([options.signal, AbortSignal.timeout(HEALTH_DEADLINE_MS)])
+  const health = await healthOf(options, limit())
+  const instance = health.identity.nonce
   const { promise: closed, resolve, reject } = withResolvers<void>()
   closed.catch(() => undefined) // whoever awaits `closed` gets the reason; nobody has to
   let last: SidecarEvent | undefined
@@ -55,7 +68,8 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
       last = event
       options.emit?.(event)
     },
-    options.signal,
+    limit(),
+    { instance },
   )
   void subscription.ended.then(() => {
     over = true
@@ -69,6 +83,7 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
       method,
       path,
       body,
+      instance,
       signal: requestSignal ?? AbortSignal.timeout(STOP_DEADLINE_MS),
     })
   }
@@ -87,6 +102,18 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
       return stopping
     },
   }
+}
+
+async function healthOf<Status>(
+  { control, identity }: AdoptOptions<Status>,
+  signal: AbortSignal,
+): Promise<z.infer<typeof HealthBody>> {
+  const health = HealthBody.parse(await call(control, { method: "GET", path: "/health", signal }))
+  if (identity === undefined || health.identity.nonce === identity.nonce) return health
+  throw new SidecarError(
+    "not-running",
+    `Cannot adopt "unix:${control}": process ${health.identity.pid} answers there, not process ${identity.pid}`,
+  )
 }
 
 async function stop(

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs"
 import { createInterface } from "node:readline"
-import type { Counters, Identity, Log, Running, Sidecar, SidecarEvent } from "@skep/contract"
+import type { Counters, Instance, Log, Running, Sidecar, SidecarEvent } from "@skep/contract"
 import { SidecarError } from "@skep/contract"
 import { Command } from "commander"
 import { z } from "zod"
@@ -49,7 +49,7 @@ export interface ServeOptions<R> {
 export interface Health {
   readonly name: string
   readonly version: string
-  readonly identity: Identity
+  readonly identity: Instance
   readonly endpoints: readonly string[]
 }
 
@@ -110,12 +110,14 @@ async function run<Options, Status extends { readonly counters: Counters }, R ex
   running.closed.catch(() => undefined) // awaited below; a crash before that must not end the process unseen
   let endpoints = running.endpoints
   const requested = new AbortController()
+  const identity = ownIdentity()
   if (args.control !== undefined) {
     const health = (): Health => ({ name: sidecar.name, version: serveOptions.version, identity, endpoints })
     const control = cleanup.use(
       await startControlServer({
         endpoint: args.control,
         log: life.log,
+        instance: identity.nonce,
         earlier,
         routes: {
           "GET /health": async () => health(),
@@ -131,7 +133,6 @@ async function run<Options, Status extends { readonly counters: Counters }, R ex
     endpoints = [control.endpoint, ...endpoints]
     publish = (event) => control.publish(event)
   }
-  const identity = ownIdentity()
   process.stdout.write(`${JSON.stringify({ ready: true, name: sidecar.name, identity, endpoints })}\n`)
   await ended(
     running,

@@ -5,9 +5,16 @@
  */
 import { type ChildProcess, spawn as spawnProcess } from "node:child_process"
 import { createInterface } from "node:readline"
-import { type Context, type ErrorBody, type Running, type Sidecar, SidecarError } from "@skep/contract"
+import {
+  type Context,
+  type ErrorBody,
+  type Instance,
+  type Running,
+  type Sidecar,
+  SidecarError,
+} from "@skep/contract"
 import { orAborted } from "../deadline.ts"
-import { adopt, type Remote } from "./adopt.ts"
+import { adopt, InstanceBody, type Remote } from "./adopt.ts"
 
 export interface SpawnCommand<Options, Status> {
   readonly name: string
@@ -51,9 +58,10 @@ async function start<Options, Status>(
   })
   try {
     child.stdin?.write(`${JSON.stringify(options)}\n`)
-    await orAborted(ready(command.name, child), context.signal)
+    const identity = await orAborted(ready(command.name, child), context.signal)
     const remote = await adopt({
       control,
+      identity,
       parseStatus: command.parseStatus,
       signal: context.signal,
       emit: context.emit,
@@ -83,8 +91,8 @@ function launch<Options, Status>(command: SpawnCommand<Options, Status>, control
   return child
 }
 
-/** Resolves on the `ready` line; rejects with the error that the process reported, or with how it ended. */
-function ready(name: string, child: ChildProcess): Promise<void> {
+/** Resolves on the `ready` line with who says so; rejects with the error that the process reported, or with how it ended. */
+function ready(name: string, child: ChildProcess): Promise<Instance> {
   return new Promise((resolve, reject) => {
     let reported = false
     child.once("error", (cause) => {
@@ -104,26 +112,29 @@ function ready(name: string, child: ChildProcess): Promise<void> {
       const report = parseReport(line)
       if (report === undefined) return
       reported = true
-      if (report.ready) resolve()
+      if (report.ready) resolve(report.identity)
       else reject(new SidecarError(report.error.code, report.error.message, report.error))
     })
   })
 }
 
-type Report = { readonly ready: true } | { readonly ready: false; readonly error: ErrorBody }
+type Report =
+  | { readonly ready: true; readonly identity: Instance }
+  | { readonly ready: false; readonly error: ErrorBody }
 
 function parseReport(line: string): Report | undefined {
   try {
     const value: unknown = JSON.parse(line)
-    if (!isReport(value)) return undefined
-    return value
+    return isReport(value) ? value : undefined
   } catch {
     return undefined // some program's own words
   }
 }
 
 function isReport(value: unknown): value is Report {
-  return typeof value === "object" && value !== null && "ready" in value
+  if (typeof value !== "object" || value === null || !("ready" in value)) return false
+  if (value.ready === true) return "identity" in value && InstanceBody.safeParse(value.identity).success
+  return "error" in value
 }
 
 function detach(child: ChildProcess): void {
