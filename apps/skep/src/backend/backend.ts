@@ -7,16 +7,17 @@
  * @module
  */
 import { join } from "node:path"
-import { type Context, type Counters, type Running, type Sidecar, SidecarError } from "@skep/contract"
-import { type Lock, notRunning, type Routes, tryLock, withResolvers } from "@skep/runtime"
+import { type Counters, type Log, type Running, type Sidecar, SidecarError } from "@skep/contract"
+import { Cleanup, notRunning, type Routes, tryLock, withResolvers } from "@skep/runtime"
 import { z } from "zod"
-import { createHome, homeFrom } from "../home/paths.ts"
+import { createHome, type Home, homeFrom } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
 import { VERSION } from "../version.ts"
+import { Images } from "./image-builder/images.ts"
 import { Machines } from "./machines.ts"
 import { backendRoutes } from "./routes.ts"
 
-/** How long a backend without machines waits for one before it ends. */
+/** How long a backend without machines waits for a request before it ends. */
 const IDLE_MS = 3000
 
 export interface BackendOptions {
@@ -52,6 +53,8 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
     )
   },
   start: async (options, context) => {
+    context.signal.throwIfAborted()
+    await using cleanup = new Cleanup()
     const home = homeFrom({ SKEP_HOME: options.home, SKEP_RUN: options.run })
     await createHome(home)
     const lock = tryLock(join(home.run, "backend.lock"))
@@ -61,47 +64,73 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
         `Cannot start the backend for "${home.run}": another one owns the machines there`,
       )
     }
-    const counters = { events: 0 }
-    const settings = await readSettings(home.settingsFile).catch((error: unknown) => {
-      // A corrupt file must not keep running machines from being adopted: whoever needs the settings is told.
-      context.log.info("settings unreadable", { reason: String(error) })
-      return undefined
-    })
+    cleanup.defer(() => lock[Symbol.dispose]())
+    const { log } = context
+    const counters = { events: 0, requests: 0 }
     const machines = await Machines.load({
       home,
-      log: context.log,
+      log,
       emit: (event) => {
         counters.events++
         context.emit({ ...event, at: new Date().toISOString() })
       },
+      images: new Images(home, log),
       launcherProgram: options.launcherProgram,
-      publishAddress: settings?.publishAddress ?? "127.0.0.1",
+      publishAddress: () => publishAddress(home, log),
     })
-    context.log.info("started", { version: VERSION, machines: machines.size })
-    return run(machines, counters, context, lock)
+    cleanup.defer(() => machines.release())
+    context.signal.throwIfAborted()
+    log.info("started", { version: VERSION, machines: machines.size })
+    return run({ home, machines, counters, log, owned: cleanup.move() })
   },
 }
 
-function run(machines: Machines, counters: { events: number }, context: Context, lock: Lock): BackendRunning {
+/** Containers of a machine that runs must not lose their ports to a file that cannot be read: `up` is told of it. */
+async function publishAddress(home: Home, log: Log): Promise<string> {
+  try {
+    return (await readSettings(home.settingsFile)).publishAddress
+  } catch (error) {
+    log.info("settings unreadable", { reason: String(error) })
+    return "127.0.0.1"
+  }
+}
+
+interface Parts {
+  readonly home: Home
+  readonly machines: Machines
+  readonly counters: { events: number; requests: number }
+  readonly log: Log
+  readonly owned: Cleanup
+}
+
+function run({ home, machines, counters, log, owned }: Parts): BackendRunning {
   const closed = withResolvers<void>()
   let stopping: Promise<void> | undefined
-  const idle = setInterval(() => {
-    if (machines.size > 0) return
-    context.log.info("idle", { reason: "there are no machines" })
-    void stop()
-  }, IDLE_MS)
   const stop = (): Promise<void> => {
-    clearInterval(idle)
-    stopping ??= machines
-      .release()
-      .finally(() => lock[Symbol.dispose]())
-      .then(closed.resolve, closed.reject)
+    clearTimeout(idle)
+    if (stopping === undefined) {
+      stopping = owned[Symbol.asyncDispose]()
+      stopping.then(closed.resolve, closed.reject)
+    }
     return stopping
   }
+  const idle = setTimeout(() => {
+    if (machines.size > 0) {
+      idle.refresh()
+      return
+    }
+    log.info("idle", { reason: "there are no machines" })
+    void stop()
+  }, IDLE_MS)
+  const touch = (): void => {
+    if (stopping !== undefined) throw notRunning("backend")
+    counters.requests++
+    idle.refresh()
+  }
   return {
-    endpoints: [],
+    endpoints: [home.dockerSocket],
     closed: closed.promise,
-    routes: backendRoutes(machines, () => void stop()),
+    routes: backendRoutes(machines, { touch, stop: () => void stop() }),
     status: async () => {
       if (stopping !== undefined) throw notRunning("backend")
       return { machines: machines.size, counters: { ...counters } }

@@ -6,12 +6,12 @@
 import { rm, stat } from "node:fs/promises"
 import { type Log, type MachineState, SidecarError, type SidecarEvent } from "@skep/contract"
 import { hypervisorRuns } from "@skep/launcher"
-import { withFields } from "@skep/runtime"
+import { privateDirectory, sleep, withFields, withResolvers } from "@skep/runtime"
 import type { EngineState } from "../docker/engine.ts"
 import { type DockerProxy, startDockerProxy } from "../docker/proxy.ts"
 import { type Home, type MachinePaths, machinePaths } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
-import { createKeys, type MachineKeys, readKeys, writeSshFiles } from "../machine/keys.ts"
+import { createKeys, ensureKeys, type MachineKeys, readKeys } from "../machine/keys.ts"
 import { freePort } from "../machine/port.ts"
 import {
   type Changes,
@@ -22,20 +22,28 @@ import {
   readRecord,
   writeRecord,
 } from "../machine/record.ts"
-import { Operation, type Progress } from "./operation.ts"
+import type { Images } from "./image-builder/images.ts"
+import type { Progress, Report } from "./operation.ts"
+import { Sequence } from "./sequence.ts"
 import type { MachineView } from "./view.ts"
 import { bringUp } from "./vm/bring-up.ts"
-import { findRunning } from "./vm/find-running.ts"
+import type { VmContext } from "./vm/context.ts"
+import { endStray, findRunning, mayRun } from "./vm/find-running.ts"
+import { engineAnswers } from "./vm/ping.ts"
 import type { Vm } from "./vm/vm.ts"
 
 const POWERDOWN_MS = 30_000
+/** How long the backend's start waits for a machine that does not say whether it runs. */
+const FIND_MS = 5000
+const PING_MS = 3000
 
 export interface MachineContext {
   readonly home: Home
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
-  /** Where ports are published that name no address. */
-  readonly publishAddress: string
+  readonly images: Images
+  /** Where ports are published that name no address: the user's setting as it is now. */
+  readonly publishAddress: () => Promise<string>
   /** Node's arguments that run the launcher program. */
   readonly launcherProgram: readonly string[]
 }
@@ -45,30 +53,22 @@ export class Machine {
   readonly paths: MachinePaths
   readonly #context: MachineContext
   readonly #log: Log
+  readonly #changes: Sequence
   #record: MachineRecord | undefined
+  /** Why there is no record that can be used. */
   #broken: SidecarError | undefined
-  #operation: Operation | undefined
   #vm: Vm | undefined
   /** Created by an `up` that has not succeeded yet: an interruption removes it again. */
   #unborn = false
+  #removed = false
   /** Why it is not running, where there is more to say than that it was stopped. */
   #crash: SidecarError | undefined
   #proxy: DockerProxy | undefined
 
-  /** Reads the record and listens on docker.sock; a corrupt record makes a machine that can only be shown and removed. */
+  /** Reads the record. One that cannot be read makes a machine that can be shown, stopped and removed, but not started. */
   static async load(name: string, context: MachineContext): Promise<Machine> {
     const machine = new Machine(name, context)
-    try {
-      machine.#record = await readRecord(machine.paths.record)
-      if (machine.#record === undefined) {
-        throw new SidecarError("corrupt-file", `Cannot find the machine file "${machine.paths.record}"`, {
-          next: `Remove what is left with skep rm --force ${name}`,
-        })
-      }
-    } catch (error) {
-      if (!(error instanceof SidecarError)) throw error
-      machine.#broken = error
-    }
+    await machine.#read()
     return machine
   }
 
@@ -78,7 +78,7 @@ export class Machine {
     const record = newRecord(name, changes, await readSettings(context.home.settingsFile), await freePort())
     try {
       await machine.#open()
-      await createKeys(machine.paths, name, record.sshPort)
+      await createKeys(machine.paths, name)
       await writeRecord(machine.paths.record, record) // last: a directory without a record is no machine
     } catch (error) {
       await machine.#erase()
@@ -94,90 +94,140 @@ export class Machine {
     this.paths = machinePaths(context.home, name)
     this.#context = context
     this.#log = withFields(context.log, { machine: name })
+    this.#changes = new Sequence(name, this.#log)
   }
 
   get state(): MachineState | "broken" {
     if (this.#broken !== undefined) return "broken"
-    if (this.#operation?.kind === "stop") return "stopping"
+    const change = this.#changes.kind
+    if (change === "stop" || change === "kill" || change === "removal") return "stopping"
     if (this.#vm !== undefined) return this.#vm.state
-    if (this.#operation !== undefined) return "starting"
+    if (change !== undefined) return "starting"
     return this.#crash === undefined ? "stopped" : "crashed"
   }
 
   /** Settles with the change under way; then tells whether nothing would be lost by removing the machine. */
   async isUnborn(): Promise<boolean> {
-    await this.#operation?.done.catch(() => undefined)
+    await this.#changes.settled()
     return this.#unborn && this.#vm === undefined
   }
 
-  /** Listens on docker.sock and, if a virtual machine is found running, takes it over in the background. */
+  /**
+   * Listens on docker.sock and takes over a virtual machine that runs. Resolves when it is known whether one does, or after
+   * some seconds; connecting to its Docker goes on in the background. Never rejects: what fails is the machine's problem.
+   */
   async adopt(): Promise<void> {
-    await this.#open()
+    try {
+      await this.#open()
+      if (this.#record === undefined || !(await mayRun(this.paths))) return
+    } catch (error) {
+      this.#crash = asSidecarError(error)
+      this.#log.info("cannot open the machine", { reason: String(error) })
+      return
+    }
     const record = this.#record
-    if (record === undefined) return
-    const found = await findRunning(this.#vmContext(record, await this.#keys(record)))
-    if (found === undefined) return
-    this.#own(found)
-    this.#log.info("adopted", { state: found.state })
-    this.#begin("adoption", (report, signal) => found.attach(report, signal))
+    const found = withResolvers<void>()
+    this.#changes.begin({
+      kind: "adoption",
+      before: "awaited",
+      work: async (report, signal) => {
+        await this.#find(record).finally(found.resolve)
+        await this.#vm?.attach(report, signal)
+      },
+    })
+    await Promise.race([found.promise, sleep(FIND_MS, neverAborts)])
   }
 
   /** Brings the machine up, or joins whoever does already. */
-  up(changes: Changes, signal: AbortSignal): AsyncGenerator<Progress> {
+  async *up(changes: Changes, signal: AbortSignal): AsyncGenerator<Progress> {
+    if (this.#broken !== undefined) await this.#read() // somebody may have mended the file
     const record = this.#mustBeWhole()
-    if (this.#operation !== undefined && this.#operation.kind !== "stop") return this.#operation.watch(signal)
-    const wanted = changed(record, changes)
-    if (this.#vm?.attached === true) return this.#alreadyUp(record, wanted)
-    return this.#begin("start", (report, limit) => this.#up(wanted, report, limit)).watch(signal)
+    const wanted = changed(record, changes) // refused before anything is touched
+    if (this.#changes.kind === "removal") {
+      throw new SidecarError("busy", `Cannot start the machine "${this.name}": it is being removed`, {
+        next: `Create it anew with skep up ${this.name} when that is over`,
+      })
+    }
+    const current = this.#changes.kind === "start" ? this.#changes.operation : undefined
+    const joins = current?.aborted === false && differences(record, wanted).length === 0
+    const start = joins
+      ? current
+      : this.#changes.begin({
+          kind: "start",
+          before: "awaited",
+          work: (report, limit, interrupted) => this.#up(changes, report, limit, interrupted),
+        })
+    yield* start.watch(signal)
+  }
+
+  /** Stops the machine and brings it up again, after it is clear that it can be such a machine. */
+  async *restart(changes: Changes, signal: AbortSignal): AsyncGenerator<Progress> {
+    if (this.#broken !== undefined) await this.#read()
+    changed(this.#mustBeWhole(), changes)
+    if (this.state !== "stopped" && this.state !== "crashed") yield* this.stop(signal)
+    yield* this.up(changes, signal)
   }
 
   /** Asks the guest to power off; after a while pulls the plug and says so. */
   stop(signal: AbortSignal): AsyncGenerator<Progress> {
-    if (this.#operation?.kind === "stop") return this.#operation.watch(signal)
-    return this.#begin("stop", async (report) => {
-      report({ type: "begin", phase: "stop", title: "Shut down" })
-      const began = performance.now()
-      const clean = await this.#vm?.powerdown(POWERDOWN_MS)
-      if (clean === false)
-        report({
-          type: "note",
-          text: `${this.name} did not power off in ${POWERDOWN_MS / 1000} s and was killed`,
-        })
-      this.#crash = undefined
-      const seconds = Math.round(performance.now() - began) / 1000
-      report({ type: "end", phase: "stop", title: "Shut down", seconds })
-    }).watch(signal)
+    const current = this.#changes.kind === "stop" ? this.#changes.operation : undefined
+    if (current !== undefined) return current.watch(signal)
+    return this.#changes
+      .begin({
+        kind: "stop",
+        before: "interrupted",
+        work: async (report) => {
+          report({ type: "begin", phase: "stop", title: "Shut down" })
+          const began = performance.now()
+          if (this.#vm === undefined) await endStray(this.paths, POWERDOWN_MS)
+          else if (!(await this.#vm.powerdown(POWERDOWN_MS))) {
+            const text = `${this.name} did not power off in ${POWERDOWN_MS / 1000} s and was killed`
+            report({ type: "note", text })
+          }
+          this.#crash = undefined
+          const seconds = Math.round(performance.now() - began) / 1000
+          report({ type: "end", phase: "stop", title: "Shut down", seconds })
+        },
+      })
+      .watch(signal)
   }
 
   /** Pulls the plug. */
   async kill(): Promise<void> {
-    await this.#interrupt(new SidecarError("aborted", `The machine "${this.name}" was killed`))
-    await this.#vm?.kill()
-    this.#crash = undefined
+    await this.#changes.begin({ kind: "kill", before: "interrupted", work: () => this.#kill() }).done
   }
 
   /** Removes the machine with its disk. A running one is refused with "busy" unless `force`. */
   async remove(force: boolean): Promise<void> {
-    if (!force && (this.#vm !== undefined || this.#operation !== undefined)) {
+    const runs =
+      this.#changes.kind !== undefined || this.#vm !== undefined || (await hypervisorRuns(this.paths.run))
+    if (runs && !force) {
       throw new SidecarError("busy", `Cannot remove the machine "${this.name}": it is ${this.state}`, {
         next: `Stop it first with skep stop ${this.name}, or use skep rm --force ${this.name}`,
       })
     }
-    await this.kill()
-    await this.#erase()
+    await this.#changes.begin({
+      kind: "removal",
+      before: "interrupted",
+      work: async () => {
+        await this.#kill()
+        await this.#erase()
+        this.#removed = true
+      },
+    }).done
   }
 
   async view(active: boolean): Promise<MachineView> {
-    const record = this.#record
-    const status = await this.#vm?.status()
-    const error = this.#broken ?? this.#crash
+    if (this.#broken !== undefined) await this.#read() // somebody may have mended the file
+    const [status, docker] = await Promise.all([this.#vm?.status(), this.#docker()])
+    const problem = this.#problem(docker)
     return {
       name: this.name,
       state: this.state,
       active,
-      docker: this.#engineState().state,
-      ...(error === undefined ? {} : { problem: error.toJSON() }),
-      ...(record === undefined ? {} : { record }),
+      docker: docker === "silent" ? "down" : docker,
+      ...(problem === undefined ? {} : { problem: problem.toJSON() }),
+      ...(this.#record === undefined ? {} : { record: this.#record }),
       ...(status === undefined ? {} : { vm: status }),
       diskBytes: await allocatedBytes(this.paths.data),
       dockerSocket: this.paths.dockerSocket,
@@ -189,43 +239,75 @@ export class Machine {
 
   /** Hangs up on Docker clients and leaves the virtual machine running. */
   async release(): Promise<void> {
-    await this.#interrupt(new SidecarError("aborted", "The backend is stopping"))
+    this.#changes.abort(new SidecarError("aborted", "The backend is stopping"))
+    await this.#changes.settled()
     this.#vm?.release()
     await this.#proxy?.[Symbol.asyncDispose]()
   }
 
-  async #up(wanted: MachineRecord, report: (progress: Progress) => void, signal: AbortSignal): Promise<void> {
+  async #up(
+    changes: Changes,
+    report: Report,
+    signal: AbortSignal,
+    interrupted: () => boolean,
+  ): Promise<void> {
+    // Again, as the change that went before may have written the record or removed the machine.
+    const wanted = changed(this.#mustBeWhole(), changes)
     this.#crash = undefined
-    if (this.#vm !== undefined && this.#vm.state === "paused") await this.#vm.resume()
-    if (this.#vm === undefined) {
-      const context = this.#vmContext(wanted, await this.#keys(wanted))
-      const { vm, record } = await bringUp(context, report, signal)
-      this.#record = record
-      this.#own(vm)
-    }
-    const vm = this.#vm
-    if (vm === undefined)
-      throw new SidecarError("crashed", `The machine "${this.name}" ended as soon as it had started`)
+    const boots = this.#vm === undefined
+    const vm = this.#vm ?? (await this.#boot(wanted, report, signal))
+    if (!boots) await this.#keepForRestart(wanted, report)
+    if (vm.state === "paused") await vm.resume()
     try {
       await vm.attach(report, signal)
       this.#unborn = false
     } catch (error) {
       const failure = await vm.explain(error)
-      if (signal.aborted) await vm.kill()
-      else this.#unborn = false // it stays for whoever wants to know why
+      // What this call has booted it takes back; a machine that ran before, or fails, stays for whoever wants to know why.
+      if (boots && interrupted()) await vm.kill()
+      else this.#unborn = false
       throw failure
     }
   }
 
-  async *#alreadyUp(record: MachineRecord, wanted: MachineRecord): AsyncGenerator<Progress> {
-    const fields = differences(record, wanted)
+  async #boot(wanted: MachineRecord, report: Report, signal: AbortSignal): Promise<Vm> {
+    const keys = (): Promise<MachineKeys> => ensureKeys(this.paths, this.name)
+    const { vm, record } = await bringUp(this.#vmContext(wanted, keys), report, signal)
+    this.#record = record
+    this.#own(vm)
+    return vm
+  }
+
+  async #keepForRestart(wanted: MachineRecord, report: Report): Promise<void> {
+    const fields = differences(this.#mustBeWhole(), wanted)
     if (fields.length === 0) return
     await writeRecord(this.paths.record, wanted)
     this.#record = wanted
-    yield { type: "note", text: `${fields.join(", ")}: takes effect with skep restart ${this.name}` }
+    const text = `${fields.join(", ")}: takes effect with skep restart ${this.name}`
+    report({ type: "note", text })
   }
 
-  #vmContext(record: MachineRecord, keys: MachineKeys): Parameters<typeof bringUp>[0] {
+  async #kill(): Promise<void> {
+    if (this.#vm === undefined) await endStray(this.paths)
+    else await this.#vm.kill()
+    this.#crash = undefined
+  }
+
+  /** Owns the virtual machine that runs, if one does. What goes wrong is kept as the machine's problem, and thrown. */
+  async #find(record: MachineRecord): Promise<void> {
+    try {
+      const keys = (): Promise<MachineKeys> => readKeys(this.paths, this.name)
+      const vm = await findRunning(this.#vmContext(record, keys))
+      if (vm === undefined) return
+      this.#own(vm)
+      this.#log.info("found running", { state: vm.state })
+    } catch (error) {
+      this.#crash = asSidecarError(error)
+      throw error
+    }
+  }
+
+  #vmContext(record: MachineRecord, keys: () => Promise<MachineKeys>): VmContext {
     return {
       ...this.#context,
       log: this.#log,
@@ -236,14 +318,9 @@ export class Machine {
     }
   }
 
-  async #keys(record: MachineRecord): Promise<MachineKeys> {
-    const keys = await readKeys(this.paths)
-    await writeSshFiles(this.paths, this.name, record.sshPort, keys)
-    return keys
-  }
-
   #own(vm: Vm): void {
     this.#vm = vm
+    this.#crash = undefined
     void vm.ended.then((crash) => this.#lost(vm, crash))
   }
 
@@ -252,50 +329,41 @@ export class Machine {
     if (this.#vm !== vm) return
     const record = this.#record
     this.#vm = undefined
-    if (crash !== undefined && record !== undefined && (await hypervisorRuns(this.paths.run))) {
+    if (crash === undefined) return
+    const ending = this.state === "stopping"
+    if (!ending && record !== undefined && (await hypervisorRuns(this.paths.run))) {
       this.#log.info("launcher lost", { reason: crash.message })
-      this.#begin("adoption", async (report, signal) => {
-        const found = await findRunning(this.#vmContext(record, await this.#keys(record)))
-        if (found === undefined) throw crash
-        this.#own(found)
-        await found.attach(report, signal)
+      this.#changes.begin({
+        kind: "adoption",
+        before: "awaited",
+        work: async (report, signal) => {
+          await this.#find(record)
+          await this.#vm?.attach(report, signal)
+        },
       })
       return
     }
+    if (ending) return // whoever asked for the end says how it went
     this.#crash = crash
-    if (crash !== undefined)
-      this.#context.emit({ type: "crashed", machine: this.name, reason: crash.message })
-    this.#operation?.abort(crash ?? new SidecarError("not-running", `The machine "${this.name}" powered off`))
+    this.#context.emit({ type: "crashed", machine: this.name, reason: crash.message })
   }
 
-  #begin(kind: string, work: ConstructorParameters<typeof Operation>[1]): Operation {
-    const before = this.#operation
-    const operation = new Operation(kind, async (report, signal) => {
-      before?.abort(
-        new SidecarError("aborted", `The ${before.kind} of "${this.name}" was interrupted by its ${kind}`),
-      )
-      await before?.done.catch(() => undefined)
-      await work(report, signal)
-    })
-    this.#operation = operation
-    const over = (): void => {
-      if (this.#operation === operation) this.#operation = undefined
+  async #read(): Promise<void> {
+    try {
+      this.#record = await readRecord(this.paths.record)
+      if (this.#record === undefined) {
+        throw new SidecarError("corrupt-file", `Cannot find the machine file "${this.paths.record}"`, {
+          next: `Remove what is left with skep rm --force ${this.name}`,
+        })
+      }
+      this.#broken = undefined
+    } catch (error) {
+      this.#record = undefined
+      this.#broken = asSidecarError(error)
     }
-    operation.done.then(over, (error: unknown) => {
-      over()
-      this.#log.info(`${kind} failed`, { reason: String(error) })
-    })
-    return operation
-  }
-
-  async #interrupt(reason: SidecarError): Promise<void> {
-    const operation = this.#operation
-    operation?.abort(reason)
-    await operation?.done.catch(() => undefined)
   }
 
   async #open(): Promise<void> {
-    const { privateDirectory } = await import("@skep/runtime")
     await privateDirectory(this.paths.directory)
     await privateDirectory(this.paths.run)
     this.#proxy = await startDockerProxy({
@@ -314,19 +382,40 @@ export class Machine {
     await rm(this.paths.directory, { recursive: true, force: true })
   }
 
+  /** Whether Docker answers, not only whether there is a way to it. */
+  async #docker(): Promise<MachineView["docker"] | "silent"> {
+    const engine = this.#engineState()
+    if (engine.state !== "up") return engine.state
+    return (await engineAnswers(engine.engine, PING_MS)) ? "up" : "silent"
+  }
+
+  #problem(docker: MachineView["docker"] | "silent"): SidecarError | undefined {
+    if (docker === "silent") {
+      const message = `Docker in the machine "${this.name}" does not answer`
+      const next = `See skep logs --source docker ${this.name}, or start it anew with skep restart ${this.name}`
+      return new SidecarError("unreachable", message, { next })
+    }
+    const pause = this.#vm?.pausedBecause
+    if (pause !== undefined) {
+      const next = `Make room on the host, then resume it with: skep up ${this.name}`
+      return new SidecarError("disk-full", `The machine "${this.name}" is paused: ${pause}`, { next })
+    }
+    return this.#broken ?? this.#crash ?? this.#vm?.failure
+  }
+
   #engineState(): EngineState {
     const { state } = this
     if (state === "running" || state === "starting") {
-      return this.#vm?.engineState() ?? { state: "starting", ready: this.#engineAfterStart() }
+      return this.#vm?.engineState() ?? { state: "starting", ready: () => this.#engineAfterStart() }
     }
-    const error = this.#broken ?? (state === "crashed" ? this.#crash : undefined)
-    const reason = error?.message ?? `The machine "${this.name}" is ${state}`
+    const problem = this.#problem("down")
+    const reason = problem?.message ?? `The machine "${this.name}" is ${state}`
     const verb = state === "paused" ? "Resume it" : "Start it"
-    return { state: "down", reason, next: this.#broken?.next ?? `${verb} with: skep up ${this.name}` }
+    return { state: "down", reason, next: problem?.next ?? `${verb} with: skep up ${this.name}` }
   }
 
   async #engineAfterStart(): ReturnType<Vm["engineReady"]> {
-    await this.#operation?.done
+    await this.#changes.operation?.done
     if (this.#vm === undefined)
       throw new SidecarError("not-running", `The machine "${this.name}" did not start`)
     return await this.#vm.engineReady()
@@ -334,10 +423,18 @@ export class Machine {
 
   #mustBeWhole(): MachineRecord {
     if (this.#broken !== undefined) throw this.#broken
-    if (this.#record === undefined)
-      throw new SidecarError("not-found", `Cannot find the machine "${this.name}"`)
+    if (this.#record === undefined || this.#removed)
+      throw new SidecarError("not-found", `Cannot find the machine "${this.name}"`, {
+        next: `Create it with skep up ${this.name}`,
+      })
     return this.#record
   }
+}
+
+function asSidecarError(error: unknown): SidecarError {
+  if (error instanceof SidecarError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new SidecarError("internal", message, { cause: error })
 }
 
 /** What the data disk really takes on the host; sparse blocks do not count. */
@@ -348,3 +445,5 @@ async function allocatedBytes(path: string): Promise<number> {
     return 0
   }
 }
+
+const neverAborts = new AbortController().signal

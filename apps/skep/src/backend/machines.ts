@@ -26,10 +26,14 @@ export class Machines {
     const entries = await readdir(context.home.machines, { withFileTypes: true })
     for (const entry of entries) {
       if (!entry.isDirectory()) continue
-      const machine = await Machine.load(entry.name, context)
-      machines.#machines.set(entry.name, machine)
-      await machine.adopt()
+      try {
+        machines.#machines.set(entry.name, await Machine.load(entry.name, context))
+      } catch (error) {
+        // Its name is none, or its sockets have no room here: whoever names it is told so.
+        context.log.info("machine left out", { machine: entry.name, reason: String(error) })
+      }
     }
+    await Promise.all([...machines.#machines.values()].map((machine) => machine.adopt()))
     await machines.#linkActive()
     return machines
   }
@@ -52,10 +56,6 @@ export class Machines {
     })
   }
 
-  has(name: string): boolean {
-    return this.#machines.has(name)
-  }
-
   async getOrCreate(name: string, changes: Changes): Promise<Machine> {
     const there = this.#machines.get(checkName(name))
     if (there !== undefined) return there
@@ -71,8 +71,9 @@ export class Machines {
   }
 
   async remove(name: string, force: boolean): Promise<void> {
-    await this.get(name).remove(force)
-    this.#machines.delete(name)
+    const machine = this.get(name)
+    await machine.remove(force)
+    if (this.#machines.get(name) === machine) this.#machines.delete(name)
     await this.#linkActive()
   }
 
@@ -100,8 +101,8 @@ export class Machines {
   }
 
   async release(): Promise<void> {
-    await Promise.all([...this.#machines.values()].map((machine) => machine.release()))
     await rm(this.#context.home.dockerSocket, { force: true })
+    await Promise.all([...this.#machines.values()].map((machine) => machine.release()))
   }
 
   async #linkActive(): Promise<void> {

@@ -16,24 +16,50 @@ export type Progress =
 
 export type Report = (progress: Progress) => void
 
-/** Runs at once. When the last watcher hangs up before the end, the work is aborted. */
+export interface OperationOptions {
+  /** "start", "stop", "adoption" …: for messages. */
+  readonly kind: string
+  /** Whether it is aborted when its last watcher hangs up; otherwise it goes on unwatched. */
+  readonly needsWatcher: boolean
+  readonly work: Work
+}
+
+/** `interrupted` tells whether an abort came from the callers themselves: all who watched hung up. */
+export type Work = (report: Report, signal: AbortSignal, interrupted: () => boolean) => Promise<void>
+
+/** Runs at once. */
 export class Operation {
   readonly kind: string
-  /** Settles with the work; never unhandled. */
+  /** Settles when the work has, never sooner; never unhandled. */
   readonly done: Promise<void>
+  readonly #needsWatcher: boolean
   readonly #controller = new AbortController()
   readonly #history: Progress[] = []
   #changed = withResolvers<void>()
   #watchers = 0
   #over = false
+  #interrupted = false
 
-  constructor(kind: string, work: (report: Report, signal: AbortSignal) => Promise<void>) {
-    this.kind = kind
-    this.done = work((progress) => this.#report(progress), this.#controller.signal).finally(() => {
-      this.#over = true
-      this.#changed.resolve()
-    })
+  constructor(options: OperationOptions) {
+    this.kind = options.kind
+    this.#needsWatcher = options.needsWatcher
+    const { signal } = this.#controller
+    this.done = options
+      .work(
+        (progress) => this.#report(progress),
+        signal,
+        () => this.#interrupted,
+      )
+      .finally(() => {
+        this.#over = true
+        this.#changed.resolve()
+      })
     this.done.catch(() => undefined) // each watcher throws it
+  }
+
+  /** Whether it was told to end. It may still be at it. */
+  get aborted(): boolean {
+    return this.#controller.signal.aborted
   }
 
   abort(reason: SidecarError): void {
@@ -59,10 +85,14 @@ export class Operation {
     } finally {
       signal.removeEventListener("abort", onAbort)
       this.#watchers--
-      if (this.#watchers === 0 && !this.#over) {
-        this.abort(new SidecarError("aborted", `The ${this.kind} was interrupted`))
-      }
+      this.#unwatched()
     }
+  }
+
+  #unwatched(): void {
+    if (this.#watchers > 0 || this.#over || this.aborted || !this.#needsWatcher) return
+    this.#interrupted = true
+    this.abort(new SidecarError("aborted", `The ${this.kind} was interrupted`))
   }
 
   #report(progress: Progress): void {

@@ -4,26 +4,43 @@
  * @module
  */
 import { SidecarError } from "@skep/contract"
-import type { ControlRequest, Routes } from "@skep/runtime"
+import type { ControlRequest, Handler, Routes } from "@skep/runtime"
 import { z } from "zod"
 import { Changes } from "../machine/record.ts"
 import type { Machines } from "./machines.ts"
 import type { Progress } from "./operation.ts"
 
+export interface BackendControl {
+  /** Told of each request. Throws "not-running" when the backend is ending. */
+  readonly touch: () => void
+  readonly stop: () => void
+}
+
 /** Verbs on machines. Those that take time answer with a stream of progress, one JSON line each. */
-export function backendRoutes(machines: Machines, stopBackend: () => void): Routes {
-  return {
+export function backendRoutes(machines: Machines, backend: BackendControl): Routes {
+  const verbs: Routes = {
     "GET /machines": () => machines.views(),
     "GET /machines/:name": ({ params }) => machines.view(nameIn(params)),
     "POST /machines/:name/up": async (request) => up(machines, request),
     "POST /machines/:name/stop": async ({ params, signal }) => machines.get(nameIn(params)).stop(signal),
+    "POST /machines/:name/restart": async ({ params, body, signal }) =>
+      machines.get(nameIn(params)).restart(parseChanges(body), signal),
     "POST /machines/:name/kill": ({ params }) => machines.get(nameIn(params)).kill(),
     "DELETE /machines/:name": ({ params, query }) =>
       machines.remove(nameIn(params), query.get("force") === "true"),
     "POST /release": async () => {
-      setImmediate(stopBackend)
+      setImmediate(backend.stop)
     },
   }
+  return Object.fromEntries(
+    Object.entries(verbs).map(([route, handler]): [string, Handler] => [
+      route,
+      async (request) => {
+        backend.touch()
+        return await handler(request)
+      },
+    ]),
+  )
 }
 
 /** Creates the machine if there is none. A creation that is interrupted or fails before its first boot leaves nothing. */

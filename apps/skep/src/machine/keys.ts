@@ -4,7 +4,8 @@
  * @module
  */
 import { readFile } from "node:fs/promises"
-import { writeFileWhole } from "@skep/runtime/files"
+import { SidecarError } from "@skep/contract"
+import { errnoOf, writeFileWhole } from "@skep/runtime/files"
 import ssh2 from "ssh2"
 import type { MachinePaths } from "../home/paths.ts"
 
@@ -20,26 +21,46 @@ export interface MachineKeys {
   readonly host: KeyPair
 }
 
-/** Creates both key pairs, with what ssh(1) needs to use them. */
-export async function createKeys(paths: MachinePaths, name: string, sshPort: number): Promise<MachineKeys> {
+/** Creates both key pairs. */
+export async function createKeys(paths: MachinePaths, name: string): Promise<MachineKeys> {
   const keys = { user: newPair(`skep-${name}`), host: newPair(`skep-${name}-guest`) }
   await writeFileWhole(paths.identityFile, keys.user.privateKey)
   await writeFileWhole(`${paths.identityFile}.pub`, `${keys.user.publicKey}\n`)
   await writeFileWhole(paths.hostKeyFile, keys.host.privateKey)
   await writeFileWhole(`${paths.hostKeyFile}.pub`, `${keys.host.publicKey}\n`)
-  await writeSshFiles(paths, name, sshPort, keys)
   return keys
 }
 
-export async function readKeys(paths: MachinePaths): Promise<MachineKeys> {
-  const [userPrivate, userPublic, hostPrivate, hostPublic] = await Promise.all(
-    [paths.identityFile, `${paths.identityFile}.pub`, paths.hostKeyFile, `${paths.hostKeyFile}.pub`].map(
-      (path) => readFile(path, "utf8"),
-    ),
-  )
+/** The keys that there are, or new ones where one is missing: a guest learns them from its seed at each boot. */
+export async function ensureKeys(paths: MachinePaths, name: string): Promise<MachineKeys> {
+  try {
+    return await readKeys(paths, name)
+  } catch (error) {
+    if (!(error instanceof SidecarError) || error.code !== "not-found") throw error
+    return await createKeys(paths, name)
+  }
+}
+
+/** Throws "not-found" when one of the files is missing. */
+export async function readKeys(paths: MachinePaths, name: string): Promise<MachineKeys> {
   return {
-    user: { privateKey: userPrivate ?? "", publicKey: (userPublic ?? "").trim() },
-    host: { privateKey: hostPrivate ?? "", publicKey: (hostPublic ?? "").trim() },
+    user: await readPair(paths.identityFile, name),
+    host: await readPair(paths.hostKeyFile, name),
+  }
+}
+
+async function readPair(path: string, name: string): Promise<KeyPair> {
+  try {
+    return {
+      privateKey: await readFile(path, "utf8"),
+      publicKey: (await readFile(`${path}.pub`, "utf8")).trim(),
+    }
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error
+    throw new SidecarError("not-found", `Cannot find the SSH key "${path}" of the machine "${name}"`, {
+      cause: error,
+      next: `Make new keys with: skep restart ${name}`,
+    })
   }
 }
 

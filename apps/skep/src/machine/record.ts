@@ -94,8 +94,9 @@ export function newRecord(
   settings: Settings,
   sshPort: number,
 ): MachineRecord {
-  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy } = settings
-  const record: MachineRecord = {
+  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy } = { ...settings, ...changes }
+  checkFloors(changes)
+  return whole(name, {
     version: VERSION,
     name,
     createdAt: new Date().toISOString(),
@@ -106,18 +107,32 @@ export function newRecord(
     networkPolicy,
     mac: newMac(),
     sshPort,
-  }
-  return changed(record, changes)
+  })
 }
 
 /** The record with the changes applied. Throws "too-small", "shrink-refused" and "bad-options". */
 export function changed(record: MachineRecord, changes: Changes): MachineRecord {
   checkFloors(changes)
-  const next = RecordFile.safeParse({ ...record, ...changes })
-  if (next.success) return next.data
+  checkGrowth(record, changes)
+  return whole(record.name, { ...record, ...changes })
+}
+
+function whole(name: string, record: MachineRecord): MachineRecord {
+  const parsed = RecordFile.safeParse(record)
+  if (parsed.success) return parsed.data
   throw new SidecarError(
     "bad-options",
-    `Cannot change the machine "${record.name}": ${z.prettifyError(next.error)}`,
+    `Cannot make "${name}" such a machine: ${z.prettifyError(parsed.error)}`,
+  )
+}
+
+/** Throws "shrink-refused": the file system inside would be cut. */
+function checkGrowth(record: MachineRecord, { diskGiB }: Changes): void {
+  if (diskGiB === undefined || diskGiB >= record.diskGiB) return
+  throw new SidecarError(
+    "shrink-refused",
+    `Cannot shrink the disk of the machine "${record.name}" from ${record.diskGiB} GiB to ${diskGiB} GiB: a disk only grows`,
+    { next: `Leave --disk away, or make a new machine with: skep up NAME --disk ${diskGiB}g` },
   )
 }
 

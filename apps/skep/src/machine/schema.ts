@@ -3,22 +3,19 @@
  *
  * @module
  */
+import { CPUS_MAX, MEMORY_MAX_MIB } from "@skep/launcher/bounds"
 import { z } from "zod"
 
 export const MEMORY_MIN_MIB = 512
 export const DISK_MIN_GIB = 2
 export const DISK_MAX_GIB = 16_384
-export const CPUS_MAX = 64
 
 export type Accelerator = "auto" | "kvm" | "hvf" | "tcg"
 /** open: the guest reaches what the host reaches. restricted: nothing but the forwards into it. */
 export type Policy = "open" | "restricted"
 
 export const Cpus: z.ZodType<number> = z.int().min(1).max(CPUS_MAX)
-export const MemoryMiB: z.ZodType<number> = z
-  .int()
-  .min(MEMORY_MIN_MIB)
-  .max(1 << 22)
+export const MemoryMiB: z.ZodType<number> = z.int().min(MEMORY_MIN_MIB).max(MEMORY_MAX_MIB)
 export const DiskGiB: z.ZodType<number> = z.int().min(DISK_MIN_GIB).max(DISK_MAX_GIB)
 export const Accelerator: z.ZodType<Accelerator> = z.enum(["auto", "kvm", "hvf", "tcg"])
 export const Policy: z.ZodType<Policy> = z.enum(["open", "restricted"])

@@ -49,16 +49,6 @@ const ANY = "0.0.0.0"
 const ANY_6 = "::"
 const PORT_MAX = 65_535
 
-/** What all running containers want, in their order; of two that want one listener the first has it. */
-export function desiredForwards(
-  containers: readonly Inspection[],
-  bindDefault: string,
-): readonly ForwardRule[] {
-  return merge(containers.map((container) => wishesOf(container, bindDefault))).forwards.map(
-    ({ rule }) => rule,
-  )
-}
-
 /** What one container wants. Nothing unless it runs; a paused one does. */
 export function wishesOf(container: Inspection, bindDefault: string): Desired {
   const forwards: DesiredForward[] = []
@@ -83,7 +73,7 @@ export function wishesOf(container: Inspection, bindDefault: string): Desired {
   return { forwards: firstOfEach(forwards), unforwardable }
 }
 
-/** Joins what several containers want. */
+/** Joins what several containers want, in their order; of two that want one listener the first has it. */
 export function merge(wishes: readonly Desired[]): Desired {
   return {
     forwards: firstOfEach(wishes.flatMap(({ forwards }) => forwards)),

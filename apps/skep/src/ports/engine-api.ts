@@ -1,9 +1,7 @@
 /**
  * The three questions that published ports ask the engine, over its socket.
  *
- * By Node's own http and not by dockerode: loading dockerode 5 costs 27 MB of memory (measured: PSS 41.0 MB without, 67.7 MB
- * with; 55.6 MB with its docker-modem alone), most of it gRPC for BuildKit sessions, which nothing here has. A backend
- * that may take 60 MB in all cannot pay that for three requests.
+ * By Node's own http and not by dockerode: docs/decisions/engine-api.md says why.
  *
  * @module
  */
@@ -19,6 +17,7 @@ const FILTERS: string = JSON.stringify({
   event: ["start", "die", "destroy", "rename", "connect", "disconnect"],
 })
 
+/** None has a deadline of its own: whoever asks sets one by the signal. */
 export interface EngineApi {
   /** The ids of the containers that run. */
   running(signal: AbortSignal): Promise<readonly string[]>

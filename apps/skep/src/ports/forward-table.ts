@@ -112,11 +112,6 @@ export class ForwardTable {
     this.#tell(warnings)
   }
 
-  /** Removes every forward of a container. */
-  async clear(): Promise<void> {
-    await this.apply({ forwards: [], unforwardable: [] })
-  }
-
   async #remove(rule: ForwardRule): Promise<void> {
     const forward = this.#inPlace.get(ruleKey(rule))
     this.#inPlace.delete(ruleKey(rule))

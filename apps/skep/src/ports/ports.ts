@@ -5,18 +5,20 @@
  *   stream begins  ──> all of them ────────────┘                └─> warnings
  *
  * Nothing is polled: an event says which container to look at, and each look asks for the whole truth about it, so that events
- * which come twice, late or out of order do no harm. Whenever the stream begins anew everything is compared.
+ * which come twice, late or out of order do no harm. Whenever the stream begins anew everything is compared. A container that
+ * the engine cannot or does not speak of in time keeps the forwards it has, and is looked at again later.
  *
  * @module
  */
 import {
+  type Counters,
   type ForwardRule,
   type Log,
   type NetworkRunning,
   SidecarError,
   type SidecarEvent,
 } from "@skep/contract"
-import { sleep, withResolvers } from "@skep/runtime"
+import { sleep, withDeadline, withResolvers } from "@skep/runtime"
 import { type Desired, merge, wishesOf } from "./desired.ts"
 import { type EngineApi, engineApi } from "./engine-api.ts"
 import { ForwardTable, type PortWarning, type PublishedPort } from "./forward-table.ts"
@@ -36,11 +38,14 @@ export interface PortsOptions {
   readonly signal: AbortSignal
   /** Stands in for the engine in tests. */
   readonly engine?: EngineApi
+  /** How long the engine may take for an answer, 10 s if left out; then as long until it is asked again. */
+  readonly answerMs?: number
 }
 
 export interface PortsStatus {
   readonly forwards: readonly PublishedPort[]
   readonly warnings: readonly PortWarning[]
+  readonly counters: Counters
 }
 
 /** Disposal stops watching and leaves the forwards in place: they belong to the machine, and the next start adopts them. */
@@ -49,11 +54,10 @@ export interface Ports extends AsyncDisposable {
   settled(container: string): Promise<void>
   /** Compares everything: for when the network was replaced or lost its rules. */
   reconcile(): Promise<void>
-  /** Stops watching and removes the forwards. */
-  clear(): Promise<void>
   status(): PortsStatus
 }
 
+const ANSWER_MS = 10_000
 const PAUSE_MS = { first: 100, most: 5_000 }
 const INSPECTIONS_AT_A_TIME = 8
 
@@ -84,13 +88,19 @@ class PortWatch implements Ports {
   readonly #ready = withResolvers<void>()
   /** By container, in the order in which they came: the first to want a listener has it. */
   readonly #wishes = new Map<string, Desired>()
+  readonly #answerMs: number
   #touched = new Set<string>()
+  /** Of which the engine did not speak, or not in time. */
+  #late = new Set<string>()
+  #lateTimer: NodeJS.Timeout | undefined
+  #inspectionsFailed = 0
   #round: Promise<void> | undefined
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: PortsOptions) {
     this.#options = options
     this.#engine = options.engine ?? engineApi(options.dockerSocket)
+    this.#answerMs = options.answerMs ?? ANSWER_MS
     this.#table = new ForwardTable({ ...options, reserved: options.reserved ?? [] })
     this.ready = this.#ready.promise
     this.ready.catch(() => undefined) // whoever waits for it sees the reason
@@ -98,7 +108,8 @@ class PortWatch implements Ports {
   }
 
   status(): PortsStatus {
-    return { forwards: this.#table.forwards, warnings: this.#table.warnings }
+    const counters = { inspectionsFailed: this.#inspectionsFailed }
+    return { forwards: this.#table.forwards, warnings: this.#table.warnings, counters }
   }
 
   async settled(container: string): Promise<void> {
@@ -109,12 +120,8 @@ class PortWatch implements Ports {
     await this.#exclusive(() => this.#everything())
   }
 
-  async clear(): Promise<void> {
-    await this[Symbol.asyncDispose]()
-    await this.#exclusive(() => this.#table.clear())
-  }
-
   stop(reason: unknown): void {
+    clearTimeout(this.#lateTimer)
     this.#stopped.abort(reason)
     this.#ready.reject(reason)
   }
@@ -128,9 +135,11 @@ class PortWatch implements Ports {
   async #watch(): Promise<void> {
     const { signal } = this.#stopped
     let pauseMs = PAUSE_MS.first
-    while (!this.#stopped.signal.aborted) {
+    while (!signal.aborted) {
+      const stream = new AbortController()
       try {
-        const events = await this.#engine.events(signal)
+        const both = AbortSignal.any([signal, stream.signal])
+        const events = await this.#answer("hear the Docker engine's events", () => this.#engine.events(both))
         await this.reconcile()
         this.#ready.resolve()
         pauseMs = PAUSE_MS.first
@@ -138,6 +147,8 @@ class PortWatch implements Ports {
         this.#options.log.debug("docker events ended")
       } catch (error) {
         this.#options.log.debug("docker events ended", { reason: String(error) })
+      } finally {
+        stream.abort() // nobody reads it any more
       }
       await sleep(pauseMs, signal).catch(() => undefined) // the loop sees that it was stopped
       pauseMs = Math.min(pauseMs * 2, PAUSE_MS.most)
@@ -146,7 +157,11 @@ class PortWatch implements Ports {
 
   #onEvent(event: EngineEvent): void {
     const container = event.Type === "network" ? event.Actor.Attributes?.["container"] : event.Actor.ID
-    if (container === undefined) return
+    if (container !== undefined) this.#touchUnasked(container)
+  }
+
+  /** Nobody waits for it. */
+  #touchUnasked(container: string): void {
     this.#touch(container).catch((error: unknown) => {
       this.#options.log.info("ports not looked at", { container, reason: String(error) })
     })
@@ -166,7 +181,7 @@ class PortWatch implements Ports {
   }
 
   async #everything(): Promise<void> {
-    const running = await this.#engine.running(this.#stopped.signal)
+    const running = await this.#answer("list the containers", (signal) => this.#engine.running(signal))
     for (const id of this.#wishes.keys()) if (!running.includes(id)) this.#wishes.delete(id)
     await this.#lookAt(running)
     await this.#table.reconcile(merge([...this.#wishes.values()]))
@@ -181,14 +196,38 @@ class PortWatch implements Ports {
 
   async #lookAtOne(container: string): Promise<void> {
     try {
-      const found = await this.#engine.inspect(container, this.#stopped.signal)
+      const found = await this.#answer(`inspect the container "${container}"`, (signal) =>
+        this.#engine.inspect(container, signal),
+      )
       const id = found?.Id ?? container
       if (found?.State.Running) this.#wishes.set(id, wishesOf(found, this.#options.bindDefault))
       else this.#wishes.delete(id)
     } catch (error) {
-      if (!(error instanceof SidecarError && error.code === "protocol")) throw error
-      this.#options.log.info("container not understood", { container, reason: error.message }) // the others are
+      if (!(error instanceof SidecarError)) throw error
+      // What goes wrong with one is no reason to leave the others.
+      const { code, message: reason } = error
+      if (code === "protocol") this.#options.log.info("container not understood", { container, reason })
+      else if (code === "timeout" || code === "unreachable") this.#lookAgain(container, reason)
+      else throw error
     }
+  }
+
+  #lookAgain(container: string, reason: string): void {
+    if (this.#stopped.signal.aborted) return
+    this.#inspectionsFailed += 1
+    this.#options.log.info("container not inspected, trying again later", { container, reason })
+    this.#late.add(container)
+    this.#lateTimer ??= setTimeout(() => {
+      const late = this.#late
+      this.#late = new Set()
+      this.#lateTimer = undefined
+      for (const one of late) this.#touchUnasked(one)
+    }, this.#answerMs).unref()
+  }
+
+  /** Nothing else may begin before it has ended, so no answer of the engine is waited for without end. */
+  #answer<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withDeadline(what, this.#answerMs, this.#stopped.signal, ask)
   }
 
   #exclusive<T>(work: () => Promise<T>): Promise<T> {

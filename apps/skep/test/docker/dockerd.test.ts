@@ -10,13 +10,13 @@ import { Cleanup, silentLog } from "@skep/runtime"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import type { Engine } from "../../src/docker/engine.ts"
 import { startDockerProxy } from "../../src/docker/proxy.ts"
-import { socketEngine } from "../../src/docker/socket-engine.ts"
 import { connectSshEngine } from "../../src/docker/ssh-engine.ts"
 import { type Ports, startPorts } from "../../src/ports/ports.ts"
 import { MemoryNetwork } from "../ports/fixture.ts"
 import { type Dockerd, dockerd, noDockerd, type Ran, shell } from "./dockerd.ts"
 import { eventually } from "./fixture.ts"
-import { noSshd, sshd } from "./sshd.ts"
+import { socketEngine } from "./socket-engine.ts"
+import { engineOptions, noSshd, sshd } from "./sshd.ts"
 
 const TIMEOUT_MS = 120_000
 const BYTES = 24 << 20
@@ -35,16 +35,7 @@ async function engineOver(way: string): Promise<Engine> {
   if (way === "socket") return socketEngine(docker.socket)
   const server = cleanup.use(await sshd())
   await server.start()
-  return await connectSshEngine({
-    host: "127.0.0.1",
-    port: server.port,
-    user: server.user,
-    privateKey: server.privateKey,
-    hostKey: server.hostKey,
-    socketPath: docker.socket,
-    signal: new AbortController().signal,
-    log: silentLog,
-  })
+  return await connectSshEngine(engineOptions(server, docker.socket))
 }
 
 beforeAll(async () => {

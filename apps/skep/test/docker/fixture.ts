@@ -11,7 +11,7 @@ import { join } from "node:path"
 import { Cleanup, silentLog } from "@skep/runtime"
 import type { EngineState } from "../../src/docker/engine.ts"
 import { type DockerProxy, type DockerProxyOptions, startDockerProxy } from "../../src/docker/proxy.ts"
-import { socketEngine } from "../../src/docker/socket-engine.ts"
+import { socketEngine } from "./socket-engine.ts"
 
 export function temporaryDirectory(cleanup: Cleanup): string {
   const path = mkdtempSync(join(tmpdir(), "skep-docker-"))

@@ -7,8 +7,8 @@ import { Agent, request } from "node:http"
 import { withResolvers } from "@skep/runtime"
 import { describe, expect, test } from "vitest"
 import type { Engine } from "../../src/docker/engine.ts"
-import { socketEngine } from "../../src/docker/socket-engine.ts"
 import { ask, eventually, rawClient, rawRig, rig } from "./fixture.ts"
+import { socketEngine } from "./socket-engine.ts"
 
 const MEGABYTE = 1 << 20
 
@@ -176,7 +176,6 @@ describe("requests", () => {
     }
     agent.destroy()
     expect(connections).toBe(1)
-    expect(under.proxy.counters()).toMatchObject({ connections: 1, requests: 5 })
   })
 
   test("do not go to a kept connection that the engine has closed", async () => {
@@ -397,7 +396,6 @@ describe("an attempt to hijack that the engine refuses", () => {
       await new Promise((resolve) => setImmediate(resolve))
     }
     expect(await client.ended).toBe(`${RAW}ok`)
-    expect(under.proxy.counters()["hijacks"]).toBe(1)
   })
 })
 
@@ -420,7 +418,6 @@ describe("the machine's state", () => {
     const client = rawClient(under.socket)
     client.socket.write(attach)
     expect(await client.ended).toMatch(/^HTTP\/1.1 503 [^]*Start it with: skep up/)
-    expect(under.proxy.counters()).toMatchObject({ refused: 2 })
   })
 
   test("down: a body on its way is read, so that the answer arrives", async () => {
@@ -432,7 +429,7 @@ describe("the machine's state", () => {
       body: Buffer.alloc(20 * MEGABYTE),
     })
     expect(answer.status).toBe(503)
-    expect(answer.body).toContain("It is off. Start it with: skep start")
+    expect(JSON.parse(answer.body)).toEqual({ message: "It is off" })
   })
 
   test("starting: waits for the engine", async () => {
@@ -441,7 +438,7 @@ describe("the machine's state", () => {
     await using under = await rig((_incoming, outgoing) => outgoing.end("up"), {
       state: (engineSocket) => {
         path = engineSocket
-        return () => ({ state: "starting", ready: ready.promise })
+        return () => ({ state: "starting", ready: () => ready.promise })
       },
     })
     const answer = ask(under.socket, "/_ping")
@@ -458,7 +455,7 @@ describe("the machine's state", () => {
     const never = new Promise<Engine>(() => undefined)
     await using late = await rig(() => undefined, {
       startDeadlineMs: 20,
-      state: () => () => ({ state: "starting", ready: never }),
+      state: () => () => ({ state: "starting", ready: () => never }),
     })
     const answer = await ask(late.socket, "/_ping")
     expect(answer.status).toBe(503)
@@ -466,22 +463,32 @@ describe("the machine's state", () => {
       "Cannot reach the Docker engine of the machine, which is starting, within 0.02 s",
     )
     await using failed = await rig(() => undefined, {
-      state: () => () => ({ state: "starting", ready: Promise.reject(new Error("Cannot start: no disk")) }),
+      state: () => () => ({
+        state: "starting",
+        ready: () => Promise.reject(new Error("Cannot start: no disk")),
+      }),
     })
     expect(JSON.parse((await ask(failed.socket, "/_ping")).body).message).toBe("Cannot start: no disk")
   })
 
   test("starting: a client that hangs up waits no longer", async () => {
-    const never = new Promise<Engine>(() => undefined)
+    const ready = withResolvers<Engine>()
+    let waiting = false
     await using under = await rig(() => undefined, {
-      state: () => () => ({ state: "starting", ready: never }),
+      state: () => () => ({
+        state: "starting",
+        ready: () => {
+          waiting = true
+          return ready.promise
+        },
+      }),
     })
     const client = rawClient(under.socket)
     client.socket.write("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
-    await eventually(() => under.proxy.counters()["requests"] === 1, "the request came")
+    await eventually(() => waiting, "the request came")
     client.socket.destroy()
     await client.ended
-    expect(under.proxy.counters()["refused"]).toBe(0)
+    ready.reject(new Error("nobody waits for this any more")) // would be unhandled, or answered, if someone did
   })
 
   test("up with an engine that is not there: 502", async () => {
@@ -517,16 +524,19 @@ describe("holdStart", () => {
   })
 
   test("holds nothing else", async () => {
+    let held = 0
     await using under = await rig(
       (incoming, outgoing) => outgoing.writeHead(incoming.url === started ? 404 : 200).end(),
       {
-        holdStart: () => Promise.reject(new Error("asked")),
+        holdStart: async () => {
+          held += 1
+        },
       },
     )
     await ask(under.socket, started, { method: "POST" })
     await ask(under.socket, "/containers/abc/stop", { method: "POST" })
     await ask(under.socket, "/v1.41/containers/x/start")
-    expect(under.proxy.counters()["held"]).toBe(0)
+    expect(held).toBe(0)
   })
 
   test("answers after its time, and when the hook fails", async () => {

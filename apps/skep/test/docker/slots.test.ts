@@ -41,13 +41,3 @@ test("take() ends with its signal, and leaves the queue", async () => {
   slots.release()
   await next
 })
-
-test("refuse() learns the other side's limit, and never less than one", async () => {
-  const slots = new Slots("thing", 10, 10)
-  for (let n = 0; n < 4; n += 1) await slots.take(never)
-  slots.refuse()
-  expect({ limit: slots.limit, open: slots.open }).toEqual({ limit: 3, open: 3 })
-  for (let n = 0; n < 2; n += 1) slots.release()
-  slots.refuse()
-  expect(slots.limit).toBe(1)
-})

@@ -8,7 +8,8 @@ import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { connect, createServer, type Socket } from "node:net"
 import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
-import { Cleanup } from "@skep/runtime"
+import { Cleanup, silentLog } from "@skep/runtime"
+import type { SshEngineOptions } from "../../src/docker/ssh-engine.ts"
 
 const SSHD = "/usr/sbin/sshd"
 
@@ -58,6 +59,20 @@ export async function sshd(config: readonly string[] = []): Promise<Sshd> {
     hostKey: readFileSync(join(directory, "host.pub"), "utf8"),
     start: () => listening(join(directory, "config"), owned),
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
+  }
+}
+
+/** How to reach an engine at `socketPath` behind that server. */
+export function engineOptions(server: Sshd, socketPath: string): SshEngineOptions {
+  return {
+    host: "127.0.0.1",
+    port: server.port,
+    user: server.user,
+    privateKey: server.privateKey,
+    hostKey: server.hostKey,
+    socketPath,
+    signal: new AbortController().signal,
+    log: silentLog,
   }
 }
 

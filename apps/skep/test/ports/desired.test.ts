@@ -4,18 +4,18 @@
  * @module
  */
 import { describe, expect, test } from "vitest"
-import { desiredForwards, diff, ruleKey, wishesOf } from "../../src/ports/desired.ts"
-import { container, recorded } from "./fixture.ts"
+import { diff, ruleKey, wishesOf } from "../../src/ports/desired.ts"
+import { container, recorded, wantedBy } from "./fixture.ts"
 
 const LOOPBACK = "127.0.0.1"
 
 function wanted(name: string, bindDefault = LOOPBACK): string[] {
-  return desiredForwards([recorded(name)], bindDefault)
+  return wantedBy([recorded(name)], bindDefault)
     .map(ruleKey)
     .toSorted()
 }
 
-describe("desiredForwards()", () => {
+describe("wishesOf() and merge()", () => {
   test.each([
     ["-p 8080:80 takes the default address", "plain", ["tcp/127.0.0.1/8080>:8080"]],
     ["-p 0.0.0.0:8081:80 was asked for", "any", ["tcp/0.0.0.0/8081>:8081"]],
@@ -57,7 +57,7 @@ describe("desiredForwards()", () => {
   test("of two that want one listener the first has it", () => {
     const first = container("first", { "80/tcp": [[LOOPBACK, 80]] })
     const second = container("second", { "80/tcp": [["", 80]] })
-    expect(desiredForwards([first, second], LOOPBACK).map(ruleKey)).toEqual(["tcp/127.0.0.1/80>127.0.0.1:80"])
+    expect(wantedBy([first, second], LOOPBACK).map(ruleKey)).toEqual(["tcp/127.0.0.1/80>127.0.0.1:80"])
   })
 
   test("what is no port is left out", () => {
@@ -66,7 +66,7 @@ describe("desiredForwards()", () => {
       "81/tcp": [["", 70_000]],
       "82/tcp": [["", Number.NaN]],
     })
-    expect(desiredForwards([odd], LOOPBACK)).toEqual([])
+    expect(wantedBy([odd], LOOPBACK)).toEqual([])
   })
 })
 

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Forward, type ForwardRule, type NetworkRunning, SidecarError } from "@skep/contract"
-import { listenerKey, ruleKey } from "../../src/ports/desired.ts"
+import { listenerKey, merge, ruleKey, wishesOf } from "../../src/ports/desired.ts"
 import type { EngineApi } from "../../src/ports/engine-api.ts"
 import { type EngineEvent, type Inspection, parseInspection } from "../../src/ports/inspection.ts"
 
@@ -38,6 +38,11 @@ export function container(
     HostConfig: { PortBindings: ports },
     NetworkSettings: { Ports: running ? ports : {} },
   }
+}
+
+/** What all these containers want together. */
+export function wantedBy(containers: readonly Inspection[], bindDefault: string): readonly ForwardRule[] {
+  return merge(containers.map((one) => wishesOf(one, bindDefault))).forwards.map(({ rule }) => rule)
 }
 
 export class MemoryNetwork implements Pick<NetworkRunning, "forward" | "status"> {

@@ -7,9 +7,9 @@ import { type ForwardRule, SidecarError, type SidecarEvent } from "@skep/contrac
 import { silentLog, sleep } from "@skep/runtime"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { desiredForwards, ruleKey } from "../../src/ports/desired.ts"
+import { ruleKey } from "../../src/ports/desired.ts"
 import { type Ports, type PortsOptions, startPorts } from "../../src/ports/ports.ts"
-import { container, MemoryEngine, MemoryNetwork } from "./fixture.ts"
+import { container, MemoryEngine, MemoryNetwork, wantedBy } from "./fixture.ts"
 
 const LOOPBACK = "127.0.0.1"
 const SSH: ForwardRule = { transport: "tcp", hostAddress: LOOPBACK, hostPort: 2222, guestPort: 22 }
@@ -62,6 +62,7 @@ describe("startPorts()", () => {
         { transport: "tcp", hostAddress: LOOPBACK, hostPort: 8080, guestPort: 8080, container: "web" },
       ],
       warnings: [],
+      counters: { inspectionsFailed: 0 },
     })
   })
 
@@ -206,6 +207,59 @@ describe("the event stream", () => {
   })
 })
 
+describe("an engine that hangs", () => {
+  test.each(["hangs", "fails"])(
+    "at one container holds up no other: it %s, and is asked again",
+    async (how) => {
+      const { engine, network, start } = rig()
+      const inspect = engine.inspect.bind(engine)
+      let isOdd = true
+      engine.inspect = async (name) => {
+        if (name !== "id-odd" || !isOdd) return await inspect(name)
+        if (how === "fails") throw new SidecarError("unreachable", "status 500")
+        return await new Promise(() => undefined)
+      }
+      engine.set(container("odd", { "80/tcp": [["", 1]] }))
+      engine.set(container("a", { "80/tcp": [["", 2]] }))
+      await using ports = await start({ answerMs: 20 })
+      expect(network.listening).toEqual(["tcp/127.0.0.1/2>:2"])
+      expect(ports.status().counters["inspectionsFailed"]).toBeGreaterThan(0)
+      isOdd = false
+      while (network.listening.length < 2) await sleep(5, new AbortController().signal)
+      expect(network.listening).toEqual(["tcp/127.0.0.1/1>:1", "tcp/127.0.0.1/2>:2"])
+    },
+  )
+
+  test("at one container leaves it the forwards that it has", async () => {
+    const { engine, network, start } = rig()
+    engine.set(container("a", { "80/tcp": [["", 1]] }))
+    await using ports = await start({ answerMs: 20 })
+    engine.inspect = () => new Promise(() => undefined)
+    await ports.settled("id-a")
+    expect(network.listening).toEqual(["tcp/127.0.0.1/1>:1"])
+  })
+
+  test("at its list or its events is asked again", async () => {
+    const { engine, network, start } = rig()
+    const running = engine.running.bind(engine)
+    const events = engine.events.bind(engine)
+    const abandoned: AbortSignal[] = []
+    engine.set(container("a", { "80/tcp": [["", 1]] }))
+    engine.events = (signal) => {
+      abandoned.push(signal)
+      engine.events = events
+      return new Promise(() => undefined)
+    }
+    engine.running = () => {
+      engine.running = running
+      return new Promise(() => undefined)
+    }
+    await using _ports = await start({ answerMs: 20 })
+    expect(network.listening).toEqual(["tcp/127.0.0.1/1>:1"])
+    expect(abandoned.map((signal) => signal.aborted)).toEqual([true])
+  })
+})
+
 describe("the end", () => {
   test("by disposal leaves the forwards to the next start", async () => {
     const { engine, network, start } = rig()
@@ -217,14 +271,6 @@ describe("the end", () => {
     expect(again.status().forwards).toHaveLength(1)
     engine.remove("id-a")
     await eventually(() => network.listening.length === 0)
-  })
-
-  test("by clear() takes them away", async () => {
-    const { engine, network, start } = rig()
-    engine.set(container("a", { "80/tcp": [["", 1]] }))
-    const ports = await start()
-    await ports.clear()
-    expect(network.listening).toEqual([])
   })
 
   test("of the network's rules is made good by reconcile()", async () => {
@@ -261,8 +307,8 @@ test("after any sequence of events the forwards are those desired", async () => 
             const isFree = [...engine.containers.values()].every(
               (other) =>
                 other.Id === made.Id ||
-                desiredForwards([other, made], LOOPBACK).length ===
-                  desiredForwards([other], LOOPBACK).length + desiredForwards([made], LOOPBACK).length,
+                wantedBy([other, made], LOOPBACK).length ===
+                  wantedBy([other], LOOPBACK).length + wantedBy([made], LOOPBACK).length,
             )
             if (isFree) engine.set(made) // as dockerd, which gives no port twice
             break
@@ -287,7 +333,7 @@ test("after any sequence of events the forwards are those desired", async () => 
         }
       }
       await eventually(() => {
-        const desired = desiredForwards([...engine.containers.values()], LOOPBACK)
+        const desired = wantedBy([...engine.containers.values()], LOOPBACK)
           .map(ruleKey)
           .toSorted()
         return JSON.stringify(network.listening) === JSON.stringify(desired)

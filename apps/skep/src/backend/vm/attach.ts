@@ -6,7 +6,7 @@
  */
 import { qemuUser } from "@skep/adapters/qemu-user"
 import type { LauncherRunning, Log, NetworkRunning, SidecarEvent } from "@skep/contract"
-import { Cleanup } from "@skep/runtime"
+import { Cleanup, orAborted, sleep } from "@skep/runtime"
 import type { EngineState } from "../../docker/engine.ts"
 import { connectSshEngine } from "../../docker/ssh-engine.ts"
 import type { MachinePaths } from "../../home/paths.ts"
@@ -14,35 +14,39 @@ import type { MachineKeys } from "../../machine/keys.ts"
 import type { MachineRecord } from "../../machine/record.ts"
 import { type Ports, startPorts } from "../../ports/ports.ts"
 import type { Report } from "../operation.ts"
-import { runPhase } from "../phase.ts"
+import { runPhase, withDetail } from "../phase.ts"
 import { EngineKeeper } from "./engine-keeper.ts"
 import type { GuestPhases } from "./guest-phases.ts"
-import { pingEngine } from "./ping.ts"
+import { engineAnswers } from "./ping.ts"
 
 const LINUX = { name: "linux", title: "Linux in the machine", deadlineMs: 180_000 }
 const DOCKER = { name: "docker", title: "Docker", deadlineMs: 180_000 }
 const PORTS = { name: "ports", title: "Published ports", deadlineMs: 30_000 }
 
 const DOCKER_IN_GUEST = "/run/docker.sock"
+const PING_MS = 5000
+const PING_RETRY_MS = 200
 
 export interface AttachOptions {
   readonly record: MachineRecord
   readonly paths: MachinePaths
-  readonly keys: MachineKeys
-  readonly publishAddress: string
+  readonly keys: () => Promise<MachineKeys>
+  readonly publishAddress: () => Promise<string>
   readonly launcher: LauncherRunning
   readonly phases: GuestPhases
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
   readonly report: Report
   readonly signal: AbortSignal
-  /** Told as soon as there is a way to the engine, before Docker answers. */
+  /** Told as soon as Docker has answered, before the ports are in place. */
   readonly onEngine: (state: () => EngineState) => void
 }
 
 export interface Attachment extends AsyncDisposable {
   readonly network: NetworkRunning
   readonly ports: Ports
+  /** Resolves when Docker answers: at once, or after a phase of its own when the guest or its engine has started again. */
+  waitForDocker(report: Report, signal: AbortSignal): Promise<void>
 }
 
 /** Resolves when Docker answers and the ports are as the containers want them. Disposal leaves the machine running. */
@@ -50,11 +54,9 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   const { record, paths, report, signal, log } = options
   await using cleanup = new Cleanup()
   await runPhase(LINUX, report, signal, (limit) => options.phases.wait("ssh", limit))
-  const keeper = cleanup.use(new EngineKeeper((limit) => connectEngine(options, limit), log))
-  await runPhase(DOCKER, report, signal, async (limit) => {
-    await options.phases.wait("docker", limit)
-    await pingEngine(await keeper.ready(), limit)
-  })
+  const keys = await options.keys()
+  const keeper = cleanup.use(new EngineKeeper((limit) => connectEngine(options, keys, limit), log))
+  await waitForDocker(keeper, report, signal, (limit) => options.phases.wait("docker", limit))
   options.onEngine(() => keeper.state())
   return await runPhase(PORTS, report, signal, async (limit) => {
     const network = cleanup.use(
@@ -69,7 +71,7 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
       await startPorts({
         dockerSocket: paths.dockerSocket,
         network,
-        bindDefault: options.publishAddress,
+        bindDefault: await options.publishAddress(),
         reserved: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: record.sshPort, guestPort: 22 }],
         log,
         emit: options.emit,
@@ -77,20 +79,50 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
       }),
     )
     const owned = cleanup.move()
-    return { network, ports, [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose]() }
+    return {
+      network,
+      ports,
+      waitForDocker: async (again, limitAgain) => {
+        const state = keeper.state()
+        if (state.state === "up" && (await engineAnswers(state.engine, PING_MS))) return
+        await waitForDocker(keeper, again, limitAgain, () => Promise.resolve())
+      },
+      [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
+    }
   })
+}
+
+/** Waits for the guest's word and then for an answer; a passed deadline tells why there was none. */
+async function waitForDocker(
+  keeper: EngineKeeper,
+  report: Report,
+  signal: AbortSignal,
+  announced: (limit: AbortSignal) => Promise<void>,
+): Promise<void> {
+  try {
+    await runPhase(DOCKER, report, signal, async (limit) => {
+      await announced(limit)
+      while (!(await engineAnswers(await orAborted(keeper.ready(), limit), PING_MS))) {
+        await sleep(PING_RETRY_MS, limit)
+      }
+    })
+  } catch (error) {
+    const last = keeper.lastError
+    throw last === undefined || last === error ? error : withDetail(error, [last.message], last.next)
+  }
 }
 
 async function connectEngine(
   options: AttachOptions,
+  keys: MachineKeys,
   signal: AbortSignal,
 ): ReturnType<typeof connectSshEngine> {
   return await connectSshEngine({
     host: "127.0.0.1",
     port: options.record.sshPort,
     user: "root",
-    privateKey: options.keys.user.privateKey,
-    hostKey: options.keys.host.publicKey,
+    privateKey: keys.user.privateKey,
+    hostKey: keys.host.publicKey,
     socketPath: DOCKER_IN_GUEST,
     signal,
     log: options.log,

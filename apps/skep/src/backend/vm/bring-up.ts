@@ -4,6 +4,7 @@
  * @module
  */
 
+import { writeSshFiles } from "../../machine/keys.ts"
 import { type MachineRecord, writeRecord } from "../../machine/record.ts"
 import type { Report } from "../operation.ts"
 import { runPhase, withDetail } from "../phase.ts"
@@ -11,12 +12,17 @@ import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { type Image, imageSummary } from "./image.ts"
 import { startLauncher } from "./launcher-process.ts"
-import { describeMachine, prepareDisks, prepareImage, prepareSshPort } from "./prepare.ts"
+import { describeMachine, prepareDisks, prepareSshPort } from "./prepare.ts"
 import type { Vm } from "./vm.ts"
 
 const IMAGE = { name: "image", title: "Guest image", deadlineMs: 30 * 60_000 }
 const DISK = { name: "disk", title: "Disks and keys", deadlineMs: 60_000 }
-const BOOT = { name: "boot", title: "Virtual machine", deadlineMs: 120_000 }
+const BOOT = {
+  name: "boot",
+  title: "Virtual machine",
+  deadlineMs: 120_000,
+  takeBack: (vm: Vm): Promise<void> => vm.kill(),
+}
 const CONSOLE_LINES = 12
 
 export interface Booted {
@@ -27,15 +33,17 @@ export interface Booted {
 
 /** An abort or a failure leaves no process and no socket; the disk keeps what was written. */
 export async function bringUp(context: VmContext, report: Report, signal: AbortSignal): Promise<Booted> {
-  const { home, paths, log } = context
+  const { home, paths } = context
   const image: Image = await runPhase(IMAGE, report, signal, async (limit) => {
-    const found = await prepareImage(home, log, report, limit)
+    const found = await context.images.prepare(report, limit)
     report({ type: "detail", phase: IMAGE.name, text: imageSummary(found) })
     return found
   })
   const record = await runPhase(DISK, report, signal, async () => {
     const wanted = await prepareSshPort(context.record, report)
-    await prepareDisks(paths, wanted, context.keys)
+    const keys = await context.keys()
+    await prepareDisks(paths, wanted, keys)
+    await writeSshFiles(paths, wanted.name, wanted.sshPort, keys)
     await writeRecord(paths.record, wanted)
     return wanted
   })

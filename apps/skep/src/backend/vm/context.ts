@@ -7,14 +7,16 @@ import type { Log, SidecarEvent } from "@skep/contract"
 import type { Home, MachinePaths } from "../../home/paths.ts"
 import type { MachineKeys } from "../../machine/keys.ts"
 import type { MachineRecord } from "../../machine/record.ts"
+import type { Images } from "../image-builder/images.ts"
 
 export interface VmContext {
   readonly home: Home
   readonly paths: MachinePaths
   readonly record: MachineRecord
-  readonly keys: MachineKeys
-  /** Where ports are published that name no address. */
-  readonly publishAddress: string
+  readonly keys: () => Promise<MachineKeys>
+  readonly images: Images
+  /** Where ports are published that name no address: the user's setting as it is now. */
+  readonly publishAddress: () => Promise<string>
   /** Node's arguments that run the launcher's program. */
   readonly launcherProgram: readonly string[]
   readonly log: Log

@@ -17,6 +17,7 @@ export class EngineKeeper implements AsyncDisposable {
   readonly #loop: Promise<void>
   #engine: Engine | undefined
   #next: Resolvers<Engine> = quiet()
+  #lastError: SidecarError | undefined
 
   constructor(connect: (signal: AbortSignal) => Promise<Engine>, log: Log) {
     this.#connect = connect
@@ -27,11 +28,19 @@ export class EngineKeeper implements AsyncDisposable {
   /** Up, or starting with a promise for the next connection; never down: that is the machine's to say. */
   state(): EngineState {
     return this.#engine === undefined
-      ? { state: "starting", ready: this.#next.promise }
+      ? { state: "starting", ready: () => this.ready() }
       : { state: "up", engine: this.#engine }
   }
 
-  /** The connection that is there, or the next one. Rejects when the keeper is disposed. */
+  /** Why there is no connection: the last attempt's error. */
+  get lastError(): SidecarError | undefined {
+    return this.#engine === undefined ? this.#lastError : undefined
+  }
+
+  /**
+   * The connection that is there, or the next one. Rejects when the keeper is disposed, and with "permission-denied" when
+   * whoever answers is not our guest: waiting longer would not help.
+   */
   ready(): Promise<Engine> {
     return this.#engine === undefined ? this.#next.promise : Promise.resolve(this.#engine)
   }
@@ -65,7 +74,14 @@ export class EngineKeeper implements AsyncDisposable {
     try {
       return await this.#connect(signal)
     } catch (error) {
-      if (!signal.aborted) this.#log.info("engine unreachable", { reason: String(error) })
+      if (signal.aborted) return undefined
+      this.#log.info("engine unreachable", { reason: String(error) })
+      if (!(error instanceof SidecarError)) throw error
+      this.#lastError = error
+      if (error.code === "permission-denied") {
+        this.#next.reject(error)
+        this.#next = quiet()
+      }
       return undefined
     }
   }

@@ -3,25 +3,47 @@
  *
  * @module
  */
+import { existsSync } from "node:fs"
 import { type LauncherRunning, SidecarError } from "@skep/contract"
-import { adoptLauncher, hypervisorRuns } from "@skep/launcher"
+import { adoptLauncher, hypervisorRuns, pullPlug } from "@skep/launcher"
+import type { MachinePaths } from "../../home/paths.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
-import { describeMachine, prepareImage } from "./prepare.ts"
+import { describeMachine } from "./prepare.ts"
 import { Vm } from "./vm.ts"
 
 const never = new AbortController().signal
 
-/** The running machine, or undefined. A hypervisor whose launcher was killed gets a new launcher. */
+/**
+ * The running machine, or undefined. A hypervisor whose launcher was killed gets a new launcher. Bounded by the deadlines of
+ * the launcher, and not to be interrupted: what is left half-way could not be stopped by anybody.
+ */
 export async function findRunning(context: VmContext): Promise<Vm | undefined> {
   const adopted = await adoptExisting(context)
   if (adopted !== undefined) return adopted
   if (!(await hypervisorRuns(context.paths.run))) return undefined
-  const ignore = (): void => undefined
-  const image = await prepareImage(context.home, context.log, ignore, never)
+  const image = await context.images.any()
   const options = await describeMachine(context.home, context.paths, context.record, image)
-  return await startLauncher(context, options, ignore, never)
+  return await startLauncher(context, options, () => undefined, never)
+}
+
+/** Whether there may be something to find. */
+export async function mayRun(paths: MachinePaths): Promise<boolean> {
+  return existsSync(paths.launcherSocket) || (await hypervisorRuns(paths.run))
+}
+
+/** Ends what runs in a machine's run directory though nobody could adopt it; asks it to power off first if told so. */
+export async function endStray(paths: MachinePaths, powerdownMs?: number): Promise<void> {
+  if (!(await mayRun(paths))) return
+  try {
+    const stray = await adoptLauncher({ control: paths.launcherSocket, signal: never })
+    if (powerdownMs === undefined) await stray.kill()
+    else await stray.powerdown(powerdownMs).catch(() => stray.kill())
+  } catch (error) {
+    if (!(error instanceof SidecarError)) throw error
+    await pullPlug(paths.run)
+  }
 }
 
 async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
@@ -44,6 +66,6 @@ async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
   }
   const status = await launcher.status()
   for (const phase of status.phases) phases.reach(phase.name)
-  vm = new Vm(context, launcher, phases, status.state)
+  vm = new Vm(context, launcher, phases, status)
   return vm
 }

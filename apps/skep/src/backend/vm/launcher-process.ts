@@ -41,10 +41,13 @@ export async function startLauncher(
   } finally {
     closeSync(log)
   }
-  const status = await launcher.status()
+  const status = await launcher.status().catch(async (error: unknown) => {
+    await launcher[Symbol.asyncDispose]() // nobody else would know of it
+    throw error
+  })
   for (const phase of status.phases) phases.reach(phase.name)
   if (status.reason !== undefined) report({ type: "note", text: status.reason })
   report({ type: "detail", phase: "boot", text: `${status.hypervisor}, ${status.accelerator}` })
-  vm = new Vm(context, launcher, phases, status.state)
+  vm = new Vm(context, launcher, phases, status)
   return vm
 }

@@ -6,7 +6,18 @@
 import { request } from "node:http"
 import type { Socket } from "node:net"
 import { SidecarError } from "@skep/contract"
+import { withDeadline } from "@skep/runtime"
 import type { Engine } from "../../docker/engine.ts"
+
+/** Whether the engine answers within `ms`. */
+export async function engineAnswers(engine: Engine, ms: number): Promise<boolean> {
+  try {
+    await withDeadline("ping the Docker engine", ms, neverAborts, (limit) => pingEngine(engine, limit))
+    return true
+  } catch {
+    return false // why does not matter to whoever asks yes or no
+  }
+}
 
 /** Resolves when the engine answered 200; rejects with "unreachable" otherwise. */
 export async function pingEngine(engine: Engine, signal: AbortSignal): Promise<void> {
@@ -34,3 +45,5 @@ export async function pingEngine(engine: Engine, signal: AbortSignal): Promise<v
     stream.destroy()
   }
 }
+
+const neverAborts = new AbortController().signal

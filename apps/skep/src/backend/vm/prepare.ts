@@ -1,63 +1,20 @@
 /**
- * What must lie on the disk before a machine can boot: the guest image, the data disk, the seed, a free SSH port.
+ * What must lie on the disk before a machine can boot: the data disk, the seed, the files for ssh(1), a free SSH port.
  *
  * @module
  */
 import { hostname } from "node:os"
-import { type Log, SidecarError } from "@skep/contract"
+import { SidecarError } from "@skep/contract"
 import type { Image } from "@skep/guest"
 import type { LauncherOptions } from "@skep/launcher"
 import { privateDirectory } from "@skep/runtime"
 import type { Home, MachinePaths } from "../../home/paths.ts"
-import { hostArch } from "../../machine/arch.ts"
 import type { MachineKeys } from "../../machine/keys.ts"
 import { freePort, isPortFree } from "../../machine/port.ts"
 import type { MachineRecord } from "../../machine/record.ts"
-import { buildImageApart } from "../image-builder/build.ts"
 import type { Report } from "../operation.ts"
 
 const GIB = 2 ** 30
-
-/** The newest image of this recipe; built when there is none, and again when the one there is broken. */
-export async function prepareImage(
-  home: Home,
-  log: Log,
-  report: Report,
-  signal: AbortSignal,
-): Promise<Image> {
-  const guest = await import("@skep/guest")
-  const arch = hostArch()
-  const image = await currentOrBroken(guest.currentImage(home.images, arch), report)
-  if (image !== undefined) return image
-  report({
-    type: "note",
-    text: "building the guest image from Debian packages: about 110 MB to fetch the first time",
-  })
-  const built = await buildImageApart({
-    imagesDir: home.images,
-    cacheDir: home.cache,
-    arch,
-    signal,
-    onProgress: ({ step, detail }) => {
-      report({ type: "detail", phase: "image", text: detail === undefined ? step : `${step}: ${detail}` })
-    },
-  })
-  log.info("image built", { id: built.id, bytes: built.bytes })
-  return built
-}
-
-async function currentOrBroken(
-  found: Promise<Image | undefined>,
-  report: Report,
-): Promise<Image | undefined> {
-  try {
-    return await found
-  } catch (error) {
-    if (!(error instanceof SidecarError) || error.code !== "image-broken") throw error
-    report({ type: "note", text: `${error.message}; it is built again` })
-    return undefined
-  }
-}
 
 /** Creates or grows the data disk and writes the seed. */
 export async function prepareDisks(

@@ -10,7 +10,8 @@ import {
   SidecarError,
   type SidecarEvent,
 } from "@skep/contract"
-import { errnoOf, withResolvers } from "@skep/runtime"
+import { pullPlug } from "@skep/launcher"
+import { withResolvers } from "@skep/runtime"
 import type { Engine, EngineState } from "../../docker/engine.ts"
 import type { Ports } from "../../ports/ports.ts"
 import type { Report } from "../operation.ts"
@@ -31,22 +32,26 @@ const STATES: ReadonlySet<string> = new Set([
 ])
 
 export class Vm {
-  /** Settles when the virtual machine is gone: with the crash, or with undefined after a clean end. Never rejects. */
+  /** Fulfils when the virtual machine is gone: with the crash, or with undefined after a clean end. Never rejects. */
   readonly ended: Promise<SidecarError | undefined>
   readonly #context: VmContext
   readonly #launcher: LauncherRunning
   readonly #phases: GuestPhases
-  #state: MachineState = "running"
+  #state: MachineState
+  #pause: string | undefined
   #engine: (() => EngineState) | undefined
   #engineCame = withResolvers<void>()
   #attachment: Attachment | undefined
   #failure: SidecarError | undefined
+  /** Aborted with the reason when the virtual machine is gone. */
+  readonly #gone = new AbortController()
 
-  constructor(context: VmContext, launcher: LauncherRunning, phases: GuestPhases, state: MachineState) {
+  constructor(context: VmContext, launcher: LauncherRunning, phases: GuestPhases, status: LauncherStatus) {
     this.#context = context
     this.#launcher = launcher
     this.#phases = phases
-    this.#state = state
+    this.#state = status.state
+    this.#pause = status.state === "paused" ? status.reason : undefined
     this.#engineCame.promise.catch(() => undefined)
     this.ended = this.#end()
   }
@@ -55,19 +60,30 @@ export class Vm {
     return this.#state
   }
 
-  /** Whether Docker answered and the ports are in place. */
-  get attached(): boolean {
-    return this.#attachment !== undefined && this.#state === "running"
+  /** Why its Docker could not be reached, or undefined. */
+  get failure(): SidecarError | undefined {
+    return this.#failure
   }
 
   get ports(): Ports | undefined {
     return this.#attachment?.ports
   }
 
+  /** Why it is paused, if not because somebody asked for it: a disk that cannot be written on the host. */
+  get pausedBecause(): string | undefined {
+    return this.#state === "paused" ? this.#pause : undefined
+  }
+
   /** Takes the launcher's events. */
   onEvent(event: SidecarEvent): void {
     this.#phases.onEvent(event)
-    if (event.type === "state" && isState(event["state"])) this.#state = event["state"]
+    if (event.type === "disk-failed") {
+      this.#pause = `the disk ${String(event["disk"])} cannot be written: ${String(event["reason"])}`
+    }
+    if (event.type === "state" && isState(event["state"])) {
+      this.#state = event["state"]
+      if (this.#state === "running") this.#pause = undefined
+    }
   }
 
   engineState(): EngineState {
@@ -76,7 +92,7 @@ export class Vm {
       const next = `Try again with: skep restart ${this.#context.record.name}`
       return { state: "down", reason: this.#failure.message, next }
     }
-    return { state: "starting", ready: this.engineReady() }
+    return { state: "starting", ready: () => this.engineReady() }
   }
 
   /** Resolves when there is a way to the Docker engine. */
@@ -85,19 +101,26 @@ export class Vm {
     const state = this.#engine?.()
     if (state === undefined || state.state === "down")
       throw new SidecarError("not-running", "The machine is gone")
-    return state.state === "up" ? state.engine : await state.ready
+    return state.state === "up" ? state.engine : await state.ready()
   }
 
-  /** Waits for Linux and Docker in the guest and opens the published ports. Does nothing when that was done before. */
+  /**
+   * Waits for Linux and Docker in the guest and opens the published ports; where that was done before, only for Docker.
+   * Rejects with the crash when the virtual machine ends meanwhile.
+   */
   async attach(report: Report, signal: AbortSignal): Promise<void> {
-    if (this.#attachment !== undefined) return
+    const limit = AbortSignal.any([signal, this.#gone.signal])
+    if (this.#attachment !== undefined) {
+      await this.#attachment.waitForDocker(report, limit)
+      return
+    }
     try {
       this.#attachment = await attach({
         ...this.#context,
         launcher: this.#launcher,
         phases: this.#phases,
         report,
-        signal,
+        signal: limit,
         onEngine: (state) => {
           this.#engine = state
           this.#engineCame.resolve()
@@ -106,8 +129,12 @@ export class Vm {
       this.#failure = undefined
     } catch (error) {
       this.#engine = undefined
-      this.#failure =
-        error instanceof SidecarError ? error : new SidecarError("internal", String(error), { cause: error })
+      // A start that was interrupted has not failed: the next one goes on where it was.
+      if (!signal.aborted)
+        this.#failure =
+          error instanceof SidecarError
+            ? error
+            : new SidecarError("internal", String(error), { cause: error })
       throw error
     }
   }
@@ -128,26 +155,28 @@ export class Vm {
 
   /** Returns whether the guest powered itself off; otherwise it was killed. */
   async powerdown(deadlineMs: number): Promise<boolean> {
-    const attachment = this.#attachment
     this.#state = "stopping"
     try {
       await this.#launcher.powerdown(deadlineMs)
-      return true
     } catch (error) {
       if (!(error instanceof SidecarError)) throw error
-      await this.#launcher.kill()
+      await this.kill()
       return false
-    } finally {
-      await this.ended
-      await attachment?.[Symbol.asyncDispose]()
     }
+    await this.ended
+    return true
   }
 
+  /** Ends it at once, through its launcher or, where that does not answer, without. */
   async kill(): Promise<void> {
     this.#state = "stopping"
-    await this.#launcher.kill().catch((error: unknown) => {
-      if (!(error instanceof SidecarError) || error.code !== "not-running") throw error
-    })
+    try {
+      await this.#launcher.kill()
+    } catch (error) {
+      if (!(error instanceof SidecarError)) throw error
+      await pullPlug(this.#context.paths.run)
+      await this.#launcher[Symbol.asyncDispose]()
+    }
     await this.ended
   }
 
@@ -162,22 +191,22 @@ export class Vm {
   }
 
   async #end(): Promise<SidecarError | undefined> {
-    let crash: SidecarError | undefined
-    try {
-      await this.#launcher.closed
-      this.#state = "stopped"
-    } catch (error) {
-      crash =
-        error instanceof SidecarError ? error : new SidecarError("crashed", String(error), { cause: error })
-      this.#state = "crashed"
-    }
+    const crash = await this.#launcher.closed.then(() => undefined, asSidecarError)
+    this.#state = crash === undefined ? "stopped" : "crashed"
     this.#engine = undefined
-    this.#engineCame.reject(crash ?? new SidecarError("not-running", "The machine powered off"))
+    const reason =
+      crash ?? new SidecarError("not-running", `The machine "${this.#context.record.name}" powered off`)
+    this.#gone.abort(reason)
+    this.#engineCame.reject(reason)
     await this.#attachment?.[Symbol.asyncDispose]().then(undefined, (error: unknown) => {
-      if (errnoOf(error) === undefined && !(error instanceof SidecarError)) throw error
+      this.#context.log.info("detached with an error", { reason: String(error) })
     })
     return crash
   }
+}
+
+function asSidecarError(error: unknown): SidecarError {
+  return error instanceof SidecarError ? error : new SidecarError("crashed", String(error), { cause: error })
 }
 
 function isState(value: unknown): value is MachineState {

@@ -1,0 +1,95 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterEach, beforeEach, describe, expect, test } from "vitest"
+import type { Settings } from "../../src/home/settings.ts"
+import { changed, differences, newRecord, readRecord, writeRecord } from "../../src/machine/record.ts"
+
+const SETTINGS: Settings = {
+  cpus: 2,
+  memoryMiB: 2048,
+  diskGiB: 20,
+  accelerator: "auto",
+  networkPolicy: "open",
+  publishAddress: "127.0.0.1",
+}
+
+let directory = ""
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "skep-record-"))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+describe("machine.json", () => {
+  test("is read as it was written", async () => {
+    const path = join(directory, "machine.json")
+    const record = newRecord("dev", { cpus: 3 }, SETTINGS, 40_000)
+    await writeRecord(path, record)
+    expect(await readRecord(path)).toEqual(record)
+    expect(record).toMatchObject({ name: "dev", cpus: 3, memoryMiB: 2048, sshPort: 40_000 })
+  })
+
+  test("a missing file is no record", async () => {
+    expect(await readRecord(join(directory, "none.json"))).toBeUndefined()
+  })
+
+  test.each([
+    ["truncated", (text: string) => text.slice(0, -20)],
+    ["empty", () => ""],
+    ["not an object", () => "[]"],
+    ["of another version", (text: string) => text.replace('"version": 1', '"version": 2')],
+    ["with a bad address", (text: string) => text.replace(/"mac": "[^"]*"/, '"mac": "here"')],
+    ["with a field of another program", (text: string) => text.replace("{", '{"surprise": true,')],
+  ])("one that is %s is refused and left as it is", async (_what, damage) => {
+    const path = join(directory, "machine.json")
+    await writeRecord(path, newRecord("dev", {}, SETTINGS, 40_000))
+    const damaged = damage(readFileSync(path, "utf8"))
+    writeFileSync(path, damaged)
+    await expect(readRecord(path)).rejects.toMatchObject({
+      code: "corrupt-file",
+      message: expect.stringContaining(path),
+      next: expect.stringContaining("Mend"),
+    })
+    expect(readFileSync(path, "utf8")).toBe(damaged)
+  })
+})
+
+describe("changes", () => {
+  test("a disk grows but never shrinks", () => {
+    const record = newRecord("dev", {}, SETTINGS, 40_000)
+    expect(changed(record, { diskGiB: 30 }).diskGiB).toBe(30)
+    expect(() => changed(record, { diskGiB: 19 })).toThrow(
+      expect.objectContaining({
+        code: "shrink-refused",
+        message: expect.stringContaining("20 GiB to 19 GiB"),
+      }),
+    )
+  })
+
+  test("a new machine may have a smaller disk than the settings say", () => {
+    expect(newRecord("dev", { diskGiB: 5 }, SETTINGS, 40_000).diskGiB).toBe(5)
+  })
+
+  test.each([
+    [{ memoryMiB: 64 }, "too-small"],
+    [{ diskGiB: 1 }, "too-small"],
+    [{ cpus: 0 }, "bad-options"],
+    [{ cpus: 100_000 }, "bad-options"],
+  ])("%j is refused with %s", (changes, code) => {
+    const record = newRecord("dev", {}, SETTINGS, 40_000)
+    expect(() => changed(record, changes)).toThrow(expect.objectContaining({ code }))
+    expect(() => newRecord("dev", changes, SETTINGS, 40_000)).toThrow(expect.objectContaining({ code }))
+  })
+
+  test("names the fields that differ, and no others", () => {
+    const record = newRecord("dev", {}, SETTINGS, 40_000)
+    expect(differences(record, changed(record, { cpus: 4, memoryMiB: 2048 }))).toEqual(["cpus"])
+    expect(differences(record, { ...record, sshPort: 1 })).toEqual([])
+  })
+
+  test("each machine has an address of its own, locally administered and unicast", () => {
+    const addresses = Array.from({ length: 50 }, () => newRecord("dev", {}, SETTINGS, 40_000).mac)
+    expect(new Set(addresses).size).toBe(50)
+    for (const mac of addresses) expect(Number.parseInt(mac.slice(0, 2), 16) & 3).toBe(2)
+  })
+})
