@@ -1,7 +1,5 @@
 // What the host must have, and how to get it: used by start, test and check before anything is installed or built.
 import { spawnSync } from "node:child_process"
-import { accessSync, constants } from "node:fs"
-import { delimiter, join } from "node:path"
 
 /** Programs that Skep runs, with the Debian packages that hold them (Debian 12 and 13). */
 export const RUN_PROGRAMS = [
@@ -19,24 +17,31 @@ export const TEST_PROGRAMS = [
   { program: "script", packages: ["bsdutils"] },
 ]
 
-export function missingPrograms(programs) {
-  return programs.filter(({ program }) => !onPath(program))
+/**
+ * The docker command, where Debian has a package of just that: from Debian 13 on. In Debian 12 it comes with a daemon that
+ * nobody here needs, so there `skep docker-cli` takes the command alone out of that package.
+ */
+export function dockerPrograms() {
+  if (onPath("docker") || !isCandidate("docker-cli")) return []
+  return [{ program: "docker", packages: ["docker-cli"] }]
 }
 
+/** A user's PATH may lack what only root is expected to run. */
 export function onPath(program) {
-  return [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"].some((directory) => {
-    try {
-      accessSync(join(directory, program), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
+  const env = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` }
+  const look = ["-c", 'command -v "$1"', "sh", program]
+  return spawnSync("sh", look, { stdio: "ignore", env }).status === 0
+}
+
+function isCandidate(name) {
+  const env = { ...process.env, LC_ALL: "C" }
+  const { stdout } = spawnSync("apt-cache", ["policy", name], { encoding: "utf8", env })
+  return /^ {2}Candidate: (?!\(none\))/m.test(stdout ?? "")
 }
 
 /** Installs the packages of the missing programs with apt-get, after saying which; throws with what to type when it cannot. */
 export function installPrograms(programs) {
-  const missing = missingPrograms(programs)
+  const missing = programs.filter(({ program }) => !onPath(program))
   if (missing.length === 0) return
   const packages = [...new Set(missing.flatMap((entry) => entry.packages))]
   const root = process.getuid?.() === 0

@@ -2,11 +2,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { checkNode, installDependencies } from "./dependencies.mjs"
-import { installPrograms, RUN_PROGRAMS, TEST_PROGRAMS } from "./host-programs.mjs"
+import { dockerPrograms, installPrograms, RUN_PROGRAMS, TEST_PROGRAMS } from "./host-programs.mjs"
 
 checkNode()
 installDependencies()
-installPrograms([...RUN_PROGRAMS, ...TEST_PROGRAMS])
+installPrograms([...RUN_PROGRAMS, ...TEST_PROGRAMS, ...dockerPrograms()])
 
 // Every test's files, sockets and processes carry this path, so that leftovers can be found. Short, for socket paths.
 const scratch = mkdtempSync("/tmp/st-")

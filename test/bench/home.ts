@@ -29,6 +29,8 @@ export function benchHome(): BenchHome {
     SKEP_RUN: join(directory, "r"),
     DOCKER_CONFIG: join(directory, "docker"),
     DOCKER_HOST: "",
+    // Where the docker command is on a host that has none of its own.
+    PATH: `${process.env["PATH"] ?? ""}:${join(directory, "bin")}`,
     CI: "1",
   }
   return {

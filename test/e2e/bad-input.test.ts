@@ -1,5 +1,5 @@
 // Bad input and bad hosts: one clear sentence with a code and a next step, or it just works. No virtual machine is needed.
-import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { mkdtemp } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -24,6 +24,17 @@ function expectError(outcome: Outcome, code: string, exit: number): void {
   expect(outcome.stderr).toContain(`[${code}]`)
   expect(outcome.stderr).toContain("next:")
   expect(outcome.code).toBe(exit)
+}
+
+/** A directory of links to every program on the PATH but one; a PATH of its own. */
+function pathWithout(program: string, directory: string): string {
+  mkdirSync(directory)
+  for (const from of (process.env["PATH"] ?? "").split(":").filter(existsSync)) {
+    for (const name of readdirSync(from))
+      if (name !== program && !existsSync(join(directory, name)))
+        symlinkSync(join(from, name), join(directory, name))
+  }
+  return directory
 }
 
 async function failing(...args: string[]): Promise<Outcome> {
@@ -59,8 +70,24 @@ describe("names and sizes", () => {
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: "not-found", next: expect.any(String) } })
     expect(code).toBe(3)
   })
-  it("suggests the verb that was meant", async () => {
-    expect((await failing("statsu")).stderr).toContain("status")
+  it.each([
+    [["statsu"], "Did you mean status?"],
+    [["up", "--cpu", "2"], "Did you mean --cpus?"],
+    [["up", "--network", "closed"], "Allowed choices are open, restricted"],
+    [["ls", "surplus"], "too many arguments"],
+    [["completion"], "missing required argument"],
+    [["image", "rm"], "--unused"],
+    [["logs", "-n", "x"], "number of lines"],
+    [["console", "--json"], "unknown option '--json'"],
+  ])("the usage %j", async (args, reason) => {
+    const outcome = await failing(...args)
+    if (!args.includes("--json")) {
+      expectError(outcome, "bad-options", 2)
+      expect(outcome.stderr).toContain(reason)
+    }
+    const inJson = await failing(...args, "--json")
+    expect(JSON.parse(inJson.stdout)).toMatchObject({ error: { code: "bad-options" } })
+    expect(inJson.code).toBe(2)
   })
   it("leaves no machine behind", async () => {
     await failing("up", "--memory", "64m")
@@ -75,12 +102,55 @@ describe("the host", () => {
     for (const name of ["images", "cache"]) symlinkSync(join(shared.home, name), join(skep.home, name))
     const bin = join(directory, "bin")
     mkdirSync(bin)
-    for (const program of ["docker", "sh"])
-      symlinkSync((await run("which", [program])).stdout.trim(), join(bin, program))
+    symlinkSync((await run("which", ["sh"])).stdout.trim(), join(bin, "sh"))
     const outcome = await skep.run(["up"], { check: false, env: { PATH: bin } })
     expectError(outcome, "host-program-missing", 6)
     expect(outcome.stderr).toContain("qemu-system-x86")
     expect((await skep.run(["ls", "-q"])).stdout).toBe("")
+  })
+  it("without a docker command: one is made of Debian's package, and named by its path", async () => {
+    const shared = sharedSkep()
+    mkdirSync(skep.home, { recursive: true, mode: 0o700 })
+    for (const name of ["images", "cache"]) symlinkSync(join(shared.home, name), join(skep.home, name))
+    const PATH = pathWithout("docker", join(directory, "bin"))
+    const docker = join(skep.home, "bin/docker")
+    const doctor = async (): Promise<unknown> => {
+      const { stdout } = await skep.run(["doctor", "--json"], { check: false, env: { PATH } })
+      return JSON.parse(stdout).find((finding: { check: string }) => finding.check === "docker")
+    }
+    expect(await doctor()).toMatchObject({
+      verdict: "warn",
+      next: expect.stringContaining("skep docker-cli"),
+    })
+    const made = await skep.run(["docker-cli"], { env: { PATH } })
+    expect(made).toMatchObject({ stdout: `${docker}\n`, stderr: expect.stringContaining("export PATH=") })
+    expect((await run(docker, ["--version"])).stdout).toContain("Docker version")
+    expect(await doctor()).toMatchObject({ verdict: "ok", text: expect.stringContaining(docker) })
+    const again = await skep.run(["docker-cli", "--json"], { env: { PATH } })
+    expect(JSON.parse(again.stdout)).toEqual({ path: docker, isOnPath: false, made: false })
+  })
+  it("with Ctrl-C in the middle of an image build: nothing half-made is left", async () => {
+    const shared = sharedSkep()
+    mkdirSync(skep.home, { recursive: true, mode: 0o700 })
+    symlinkSync(join(shared.home, "cache"), join(skep.home, "cache"))
+    const build = skep.start(["image", "build"])
+    let said = ""
+    build.stderr?.on("data", (chunk: Buffer) => {
+      said += chunk.toString()
+      if (said.includes("unpack")) build.kill("SIGINT")
+    })
+    expect(await new Promise((resolve) => build.on("close", resolve))).toBe(130)
+    // Each step is told once as it begins.
+    expect(said.match(/^Guest image: unpack/gm)).toHaveLength(1)
+    expect(readdirSync(join(skep.home, "images"))).toEqual([])
+  })
+  it("with a broken image: it is listed, and can be removed", async () => {
+    const id = "b".repeat(64)
+    mkdirSync(join(skep.home, "images", id), { recursive: true, mode: 0o700 })
+    expect(await skep.json(["image", "ls"])).toEqual([{ id, current: false, broken: true }])
+    expect((await skep.run(["image", "ls"])).stdout).toMatch(/b{12}\s+broken/)
+    await skep.run(["image", "rm", "bbb"])
+    expect(readdirSync(join(skep.home, "images"))).toEqual([])
   })
   it("with a socket path of over 104 bytes", async () => {
     const long = join(directory, "d".repeat(100))

@@ -37,6 +37,14 @@ const APPLETS = [
 ]
 
 export const IMAGE = "busybox"
+export const PAGE = "a page from a container\n"
+
+/** Starts a container that serves that page on its port 80, published as `publish` says; returns its id. */
+export async function runHttpd(skep: Skep, publish: string, ...more: string[]): Promise<string> {
+  const served = [IMAGE, "httpd", "-f", "-p", "80", "-h", "/www"]
+  const { stdout } = await skep.docker(["run", "-d", "-p", publish, ...more, ...served])
+  return stdout.trim()
+}
 
 /** Makes `busybox:latest` in the machine, with a page to serve. */
 export async function importBusybox(skep: Skep): Promise<void> {
@@ -45,7 +53,7 @@ export async function importBusybox(skep: Skep): Promise<void> {
   copyFileSync("/bin/busybox", join(rootfs, "bin/busybox"))
   for (const applet of APPLETS) symlinkSync("busybox", join(rootfs, "bin", applet))
   writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")
-  writeFileSync(join(rootfs, "www/index.html"), "a page from a container\n")
+  writeFileSync(join(rootfs, "www/index.html"), PAGE)
   const archive = `${rootfs}.tar`
   await run("tar", ["-C", rootfs, "-cf", archive, "."])
   await skep.docker(["--context", "skep", "import", "--change", 'CMD ["/bin/sh"]', archive, IMAGE])

@@ -4,6 +4,7 @@ import { statSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
+import { IMAGE } from "./busybox.ts"
 import { run, sharedSkep } from "./skep.ts"
 
 const skep = sharedSkep()
@@ -63,6 +64,12 @@ describe("skep", () => {
     expect((await skep.run(["shell", "default", "echo", "a b", "c"])).stdout).toBe("a b c\n")
     expect((await skep.run(["ssh", "--", "cat"], { input: "through\n" })).stdout).toBe("through\n")
     expect((await skep.run(["shell", "--", "exit 9"], { check: false })).code).toBe(9)
+    expect((await skep.run(["shell", "--", "kill -9 $$"], { check: false })).code).toBe(137)
+  })
+  it("shell without a terminal ends with the first Ctrl-C", async () => {
+    const shell = skep.start(["shell", "--", "echo begun; exec sleep 30"])
+    shell.stdout?.once("data", () => shell.kill("SIGINT"))
+    expect(await new Promise((resolve) => shell.on("close", resolve))).toBe(130)
   })
   it("shell opens a terminal for a person", async () => {
     const command = `${process.execPath} ${join(import.meta.dirname, "../../apps/skep/bin/skep.js")} shell -- tty`
@@ -86,6 +93,21 @@ describe("skep", () => {
   it("logs print the console", async () => {
     expect((await skep.run(["logs"])).stdout).toContain("skep: phase docker")
     expect((await skep.run(["logs", "--source", "backend", "-n", "5"])).stdout).toContain('"name":"backend"')
+  })
+  it("logs --source docker print the engine's own log, and follow it", async () => {
+    const { stdout } = await skep.run(["logs", "--source", "docker"])
+    expect(stdout).toContain("API listen on /run/docker.sock")
+    expect((await skep.run(["logs", "-s", "docker", "-n", "1"])).stdout.match(/\n/g)).toHaveLength(1)
+    const follower = skep.start(["logs", "-s", "docker", "-n", "0", "-f"])
+    // A failure leaves a word in the engine's log; there are some until the follower is there.
+    const timer = setInterval(
+      () => void skep.docker(["run", "--rm", IMAGE, "no-such-program"], { check: false }),
+      3000,
+    )
+    await new Promise((resolve) => follower.stdout?.once("data", resolve))
+    clearInterval(timer)
+    follower.kill("SIGINT")
+    expect(await new Promise((resolve) => follower.on("close", resolve))).toBe(0)
   })
   it("console attaches both ways", async () => {
     const socket = connect(join(skep.home, "r/default/console.sock"))

@@ -3,11 +3,13 @@ import { spawn } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { mkdtemp } from "node:fs/promises"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { IMAGE } from "./busybox.ts"
-import { run, sharedSkep } from "./skep.ts"
+import { freePort } from "../../apps/skep/src/machine/port.ts"
+import { IMAGE, PAGE, runHttpd } from "./busybox.ts"
+import { type Outcome, run, sharedSkep } from "./skep.ts"
 
 const skep = sharedSkep()
 const scratch = await mkdtemp(join(tmpdir(), "d-"))
@@ -142,10 +144,36 @@ describe("docker", () => {
     )
     expect(answers.map((answer) => answer.stdout)).toEqual(Array.from({ length: 100 }, () => "OK"))
   })
-  it("reaches nothing outside (the machine is restricted)", async () => {
-    const outcome = await skep.docker(["run", "--rm", IMAGE, "nc", "-w", "2", "10.0.2.2", "22"], {
-      check: false,
+  it("reaches nothing outside, not even the host's loopback (the machine is restricted)", async () => {
+    const reached: string[] = []
+    const server = createServer((socket) => {
+      reached.push(socket.remoteAddress ?? "")
+      socket.resume().end(PAGE)
     })
-    expect(outcome.code).not.toBe(0)
+    await new Promise<void>((resolve) => {
+      server.listen(0, "127.0.0.1", resolve)
+    })
+    const { port } = server.address() as { port: number }
+    // What the probe looks for answers the host, and the probe itself finds a server that it may reach.
+    expect((await run("curl", ["-s", "--http0.9", `http://127.0.0.1:${port}/`])).stdout).toBe(PAGE)
+    const allowed = await freePort()
+    const id = await runHttpd(skep, `${allowed}:80`)
+    expect((await probe("10.0.2.15", allowed)).stdout).toContain(PAGE)
+    expect(reached).toHaveLength(1)
+
+    const refused = await probe("10.0.2.2", port)
+    expect(refused.code).not.toBe(0)
+    expect(refused.stdout).toBe("")
+    expect(reached).toHaveLength(1)
+    await docker("rm", "-f", id)
+    await new Promise((resolve) => {
+      server.close(resolve)
+    })
   })
 })
+
+/** Asks for a page from inside a container. */
+async function probe(address: string, port: number): Promise<Outcome> {
+  const command = `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 ${address} ${port}`
+  return await skep.docker(["run", "--rm", IMAGE, "sh", "-c", command], { check: false })
+}

@@ -27,7 +27,7 @@ describe("skep stop and up", () => {
     const refused = await skep.docker(["ps"], { check: false })
     expect(refused.stderr).toContain('The machine "default" is stopped')
     expect(refused.stderr).toContain("skep up")
-    expect(processesMentioning(`guest=default`)).toEqual([])
+    expect(processesMentioning(join(skep.home, "r/default"))).toEqual([])
 
     const shrink = await skep.run(["up", "--disk", "4g"], { check: false })
     expect(shrink).toMatchObject({ code: 2, stderr: expect.stringContaining("[shrink-refused]") })

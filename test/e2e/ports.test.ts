@@ -2,7 +2,7 @@
 import { createServer } from "node:net"
 import { afterEach, describe, expect, it } from "vitest"
 import { freePort } from "../../apps/skep/src/machine/port.ts"
-import { IMAGE } from "./busybox.ts"
+import { PAGE, runHttpd } from "./busybox.ts"
 import { run, sharedSkep } from "./skep.ts"
 
 const skep = sharedSkep()
@@ -13,21 +13,7 @@ afterEach(async () => {
 })
 
 async function serve(publish: string, ...more: string[]): Promise<string> {
-  const { stdout } = await skep.docker([
-    "run",
-    "-d",
-    "-p",
-    publish,
-    ...more,
-    IMAGE,
-    "httpd",
-    "-f",
-    "-p",
-    "80",
-    "-h",
-    "/www",
-  ])
-  const id = stdout.trim()
+  const id = await runHttpd(skep, publish, ...more)
   containers.push(id)
   return id
 }
@@ -40,7 +26,7 @@ describe("docker run -p", () => {
   it("serves on the host's 127.0.0.1 as soon as it returns, and no more when the container is gone", async () => {
     const port = await freePort()
     const id = await serve(`${port}:80`)
-    expect(await fetchPage(port)).toBe("a page from a container\n")
+    expect(await fetchPage(port)).toBe(PAGE)
     await skep.docker(["rm", "-f", id])
     containers.splice(0)
     expect(await fetchPage(port)).toBe("")
@@ -61,13 +47,13 @@ describe("docker run -p", () => {
   it("honours -p 127.0.0.1:…, where dockerd listens on the guest's loopback", async () => {
     const port = await freePort()
     await serve(`127.0.0.1:${port}:80`)
-    expect(await fetchPage(port)).toBe("a page from a container\n")
+    expect(await fetchPage(port)).toBe(PAGE)
   })
   it("publishes a random port and shows it", async () => {
     const id = await serve("80")
     const { stdout } = await skep.docker(["port", id, "80"])
     const port = Number(/:(\d+)/.exec(stdout)?.[1])
-    expect(await fetchPage(port)).toBe("a page from a container\n")
+    expect(await fetchPage(port)).toBe(PAGE)
   })
   it("warns of a taken port, keeps the container, and publishes it no more than docker does", async () => {
     const taken = createServer()
@@ -95,6 +81,6 @@ describe("docker run -p", () => {
     const port = await freePort()
     const id = await serve(`${port}:80`)
     await skep.docker(["restart", "-t", "0", id])
-    expect(await fetchPage(port)).toBe("a page from a container\n")
+    expect(await fetchPage(port)).toBe(PAGE)
   })
 })

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { identityOf, isAlive } from "@skep/runtime"
 import { processesMentioning } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
-import { IMAGE } from "./busybox.ts"
+import { IMAGE, runHttpd } from "./busybox.ts"
 import { sharedSkep } from "./skep.ts"
 
 const skep = sharedSkep()
@@ -29,21 +29,7 @@ async function killed(pid: number): Promise<void> {
 
 describe("a killed backend", () => {
   it("leaves the machine running, which the next command adopts with its containers and ports", async () => {
-    await skep.docker([
-      "run",
-      "-d",
-      "--name",
-      "survivor",
-      "-p",
-      "80",
-      IMAGE,
-      "httpd",
-      "-f",
-      "-p",
-      "80",
-      "-h",
-      "/www",
-    ])
+    await runHttpd(skep, "80", "--name", "survivor")
     const { vm } = await skep.json(["status"])
     await killed(await backendPid())
     expect((await skep.run(["up"])).stderr).toContain("default is up")
@@ -52,6 +38,24 @@ describe("a killed backend", () => {
     expect(after.ports.forwards).toEqual([expect.objectContaining({ container: "survivor" })])
     await skep.docker(["rm", "-f", "survivor"])
     expect((await skep.json(["status"])).ports.forwards).toEqual([])
+  })
+})
+
+describe("a backend that does not answer", () => {
+  it("is named by the next command, with what to do, and serves again when it goes on", async () => {
+    const pid = await backendPid()
+    process.kill(pid, "SIGSTOP")
+    try {
+      const outcome = await skep.run(["status"], { check: false })
+      expect(outcome).toMatchObject({ code: 5, stderr: expect.stringContaining("[timeout]") })
+      expect(outcome.stderr).toContain(`(pid ${pid})`)
+      expect(outcome.stderr).toContain("backend.log")
+      const findings = await skep.json(["doctor"])
+      expect(findings).toContainEqual(expect.objectContaining({ check: "backend", verdict: "fail" }))
+    } finally {
+      process.kill(pid, "SIGCONT")
+    }
+    expect((await skep.run(["status"])).stdout).toContain("running")
   })
 })
 

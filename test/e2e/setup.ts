@@ -27,6 +27,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   keepImages(home)
   const skep = skepIn(home)
   await skep.run(["image", "build"])
+  await skep.run(["docker-cli"])
   await skep.run(["up", "--network", "restricted", "--cpus", "2", "--memory", "1g", "--disk", "8g"])
   await importBusybox(skep)
   project.provide("home", home)
@@ -38,9 +39,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
-/** Images and packages outlive the run, beside the other caches of the checkout: a fresh clone builds, a second run does not. */
+/** Images, packages and a docker command taken from them outlive the run, beside the other caches of the checkout: a fresh clone builds, a second run does not. */
 function keepImages(home: string): void {
-  for (const name of ["images", "cache"]) {
+  for (const name of ["images", "cache", "bin"]) {
     const kept = join(root, "node_modules/.cache/skep-e2e", name)
     mkdirSync(kept, { recursive: true, mode: 0o700 })
     symlinkSync(kept, join(home, name))

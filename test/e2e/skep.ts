@@ -51,6 +51,8 @@ export function skepIn(home: string): Skep {
     SKEP_HOME: home,
     SKEP_RUN: join(home, "r"),
     DOCKER_CONFIG: join(home, "docker"),
+    // Where the docker command is on a host that has none of its own.
+    PATH: `${process.env["PATH"] ?? ""}:${join(home, "bin")}`,
   }
   delete env["DOCKER_HOST"]
   delete env["DOCKER_CONTEXT"]

@@ -26,6 +26,7 @@ export async function read(
     body.on("data", (chunk: unknown) => {
       if (keep && chunk instanceof Uint8Array) chunks.push(Buffer.from(chunk))
     })
+    body.on("error", () => undefined) // the pipeline tells
     body.on("end", () => {
       if (keep) entries.push(entryOf(header, path, Buffer.concat(chunks)))
       next()

@@ -44,7 +44,7 @@ export async function hostDockerCli(options: DockerCliOptions): Promise<void> {
       "not-found",
       `Cannot take the docker command out of the package ${PACKAGE}: it is not in "${cacheDir}"`,
       {
-        next: "Build the image again with: skep image build",
+        next: `Fetch it again: skep image rm ${image.id.slice(0, 12)}, then skep image build`,
       },
     )
   }

@@ -144,24 +144,30 @@ async function bareBoot(argv: readonly string[], port: number, log: string): Pro
   return seconds
 }
 
-/** Resolves when `/_ping` there answers 200. */
+/** Resolves when `/_ping` there answers 200; throws if anyone but Docker does. */
 async function answers(where: { socketPath: string } | { host: string; port: number }): Promise<void> {
   const end = Date.now() + DEADLINE_MS
   while (Date.now() < end) {
-    const status = await new Promise<number>((resolve) => {
+    const { status, body } = await new Promise<{ status: number; body: string }>((resolve) => {
+      const nobody = { status: 0, body: "" }
       const ping = request(
         { ...where, path: "/_ping", timeout: 60_000, headers: { connection: "close" } },
         (response) => {
-          response.resume()
-          response.on("end", () => resolve(response.statusCode ?? 0))
-          response.on("error", () => resolve(0))
+          let text = ""
+          response.setEncoding("utf8")
+          response.on("data", (chunk: string) => (text += chunk))
+          response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }))
+          response.on("error", () => resolve(nobody))
         },
       )
       ping.on("timeout", () => ping.destroy())
-      ping.on("error", () => resolve(0))
+      ping.on("error", () => resolve(nobody))
       ping.end()
     })
-    if (status === 200) return
+    if (status === 200) {
+      if (body !== "OK") throw new Error(`/_ping answered ${JSON.stringify(body)}`)
+      return
+    }
     await delay(POLL_MS)
   }
   throw new Error(`the engine did not answer within ${DEADLINE_MS / 1000} s`)

@@ -14,10 +14,13 @@ import { alternate, type Row, rowOf } from "../row.ts"
 const IDLE_MS = 60_000
 const CLOCK_TICKS = 100
 const SUITE = "footprint"
+/** One backend, one launcher. */
+const PROCESSES = 2
 
 export async function footprint(progress: (text: string) => void): Promise<readonly Row[]> {
   const home = benchHome()
   await home.skep("up", MACHINE, "--network", "restricted", "--memory", "1g", "--cpus", "2", "--disk", "4g")
+  await home.skep("docker-cli")
   try {
     return [
       ...(await command(home, progress)),
@@ -62,6 +65,7 @@ async function container(home: BenchHome, progress: (text: string) => void): Pro
       return Number(/real\s+([\d.]+)/.exec(text)?.[1])
     },
   }
+  await verifyContainers(home, context)
   const samples = await alternate(7, contestants, progress)
   const peers = { "inside the guest": samples["inside the guest"] }
   return [
@@ -77,18 +81,35 @@ async function container(home: BenchHome, progress: (text: string) => void): Pro
   ]
 }
 
+/** What is measured does what it says: the container's words and its exit code arrive, from both sides. */
+async function verifyContainers(home: BenchHome, context: string): Promise<void> {
+  const words = "echo said; exit 7"
+  const script = `docker run --rm busybox sh -c '${words}'; echo code $?`
+  const expected = "said\ncode 7\n"
+  const answers = {
+    ours: await run("sh", ["-c", script], { ...home.env, DOCKER_CONTEXT: context, DOCKER_HOST: undefined }),
+    "inside the guest": await home.skep("shell", "-m", MACHINE, "--", script),
+  }
+  for (const [who, answer] of Object.entries(answers))
+    if (answer !== expected) throw new Error(`${who}: a container answered ${JSON.stringify(answer)}`)
+}
+
 async function idle(home: BenchHome, progress: (text: string) => void): Promise<readonly Row[]> {
   const pids = ourProcesses(home.directory)
+  if (pids.length !== PROCESSES)
+    throw new Error(
+      `an idle machine has ${pids.length} processes of Skep instead of a backend and a launcher`,
+    )
   progress(`  idle for ${IDLE_MS / 1000} s: ${pids.length} processes`)
   const before = cpuSeconds(pids)
   await delay(IDLE_MS)
   const percent = ((cpuSeconds(pids) - before) / (IDLE_MS / 1000)) * 100
-  const megabytes = pids.reduce((sum, pid) => sum + pssKiB(pid), 0) / 1024
+  const megabytes = pids.reduce((sum, pid) => sum + pssBytes(pid), 0) / 1e6
   return [
     rowOf({
       suite: SUITE,
       name: "memory of Skep's processes, PSS",
-      unit: "MiB",
+      unit: "MB",
       better: "lower",
       ours: [megabytes],
       bar: 150,
@@ -120,8 +141,10 @@ function cpuSeconds(pids: readonly string[]): number {
   }, 0)
 }
 
-function pssKiB(pid: string): number {
-  return Number(/^Pss:\s+(\d+)/m.exec(read(pid, "smaps_rollup"))?.[1] ?? 0)
+function pssBytes(pid: string): number {
+  const kib = /^Pss:\s+(\d+) kB/m.exec(read(pid, "smaps_rollup"))?.[1]
+  if (kib === undefined) throw new Error(`the memory of process ${pid} cannot be read`)
+  return Number(kib) * 1024
 }
 
 function read(pid: string, file: string): string {

@@ -35,7 +35,6 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   "shrink-refused": EXIT.usage,
   "path-too-long": EXIT.usage,
   "not-found": EXIT.notFound,
-  "image-missing": EXIT.notFound,
   busy: EXIT.wrongState,
   exists: EXIT.wrongState,
   "already-running": EXIT.wrongState,

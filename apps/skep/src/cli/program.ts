@@ -8,7 +8,8 @@ import type { Changes } from "../machine/record.ts"
 import { VERSION } from "../version.ts"
 import { EXIT_HELP } from "./exit.ts"
 import { openSession, type Session } from "./session.ts"
-import { parseCount, parseDisk, parseMemory } from "./sizes.ts"
+import { parseCpus, parseDisk, parseLines, parseMemory } from "./sizes.ts"
+import { throwUsageErrors } from "./usage.ts"
 
 const DEFAULT = "default"
 
@@ -55,13 +56,12 @@ export function buildProgram(): Command {
     .description("A Linux machine with Docker behind a Unix socket")
     .enablePositionalOptions()
     .version(VERSION, "-v, --version", "print the version")
-    .showHelpAfterError("(skep --help lists the commands)")
-    .showSuggestionAfterError()
     .addHelpText("after", EXAMPLES)
   addStateCommands(program)
   addShowCommands(program)
   addInsideCommands(program)
   addHostCommands(program)
+  throwUsageErrors(program)
   return program
 }
 
@@ -153,15 +153,17 @@ function addShowCommands(program: Command): void {
 }
 
 function addInsideCommands(program: Command): void {
-  command(program, "shell [words...]", "open a shell in a machine, or run a command there")
+  program
+    .command("shell [words...]")
+    .description("open a shell in a machine, or run a command there")
     .usage("[options] [name] [--] [command...]")
     .alias("ssh")
     .option("-m, --machine <name>", "which machine, where a command begins with the name of one")
     .addHelpText("after", SHELL_HELP)
     .passThroughOptions()
-    .action(async (words: string[], options: Common & { readonly machine?: string }) => {
+    .action(async (words: string[], options: { readonly machine?: string }) => {
       const { shell, splitWords } = await import("./commands/shell.ts")
-      const opened = session(options)
+      const opened = openSession(false)
       const { name, command: line } = splitWords(opened.home, options.machine, words, process.argv)
       await shell(opened, name, line)
     })
@@ -171,15 +173,20 @@ function addInsideCommands(program: Command): void {
       await printSshConfig(session(options), name ?? DEFAULT)
     },
   )
-  command(program, "console [name]", "attach to the serial console (leave with Ctrl-])").action(
-    async (name: string | undefined, options: Common) => {
+  program
+    .command("console [name]")
+    .description("attach to the serial console (leave with Ctrl-])")
+    .action(async (name: string | undefined) => {
       const { attachConsole } = await import("./commands/console.ts")
-      await attachConsole(session(options), name ?? DEFAULT)
-    },
+      await attachConsole(openSession(false), name ?? DEFAULT)
+    })
+  command(
+    program,
+    "logs [name]",
+    "print a machine's console, its Docker engine's log, or a log of Skep itself",
   )
-  command(program, "logs [name]", "print a machine's console, or a log of Skep itself")
-    .option("-s, --source <source>", "console, launcher, qemu or backend", "console")
-    .option("-n, --lines <count>", "how many lines", parseCount, 200)
+    .option("-s, --source <source>", "console, docker, launcher, qemu or backend", "console")
+    .option("-n, --lines <count>", "how many lines", parseLines, 200)
     .option("-f, --follow", "go on until Ctrl-C")
     .action(
       async (
@@ -198,6 +205,14 @@ function addHostCommands(program: Command): void {
     const { doctor } = await import("./commands/doctor.ts")
     await doctor(session(options))
   })
+  command(
+    program,
+    "docker-cli",
+    "print the path of the docker command; on a host without one, put Debian's into $SKEP_HOME/bin first",
+  ).action(async (options: Common) => {
+    const { dockerCli } = await import("./commands/docker-cli.ts")
+    await dockerCli(session(options))
+  })
   const image = program.command("image").description("the guest images on this host: build, ls, rm")
   command(image, "build", "build the image of this version from the newest packages").action(
     async (options: Common) => {
@@ -212,7 +227,7 @@ function addHostCommands(program: Command): void {
       await imageList(session(options))
     })
   command(image, "rm [ids...]", "remove images")
-    .option("--unused", "all but the current one")
+    .option("--unused", "all but the current one, broken ones too")
     .action(async (ids: string[], options: Common & { readonly unused?: boolean }) => {
       const { imageRemove } = await import("./commands/image.ts")
       await imageRemove(session(options), ids, options.unused === true)
@@ -240,7 +255,7 @@ function command(parent: Command, usage: string, description: string): Command {
 
 function sized(target: Command): Command {
   const options: Option[] = [
-    new CommandOption("--cpus <count>", "processors").argParser(parseCount),
+    new CommandOption("--cpus <count>", "processors").argParser(parseCpus),
     new CommandOption("--memory <size>", "memory, such as 2g or 512m").argParser(parseMemory),
     new CommandOption("--disk <size>", "disk for images and volumes, such as 20g; it only grows").argParser(
       parseDisk,

@@ -9,31 +9,52 @@ import type { Output } from "./output.ts"
 
 /** Reads the stream to its end; what it throws has been shown as a failed phase. */
 export async function showProgress(output: Output, progress: AsyncIterable<unknown>): Promise<void> {
-  const show = await renderer(output)
-  for await (const item of progress) {
-    // The backend is of our own build, so its lines have our own type.
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-    await show(item as Progress)
+  const view = await viewOf(output)
+  try {
+    for await (const item of progress) {
+      // The backend is of our own build, so its lines have our own type.
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+      await view.show(item as Progress)
+    }
+  } finally {
+    await view.end()
   }
 }
 
-type Show = (progress: Progress) => Promise<void>
+interface View {
+  show(progress: Progress): Promise<void>
+  /** Nothing more comes, perhaps in the middle of a phase. */
+  end(): Promise<void>
+}
 
-async function renderer(output: Output): Promise<Show> {
-  if (output.json) {
-    return async (progress) => output.item(progress)
-  }
+async function viewOf(output: Output): Promise<View> {
+  if (output.json) return { show: async (progress) => output.item(progress), end: async () => undefined }
   return output.interactive ? await spinners(output) : plainLines(output)
 }
 
-function plainLines(output: Output): Show {
+/** A line a phase, with its last detail; a phase with steps has one line for each, as a step may tell of itself many times. */
+function plainLines(output: Output): View {
+  const titles = new Map<string, string>()
+  const steps = new Map<string, Set<string>>()
   const details = new Map<string, string>()
-  return async (progress) => {
+  const tellDetail = (phase: string, text: string): void => {
+    const step = /^([^:]+): /.exec(text)?.[1]
+    const told = steps.get(phase)
+    if (step === undefined) {
+      if (told === undefined) details.set(phase, text)
+      return
+    }
+    if (told?.has(step) === true) return
+    steps.set(phase, (told ?? new Set()).add(step))
+    output.note(`${titles.get(phase) ?? phase}: ${text}`)
+  }
+  const show = (progress: Progress): void => {
     switch (progress.type) {
       case "begin":
+        titles.set(progress.phase, progress.title)
         return
       case "detail":
-        details.set(progress.phase, progress.text)
+        tellDetail(progress.phase, progress.text)
         return
       case "end":
       case "fail": {
@@ -48,6 +69,7 @@ function plainLines(output: Output): Show {
         output.note(progress.text)
     }
   }
+  return { show: async (progress) => show(progress), end: async () => undefined }
 }
 
 interface Spinner {
@@ -56,7 +78,7 @@ interface Spinner {
   readonly detail: (text: string) => void
 }
 
-async function spinners(output: Output): Promise<Show> {
+async function spinners(output: Output): Promise<View> {
   const { Listr, PRESET_TIMER } = await import("listr2")
   let current: Spinner | undefined
   const begin = (title: string): Spinner => {
@@ -81,7 +103,13 @@ async function spinners(output: Output): Promise<Show> {
     )
     return { work, shown: list.run().catch(() => undefined), detail: (text) => detail(text) }
   }
-  return async (progress) => {
+  const close = async (failure?: Error): Promise<void> => {
+    if (failure === undefined) current?.work.resolve()
+    else current?.work.reject(failure)
+    await current?.shown
+    current = undefined
+  }
+  const show = async (progress: Progress): Promise<void> => {
     switch (progress.type) {
       case "begin":
         current = begin(progress.title)
@@ -90,14 +118,12 @@ async function spinners(output: Output): Promise<Show> {
         current?.detail(progress.text)
         return
       case "end":
+        return await close()
       case "fail":
-        if (progress.type === "end") current?.work.resolve()
-        else current?.work.reject(new Error(progress.title))
-        await current?.shown
-        current = undefined
-        return
+        return await close(new Error(progress.title))
       case "note":
         output.note(`  ${progress.text}`)
     }
   }
+  return { show, end: () => close(new Error("interrupted")) }
 }

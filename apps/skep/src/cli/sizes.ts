@@ -1,5 +1,5 @@
 /**
- * Sizes as people type them: `2g`, `512m`, `20`.
+ * Sizes and counts as people type them: `2g`, `512m`, `20`.
  *
  * @module
  */
@@ -22,14 +22,23 @@ export function parseDisk(text: string): number {
   })
 }
 
-/** A whole number. Throws "bad-options". */
-export function parseCount(text: string): number {
+/** Throws "bad-options". */
+export function parseCpus(text: string): number {
+  return whole(text, "processors", "--cpus 2")
+}
+
+/** Throws "bad-options". */
+export function parseLines(text: string): number {
+  return whole(text, "lines", "-n 50")
+}
+
+function whole(text: string, what: string, example: string): number {
   if (/^\d+$/.test(text)) return Number(text)
   throw new SidecarError(
     "bad-options",
-    `Cannot use "${text}" as a number of processors: it is no whole number`,
+    `Cannot use "${text}" as a number of ${what}: it is no whole number`,
     {
-      next: "Say it as in --cpus 2",
+      next: `Say it as in ${example}`,
     },
   )
 }

@@ -13,7 +13,9 @@ import type { Home } from "../home/paths.ts"
 import { isOurs } from "./backend.ts"
 import { programArguments } from "./program.ts"
 
-const LOCK_DEADLINE_MS = 30_000
+const START_DEADLINE_MS = 60_000
+/** Whoever holds the lock is starting a backend, and gives up after that. */
+const LOCK_DEADLINE_MS = START_DEADLINE_MS + 15_000
 const RELEASE_DEADLINE_MS = 10_000
 const POLL_MS = 20
 const LOG_MAX_BYTES = 4 << 20
@@ -25,13 +27,20 @@ export async function startBackend(home: Home, signal: AbortSignal): Promise<voi
   await releaseOther(home, signal)
   await rotate(home.backendLog)
   const log = openSync(home.backendLog, "a", 0o600)
+  const deadline = AbortSignal.timeout(START_DEADLINE_MS)
   try {
     const remote = await backendProcess(home, log).start(optionsFor(home), {
-      signal,
+      signal: AbortSignal.any([signal, deadline]),
       log: silentLog,
       emit: () => undefined,
     })
     remote.release()
+  } catch (error) {
+    if (signal.aborted || !deadline.aborted) throw error
+    throw new SidecarError("timeout", `Cannot start the backend within ${START_DEADLINE_MS / 1000} s`, {
+      cause: error,
+      next: `See the end of ${home.backendLog}, then try again`,
+    })
   } finally {
     closeSync(log)
   }
@@ -54,6 +63,7 @@ function backendProcess(
       // Both ends are of one build: what one writes the other reads.
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
       parseOptions: (input) => input as BackendOptions,
+      // As above.
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion
       parseStatus: (value) => value as BackendStatus,
       stderr: log,
@@ -64,13 +74,13 @@ function backendProcess(
 
 /** A backend of another build lets go of its machines, which run on. */
 async function releaseOther(home: Home, signal: AbortSignal): Promise<void> {
-  try {
-    await call(home.backendSocket, { method: "POST", path: "/release", signal })
-  } catch (error) {
-    if (error instanceof SidecarError && error.code === "unreachable") return
-    throw error
-  }
   await withDeadline("replace the running backend", RELEASE_DEADLINE_MS, signal, async (limit) => {
+    try {
+      await call(home.backendSocket, { method: "POST", path: "/release", signal: limit })
+    } catch (error) {
+      if (error instanceof SidecarError && error.code === "unreachable") return
+      throw error
+    }
     while (await answers(home, limit)) await sleep(POLL_MS, limit)
   })
 }

@@ -8,8 +8,15 @@
 import { SidecarError } from "@skep/contract"
 import { execa } from "execa"
 import { z } from "zod"
+import { type DockerCommand, type Environment, exportLine, findDocker, typed } from "./docker-command.ts"
 
-export type Environment = Readonly<Record<string, string | undefined>>
+export interface ContextOptions {
+  readonly machine: string
+  readonly env: Environment
+  /** Where a docker command may be beside the PATH. */
+  readonly bin: string
+  readonly signal: AbortSignal
+}
 
 export interface ContextResult {
   readonly name: string
@@ -29,59 +36,53 @@ export function contextName(machine: string): string {
 }
 
 /** Creates or corrects the context; activates it unless another one, or DOCKER_HOST, is in use. */
-export async function createContext(options: {
-  readonly machine: string
-  readonly dockerSocket: string
-  readonly env: Environment
-  readonly signal: AbortSignal
-}): Promise<ContextResult> {
+export async function createContext(
+  options: ContextOptions & { readonly dockerSocket: string },
+): Promise<ContextResult> {
   const name = contextName(options.machine)
   const host = `unix://${options.dockerSocket}`
-  const contexts = await listContexts(options)
-  if (contexts === undefined) {
+  const command = await findDocker(options.env, options.bin)
+  if (command === undefined) {
     return {
       name,
       created: false,
       active: false,
-      sentence: `There is no docker command on this host; its API is at ${host}.`,
+      sentence: `There is no docker command on this host (skep docker-cli provides one); its API is at ${host}.`,
     }
   }
+  const run: Run = { ...options, command }
+  const contexts = await listContexts(run)
   const there = contexts.find((context) => context.Name === name)
   if (there?.DockerEndpoint !== host) {
     const verb = there === undefined ? "create" : "update"
-    await docker(options, [
-      "context",
-      verb,
-      name,
-      "--description",
-      `Skep machine ${options.machine}`,
-      "--docker",
-      `host=${host}`,
-    ])
+    const description = ["--description", `Skep machine ${options.machine}`]
+    await docker(run, ["context", verb, name, ...description, "--docker", `host=${host}`])
   }
-  return await activate(options, name, contexts)
+  const result = await activate(run, name, contexts)
+  if (command.isOnPath) return result
+  const path = `The docker command is ${command.path}; for a plain docker: ${exportLine(options.bin)}`
+  return { ...result, sentence: `${result.sentence} ${path}` }
 }
 
 /** Removes the context if there is one; if it was the current one, docker goes back to its default. */
-export async function removeContext(options: {
-  readonly machine: string
-  readonly env: Environment
-  readonly signal: AbortSignal
-}): Promise<void> {
+export async function removeContext(options: ContextOptions): Promise<void> {
   const name = contextName(options.machine)
-  const contexts = await listContexts(options)
-  const there = contexts?.find((context) => context.Name === name)
-  if (there === undefined) return
-  await docker(options, ["context", "rm", "--force", name])
+  const command = await findDocker(options.env, options.bin)
+  if (command === undefined) return
+  const run: Run = { ...options, command }
+  const contexts = await listContexts(run)
+  if (contexts.some((context) => context.Name === name)) await docker(run, ["context", "rm", "--force", name])
 }
 
-async function activate(
-  options: { readonly env: Environment; readonly signal: AbortSignal },
-  name: string,
-  contexts: readonly Context[],
-): Promise<ContextResult> {
+interface Run {
+  readonly command: DockerCommand
+  readonly env: Environment
+  readonly signal: AbortSignal
+}
+
+async function activate(options: Run, name: string, contexts: readonly Context[]): Promise<ContextResult> {
   const done = { name, created: true }
-  const useIt = `use this machine with: docker --context ${name}`
+  const useIt = `use this machine with: ${typed(options.command)} --context ${name}`
   if (isSet(options.env["DOCKER_HOST"])) {
     return { ...done, active: false, sentence: `DOCKER_HOST is set and wins over every context; ${useIt}` }
   }
@@ -106,35 +107,27 @@ function isSet(value: string | undefined): boolean {
   return value !== undefined && value !== ""
 }
 
-/** All contexts, or undefined when there is no docker command. */
-async function listContexts(options: {
-  readonly env: Environment
-  readonly signal: AbortSignal
-}): Promise<readonly Context[] | undefined> {
+async function listContexts(run: Run): Promise<readonly Context[]> {
   // With DOCKER_HOST set, docker marks no context as current.
-  const env = { ...options.env, DOCKER_HOST: undefined, DOCKER_CONTEXT: undefined }
-  const text = await docker({ ...options, env }, ["context", "ls", "--format", "{{json .}}"])
+  const env = { ...run.env, DOCKER_HOST: undefined, DOCKER_CONTEXT: undefined }
+  const text = await docker({ ...run, env }, ["context", "ls", "--format", "{{json .}}"])
   return text
-    ?.split("\n")
+    .split("\n")
     .filter((line) => line !== "")
     .map((line) => Context.parse(JSON.parse(line)))
 }
 
-async function docker(
-  options: { readonly env: Environment; readonly signal: AbortSignal },
-  args: readonly string[],
-): Promise<string | undefined> {
-  const { DOCKER_HOST: _host, DOCKER_CONTEXT: _context, ...env } = options.env
-  const result = await execa("docker", args, {
-    env,
+async function docker({ command, env, signal }: Run, args: readonly string[]): Promise<string> {
+  const { DOCKER_HOST: _host, DOCKER_CONTEXT: _context, ...rest } = env
+  const result = await execa(command.path, args, {
+    env: rest,
     extendEnv: false,
     reject: false,
     timeout: DEADLINE_MS,
-    cancelSignal: options.signal,
+    cancelSignal: signal,
     stdin: "ignore",
   })
-  options.signal.throwIfAborted()
-  if (result.code === "ENOENT") return undefined
+  signal.throwIfAborted()
   if (!result.failed) return result.stdout
   throw new SidecarError(
     "crashed",

@@ -16,30 +16,14 @@ export interface Engine extends AsyncDisposable {
    * Codes: "unreachable", "busy" (too many wait), "not-running" (after disposal).
    */
   connect(signal: AbortSignal): Promise<Duplex>
-  /** Runs a command of the shell beside the engine. Missing where the way there carries nothing but the API. */
-  exec?(command: string, options: ExecOptions): Promise<ExecResult>
-  /** Opens a TCP connection from beside the engine. Missing where the way there carries nothing but the API. */
-  forwardOut?(host: string, port: number, signal: AbortSignal): Promise<Duplex>
   /** Fulfils after disposal, rejects with "unreachable" once the way to the engine is lost. */
   readonly closed: Promise<void>
-}
-
-export interface ExecOptions {
-  readonly signal: AbortSignal
-  /** What the command reads from its standard input; nothing if left out. */
-  readonly input?: string | Uint8Array
-}
-
-export interface ExecResult {
-  /** 128 and the signal's number where a signal ended it, as a shell says it; 255 if the server gave none. */
-  readonly exitCode: number
-  readonly stdout: Buffer
-  readonly stderr: Buffer
 }
 
 /** Where the engine stands, as the machine's owner knows it. */
 export type EngineState =
   /** `reason` is a sentence without its period; `next` says what to type. */
   | { readonly state: "down"; readonly reason: string; readonly next?: string }
-  | { readonly state: "starting"; readonly ready: Promise<Engine> }
+  /** Each call of `ready` waits anew; nobody waits, and nothing rejects, before it is called. */
+  | { readonly state: "starting"; readonly ready: () => Promise<Engine> }
   | { readonly state: "up"; readonly engine: Engine }

@@ -14,7 +14,7 @@
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { createServer as createSocketServer, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { type Counters, type Log, SidecarError } from "@skep/contract"
+import { type Log, SidecarError } from "@skep/contract"
 import { listenPrivately, withDeadline } from "@skep/runtime"
 import { ChannelPools } from "./channel-pool.ts"
 import type { Engine, EngineState } from "./engine.ts"
@@ -42,7 +42,6 @@ export interface DockerProxyOptions {
 
 export interface DockerProxy extends AsyncDisposable {
   readonly endpoint: string
-  counters(): Counters
 }
 
 const START_DEADLINE_MS = 60_000
@@ -58,7 +57,6 @@ export async function startDockerProxy(options: DockerProxyOptions): Promise<Doc
   const listening = await listenPrivately(server, options.endpoint)
   return {
     endpoint: options.endpoint,
-    counters: () => ({ ...proxy.counts }),
     [Symbol.asyncDispose]: async () => {
       const closed = listening[Symbol.asyncDispose]()
       proxy.hangUp()
@@ -68,7 +66,6 @@ export async function startDockerProxy(options: DockerProxyOptions): Promise<Doc
 }
 
 class Proxy {
-  readonly counts = { connections: 0, requests: 0, hijacks: 0, refused: 0, broken: 0, held: 0 }
   readonly #options: DockerProxyOptions
   readonly #pools = new ChannelPools()
   readonly #clients = new Set<Socket>()
@@ -96,7 +93,6 @@ class Proxy {
 
   /** Takes a connection: its first bytes tell whether it is HTTP for as long as it lasts. */
   accept(socket: Socket): void {
-    this.counts.connections += 1
     this.#clients.add(socket)
     socket.once("close", () => this.#clients.delete(socket))
     socket.on("error", () => undefined) // the client is gone; whoever uses the socket sees its end
@@ -127,7 +123,6 @@ class Proxy {
   }
 
   async #relay(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    this.counts.requests += 1
     response.on("error", () => undefined) // a client that hung up; 'close' says the same
     const engine = await this.#engineFor(response, (error) => refuse(response, UNAVAILABLE, error))
     if (engine === undefined) return
@@ -139,7 +134,6 @@ class Proxy {
   }
 
   async #hijack(client: Duplex, first: Buffer): Promise<void> {
-    this.counts.hijacks += 1
     const engine = await this.#engineFor(client, (error) => refuseRaw(client, UNAVAILABLE, error))
     if (engine === undefined) return
     const onBroken = (error: Error): void =>
@@ -163,20 +157,21 @@ class Proxy {
     const gone = hungUp(client)
     try {
       if (state.state === "down") {
-        throw new SidecarError("not-running", state.reason, {
-          next: state.next ?? "Start it with: skep start",
-        })
+        throw new SidecarError(
+          "not-running",
+          state.reason,
+          state.next === undefined ? {} : { next: state.next },
+        )
       }
       const deadlineMs = this.#options.startDeadlineMs ?? START_DEADLINE_MS
       return await withDeadline(
         "reach the Docker engine of the machine, which is starting,",
         deadlineMs,
         gone.signal,
-        () => state.ready,
+        () => state.ready(),
       )
     } catch (error) {
       if (gone.signal.aborted) return undefined
-      this.counts.refused += 1
       tell(error)
       return undefined
     } finally {
@@ -189,7 +184,6 @@ class Proxy {
     const container = START.exec(request.url ?? "")?.[1]
     if (holdStart === undefined || request.method !== "POST" || container === undefined) return
     if (status < 200 || status >= 300) return
-    this.counts.held += 1
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, holdMs ?? HOLD_MS)
@@ -205,7 +199,6 @@ class Proxy {
   }
 
   #broken(error: Error, what: string | undefined): void {
-    this.counts.broken += 1
     this.#options.log.debug("docker request broke", { what, reason: error.message })
   }
 }

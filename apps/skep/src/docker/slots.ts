@@ -1,8 +1,6 @@
 /**
  * A bounded number of things at a time, and a bounded queue for the rest.
  *
- * The bound may be learnt: a server that refuses one more while others are open has said where its own limit is.
- *
  * @module
  */
 import { SidecarError } from "@skep/contract"
@@ -16,7 +14,7 @@ interface Waiter {
 export class Slots {
   readonly #what: string
   readonly #queueMax: number
-  #limit: number
+  readonly #limit: number
   #open = 0
   #waiting: Waiter[] = []
 
@@ -28,10 +26,6 @@ export class Slots {
 
   get open(): number {
     return this.#open
-  }
-
-  get limit(): number {
-    return this.#limit
   }
 
   /** Takes a slot or waits for one; the caller gives it back with `release`. Throws "busy" when the queue is full. */
@@ -53,12 +47,6 @@ export class Slots {
   release(): void {
     this.#open -= 1
     this.#admit()
-  }
-
-  /** The other side refused one more than are open: stays at those, and at one at least. Gives the slot back. */
-  refuse(): void {
-    this.#limit = Math.max(1, Math.min(this.#limit, this.#open - 1))
-    this.#open -= 1
   }
 
   #turn(signal: AbortSignal): Promise<void> {

@@ -5,7 +5,8 @@
  */
 import { connect, type Socket } from "node:net"
 import { type Log, SidecarError } from "@skep/contract"
-import { errnoOf, sleep, withResolvers } from "@skep/runtime"
+import { sleep, withResolvers } from "@skep/runtime/deadline"
+import { errnoOf } from "@skep/runtime/files"
 import { Client } from "ssh2"
 
 export interface SshAddress {
@@ -23,8 +24,9 @@ export interface SshConnectOptions {
   readonly signal: AbortSignal
   /** How long to try in all. */
   readonly deadlineMs: number
+  /** How often to see whether it lives; 0 for never. */
   readonly keepaliveMs: number
-  readonly log: Log
+  readonly log?: Log
 }
 
 /** A connection past its authentication. `lost` rejects when it ends for whatever reason. */
@@ -63,7 +65,7 @@ export async function openConnection(
       if (error instanceof SidecarError && error.code !== "unreachable") throw error
       const pauseMs = Math.min(PAUSE_MS.first * 2 ** attempt, PAUSE_MS.most)
       if (Date.now() + pauseMs >= end) throw tooLate(address, options.deadlineMs, error)
-      options.log.debug("ssh not there yet", { attempt, reason: String(error) })
+      options.log?.debug("ssh not there yet", { attempt, reason: String(error) })
       await sleep(pauseMs, options.signal)
     }
   }
@@ -101,8 +103,6 @@ async function attemptOnce(
     username: address.user,
     privateKey: address.privateKey,
     authHandler: ["publickey"],
-    // ssh2 otherwise keeps @openssh.com channels to servers that call themselves OpenSSH; dropbear has them too.
-    strictVendor: false,
     hostVerifier: (key: Buffer) => {
       hostKeyRefused = !key.equals(trusted)
       return !hostKeyRefused
@@ -174,5 +174,6 @@ function tooLate(address: SshAddress, deadlineMs: number, cause: unknown): Sidec
   const what = `Cannot reach the SSH server at "${address.host}:${address.port}" within ${deadlineMs / 1000} s`
   return new SidecarError("timeout", `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, {
     cause,
+    next: "See how far the machine has booted with skep status and skep logs",
   })
 }

@@ -4,11 +4,11 @@
  * @module
  */
 import { access, constants, statfs } from "node:fs/promises"
-import { delimiter, join } from "node:path"
 import { SidecarError } from "@skep/contract"
 import { currentImage, hostPrograms as guestPrograms } from "@skep/guest"
 import { describeHost, type HostDescription, hostPrograms as launcherPrograms } from "@skep/launcher"
 import { hasMachines, isOurs } from "../../client/backend.ts"
+import { exportLine, findDocker, findProgram, pathOf } from "../../context/docker-command.ts"
 import { createHome, homeFrom, machinePaths } from "../../home/paths.ts"
 import { readSettings } from "../../home/settings.ts"
 import { hostArch } from "../../machine/arch.ts"
@@ -26,6 +26,8 @@ interface Finding {
 }
 
 const DISK_FREE_MIN = 4 * 2 ** 30
+/** A user's PATH may lack what only root is expected to run. */
+const SEARCHED = [...pathOf(process.env), "/usr/sbin", "/sbin"]
 
 export async function doctor(session: Session): Promise<void> {
   const checks = [node, programs, dockerCommand, home, sockets, disk, settings, accelerator, backend]
@@ -55,7 +57,8 @@ async function node(): Promise<Finding[]> {
 async function programs(): Promise<Finding[]> {
   const needed = [...launcherPrograms(), ...guestPrograms()]
   const missing: { program: string; debianPackage: string }[] = []
-  for (const entry of needed) if (!(await onPath(entry.program))) missing.push(entry)
+  for (const entry of needed)
+    if ((await findProgram(entry.program, SEARCHED)) === undefined) missing.push(entry)
   if (missing.length === 0) {
     return [{ check: "programs", verdict: "ok", text: needed.map(({ program }) => program).join(", ") }]
   }
@@ -67,16 +70,16 @@ async function programs(): Promise<Finding[]> {
   }))
 }
 
-async function dockerCommand(): Promise<Finding[]> {
-  if (await onPath("docker")) return [{ check: "docker", verdict: "ok", text: "the docker command is there" }]
-  return [
-    {
-      check: "docker",
-      verdict: "warn",
-      text: "there is no docker command on this host",
-      next: "apt-get install docker-cli (docker.io before Debian 13), or use docker inside skep shell",
-    },
-  ]
+async function dockerCommand({ home: { bin } }: Session): Promise<Finding[]> {
+  const check = "docker"
+  const docker = await findDocker(process.env, bin)
+  if (docker?.isOnPath === true) return [{ check, verdict: "ok", text: docker.path }]
+  if (docker !== undefined) {
+    const next = `For a plain docker: ${exportLine(bin)}`
+    return [{ check, verdict: "ok", text: `${docker.path}, which is not on the PATH`, next }]
+  }
+  const next = "skep docker-cli (or apt-get install docker-cli, from Debian 13 on)"
+  return [{ check, verdict: "warn", text: "there is no docker command on this host", next }]
 }
 
 async function home(session: Session): Promise<Finding[]> {
@@ -162,12 +165,16 @@ function acceleratorFinding({ kvm, verdict }: HostDescription): Finding {
 }
 
 async function backend(session: Session): Promise<Finding[]> {
-  if (await isOurs(session.home, session.signal))
-    return [{ check: "backend", verdict: "ok", text: "running" }]
-  const text = (await hasMachines(session.home))
-    ? "not running; the next command starts it"
-    : "not needed yet"
-  return [{ check: "backend", verdict: "ok", text }]
+  const check = "backend"
+  try {
+    if (await isOurs(session.home, session.signal)) return [{ check, verdict: "ok", text: "running" }]
+  } catch (error) {
+    return [failed(check, error)]
+  }
+  const isNeeded = await hasMachines(session.home)
+  return [
+    { check, verdict: "ok", text: isNeeded ? "not running; the next command starts it" : "not needed yet" },
+  ]
 }
 
 function failed(check: string, error: unknown): Finding {
@@ -178,16 +185,4 @@ function failed(check: string, error: unknown): Finding {
     text: error.message,
     ...(error.next === undefined ? {} : { next: error.next }),
   }
-}
-
-async function onPath(program: string): Promise<boolean> {
-  for (const directory of [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"]) {
-    try {
-      await access(join(directory, program), constants.X_OK)
-      return true
-    } catch {
-      // look further
-    }
-  }
-  return false
 }

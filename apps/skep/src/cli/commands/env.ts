@@ -6,6 +6,7 @@
 import { basename } from "node:path"
 import { SidecarError } from "@skep/contract"
 import { checkName, machinePaths } from "../../home/paths.ts"
+import { quote } from "../quote.ts"
 import type { Session } from "../session.ts"
 
 const SHELLS = ["bash", "zsh", "sh", "fish", "tcsh", "powershell"] as const
@@ -87,9 +88,4 @@ function hint(shell: Shell, name: string, undo: boolean): string {
     case "sh":
       return `# Run: eval "$(${command})"`
   }
-}
-
-/** Single quotes, for every shell but PowerShell. */
-function quote(value: string): string {
-  return `'${value.replaceAll("'", `'\\''`)}'`
 }

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { readdir } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
 import type { Image } from "@skep/guest"
-import { silentLog } from "@skep/runtime"
+import { buildImageApart } from "../../backend/image-builder/build.ts"
 import { Operation } from "../../backend/operation.ts"
 import { runPhase } from "../../backend/phase.ts"
 import { connectBackend, hasMachines } from "../../client/backend.ts"
@@ -15,84 +16,112 @@ import { formatBytes, formatDuration } from "../output.ts"
 import { showProgress } from "../progress.ts"
 import type { Session } from "../session.ts"
 
-const BUILD_DEADLINE_MS = 30 * 60_000
+const PHASE = { name: "image", title: "Guest image", deadlineMs: 30 * 60_000 }
+/** How the directory of an image is called: its whole id. */
+const ID = /^[0-9a-f]{64}$/
 
 /** Builds the image of the current recipe from the newest packages; a second build of the same inputs does nothing. */
 export async function imageBuild(session: Session): Promise<void> {
-  const guest = await import("@skep/guest")
   await createHome(session.home)
-  let image: Image | undefined
-  const phase = { name: "image", title: "Guest image", deadlineMs: BUILD_DEADLINE_MS }
-  const building = new Operation("image build", async (report, signal) => {
-    image = await runPhase(phase, report, signal, (limit) =>
-      guest.buildImage({
-        imagesDir: session.home.images,
-        cacheDir: session.home.cache,
-        arch: hostArch(),
-        signal: limit,
-        log: silentLog,
-        onProgress: ({ step, detail }) => {
-          report({
-            type: "detail",
-            phase: phase.name,
-            text: detail === undefined ? step : `${step}: ${detail}`,
-          })
-        },
-      }),
-    )
-  })
-  await showProgress(session.output, building.watch(session.signal))
-  session.signal.throwIfAborted()
-  if (image === undefined) throw new SidecarError("internal", "The build ended without an image")
+  const image = await buildImage(session)
   if (session.output.json) session.output.item({ type: "done", image })
   else
-    session.output.note(
-      `Image ${image.id.slice(0, 12)}: Linux ${image.kernelRelease}, ${formatBytes(image.bytes)}`,
-    )
+    session.output.note(`Image ${short(image.id)}: Linux ${image.kernelRelease}, ${formatBytes(image.bytes)}`)
+}
+
+/** Builds with progress. When it returns or throws, nothing half-made is left. */
+export async function buildImage(session: Session): Promise<Image> {
+  const { home, output } = session
+  let image: Image | undefined
+  const building = new Operation({
+    kind: "image build",
+    needsWatcher: true,
+    work: async (report, signal) => {
+      image = await runPhase(PHASE, report, signal, (limit) =>
+        buildImageApart({
+          imagesDir: home.images,
+          cacheDir: home.cache,
+          arch: hostArch(),
+          signal: limit,
+          onProgress: ({ step, detail }) => {
+            const text = detail === undefined ? step : `${step}: ${detail}`
+            report({ type: "detail", phase: PHASE.name, text })
+          },
+        }),
+      )
+    },
+  })
+  await showProgress(output, building.watch(session.signal))
+  // Ctrl-C ends the watching at once; the builder then clears up, which `done` waits for.
+  if (building.aborted) await building.done.catch(() => undefined)
+  session.signal.throwIfAborted()
+  if (image === undefined) throw new SidecarError("internal", "The build ended without an image")
+  return image
 }
 
 export async function imageList(session: Session): Promise<void> {
   const { listImages, currentImage } = await import("@skep/guest")
   const images = await listImages(session.home.images)
+  const broken = await brokenImages(session.home.images, images)
   const current = await currentImage(session.home.images, hostArch()).catch(() => undefined)
   const { output } = session
   if (output.json) {
-    output.value(images.map((image) => ({ ...image, current: image.id === current?.id })))
+    output.value([
+      ...images.map((image) => ({ ...image, current: image.id === current?.id })),
+      ...broken.map((id) => ({ id, current: false, broken: true })),
+    ])
     return
   }
-  if (images.length === 0) {
+  if (images.length + broken.length === 0) {
     output.note("There are no images yet. Build one with: skep image build")
     return
   }
   output.table(
     ["ID", "CURRENT", "ARCH", "LINUX", "SIZE", "AGE"],
-    images.map((image) => [
-      image.id.slice(0, 12),
-      image.id === current?.id ? "*" : "",
-      image.arch,
-      image.kernelRelease,
-      formatBytes(image.bytes),
-      formatDuration(Date.now() - Date.parse(image.createdAt)),
-    ]),
+    [
+      ...images.map((image) => [
+        short(image.id),
+        image.id === current?.id ? "*" : "",
+        image.arch,
+        image.kernelRelease,
+        formatBytes(image.bytes),
+        formatDuration(Date.now() - Date.parse(image.createdAt)),
+      ]),
+      ...broken.map((id) => [short(id), "", "broken", "-", "-", "-"]),
+    ],
   )
 }
 
-/** Removes images by their id or the beginning of it; `unused` removes all but the current one. */
+/** Removes images, broken ones too, by their id or the beginning of it; `unused` removes all but the current one. */
 export async function imageRemove(session: Session, ids: readonly string[], unused: boolean): Promise<void> {
+  if (unused === ids.length > 0) {
+    throw new SidecarError("bad-options", "Cannot remove images: it takes their ids, or else --unused", {
+      next: "skep image ls shows them",
+    })
+  }
   const { listImages, currentImage, removeImage } = await import("@skep/guest")
   await refuseWhileRunning(session)
   const images = await listImages(session.home.images)
+  const all = [...images.map((image) => image.id), ...(await brokenImages(session.home.images, images))]
   const current = unused
     ? await currentImage(session.home.images, hostArch()).catch(() => undefined)
     : undefined
-  const chosen = unused
-    ? images.filter((image) => image.id !== current?.id)
-    : ids.map((id) => unique(images, id))
-  for (const image of chosen) {
-    await removeImage(session.home.images, image.id)
-    if (session.output.json) session.output.item({ type: "removed", id: image.id })
-    else session.output.note(`Image ${image.id.slice(0, 12)} is removed (${formatBytes(image.bytes)})`)
+  const chosen = unused ? all.filter((id) => id !== current?.id) : ids.map((id) => unique(all, id))
+  for (const id of chosen) {
+    const bytes = images.find((image) => image.id === id)?.bytes
+    await removeImage(session.home.images, id)
+    if (session.output.json) session.output.item({ type: "removed", id })
+    else
+      session.output.note(
+        `Image ${short(id)} is removed (${bytes === undefined ? "broken" : formatBytes(bytes)})`,
+      )
   }
+}
+
+/** The ids of those that are there but not whole. */
+async function brokenImages(imagesDir: string, whole: readonly Image[]): Promise<readonly string[]> {
+  const names = await readdir(imagesDir).catch(() => [])
+  return names.filter((name) => ID.test(name) && !whole.some((image) => image.id === name))
 }
 
 /** A running machine reads its root from the image: taking it away would break it. */
@@ -110,12 +139,16 @@ async function refuseWhileRunning(session: Session): Promise<void> {
   )
 }
 
-function unique<T extends { readonly id: string }>(images: readonly T[], id: string): T {
-  const found = images.filter((image) => image.id.startsWith(id))
+function unique(ids: readonly string[], wanted: string): string {
+  const found = [...new Set(ids)].filter((id) => id.startsWith(wanted))
   const [only, ...others] = found
   if (only !== undefined && others.length === 0) return only
   const reason = only === undefined ? "there is none" : `${found.length} images begin so`
-  throw new SidecarError("not-found", `Cannot remove the image "${id}": ${reason}`, {
+  throw new SidecarError("not-found", `Cannot remove the image "${wanted}": ${reason}`, {
     next: "skep image ls shows them",
   })
+}
+
+function short(id: string): string {
+  return id.slice(0, 12)
 }

@@ -14,9 +14,14 @@ import { showProgress } from "../progress.ts"
 import type { Session } from "../session.ts"
 
 export async function up(session: Session, name: string, changes: Changes): Promise<void> {
-  const { output, signal } = session
   const verb = path(name, "/up")
   checkFloors(changes)
+  await bring(session, name, verb, changes)
+}
+
+/** Brings the machine up by this verb, then makes its docker context. */
+async function bring(session: Session, name: string, verb: string, changes: Changes): Promise<void> {
+  const { output, signal } = session
   const backend = await connectBackend(session.home, signal)
   await showProgress(output, backend.stream("POST", verb, changes))
   signal.throwIfAborted()
@@ -25,6 +30,7 @@ export async function up(session: Session, name: string, changes: Changes): Prom
     machine: name,
     dockerSocket: machine.dockerSocket,
     env: process.env,
+    bin: session.home.bin,
     signal,
   })
   if (output.json) {
@@ -55,11 +61,7 @@ export async function kill(session: Session, names: readonly string[]): Promise<
 
 export async function restart(session: Session, name: string, changes: Changes): Promise<void> {
   checkExists(session.home, name)
-  const backend = await connectBackend(session.home, session.signal)
-  if (!isDown(await backend.machine(name))) {
-    await showProgress(session.output, backend.stream("POST", path(name, "/stop")))
-  }
-  await up(session, name, changes)
+  await bring(session, name, path(name, "/restart"), changes)
 }
 
 export async function remove(session: Session, names: readonly string[], force: boolean): Promise<void> {
@@ -70,7 +72,7 @@ export async function remove(session: Session, names: readonly string[], force: 
     const machine = await backend.machine(name)
     const sure = force || (!isDown(machine) && (await confirmed(session, machine)))
     await backend.request("DELETE", `${path(name)}?force=${sure}`)
-    await removeContext({ machine: name, env: process.env, signal })
+    await removeContext({ machine: name, env: process.env, bin: session.home.bin, signal })
     if (output.json) output.item({ type: "removed", name })
     else output.note(`${name} is removed, with its disk`)
   }
@@ -100,7 +102,7 @@ async function report(session: Session, backend: BackendClient, name: string): P
 }
 
 function isDown(machine: MachineView): boolean {
-  return machine.state === "stopped" || machine.state === "crashed" || machine.state === "broken"
+  return machine.state === "stopped" || machine.state === "crashed"
 }
 
 function path(name: string, verb = ""): string {

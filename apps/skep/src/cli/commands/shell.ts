@@ -5,36 +5,23 @@
  */
 import { existsSync } from "node:fs"
 import { SidecarError } from "@skep/contract"
-import { withResolvers } from "@skep/runtime/deadline"
-import ssh2, { type Client, type ClientChannel } from "ssh2"
+import { orAborted } from "@skep/runtime/deadline"
+import type { ClientChannel, PseudoTtyOptions } from "ssh2"
 import { checkExists, connectBackend } from "../../client/backend.ts"
+import type { SshConnection } from "../../docker/ssh-connection.ts"
 import { type Home, machinePaths } from "../../home/paths.ts"
-import { readKeys, sshConfig } from "../../machine/keys.ts"
+import { sshConfig } from "../../machine/keys.ts"
+import { openGuest, runInGuest } from "../guest.ts"
+import { quoteIfNeeded } from "../quote.ts"
 import type { Session } from "../session.ts"
-
-const CONNECT_DEADLINE_MS = 20_000
-const SIGNAL_EXIT = 128
 
 /** Runs a command, or an interactive shell without one. The exit code is the command's. */
 export async function shell(session: Session, name: string, command: readonly string[]): Promise<void> {
-  checkExists(session.home, name)
-  const backend = await connectBackend(session.home, session.signal)
-  const machine = await backend.machine(name)
-  if (machine.record === undefined || machine.vm === undefined) {
-    throw new SidecarError(
-      "not-running",
-      `Cannot open a shell in "${name}": the machine is ${machine.state}`,
-      {
-        next: `Start it with skep up ${name}`,
-      },
-    )
-  }
-  const keys = await readKeys(machinePaths(session.home, name))
-  const client = await connect(machine.record.sshPort, keys.user.privateKey, keys.host.publicKey)
+  const guest = await openGuest(session, name)
   try {
-    process.exitCode = await run(client, command)
+    process.exitCode = await Promise.race([run(guest, command, session.signal), guest.lost])
   } finally {
-    client.end()
+    guest.end()
   }
 }
 
@@ -79,79 +66,32 @@ export async function printSshConfig(session: Session, name: string): Promise<vo
   session.output.note(`# Use it with: ssh -F ${paths.sshConfig} skep-${name}, or put this into ~/.ssh/config`)
 }
 
-function connect(port: number, privateKey: string, hostKey: string): Promise<Client> {
-  const { promise, resolve, reject } = withResolvers<Client>()
-  const client = new ssh2.Client()
-  const expected = hostKey.split(" ")[1] ?? ""
-  client.on("ready", () => resolve(client))
-  client.on("error", (cause) => {
-    reject(
-      new SidecarError(
-        "unreachable",
-        `Cannot reach the machine's SSH server at 127.0.0.1:${port}: ${cause.message}`,
-        {
-          cause,
-          next: "Wait until it has booted (skep status), or look with skep console",
-        },
-      ),
-    )
+async function run(guest: SshConnection, command: readonly string[], signal: AbortSignal): Promise<number> {
+  const { stdin, stdout, stderr } = process
+  const interactive = stdin.isTTY && stdout.isTTY
+  const { channel, exited } = await runInGuest(guest, {
+    ...(command.length === 0 ? {} : { line: lineOf(command) }),
+    ...(interactive ? { terminal: windowOf(stdout) } : {}),
   })
-  client.connect({
-    host: "127.0.0.1",
-    port,
-    username: "root",
-    privateKey,
-    readyTimeout: CONNECT_DEADLINE_MS,
-    hostVerifier: (key: Buffer) => key.toString("base64") === expected,
-  })
-  return promise
-}
-
-async function run(client: Client, command: readonly string[]): Promise<number> {
-  const interactive = process.stdin.isTTY && process.stdout.isTTY
-  const channel = await openChannel(client, command, interactive)
-  const { promise, resolve } = withResolvers<number>()
-  // A channel may close without an exit status when the machine goes away.
-  let code = SIGNAL_EXIT + 127
-  channel.on("exit", (status: number | null, signal?: string) => {
-    code = status ?? SIGNAL_EXIT + signalNumber(signal)
-  })
-  channel.on("close", () => resolve(code))
-  channel.pipe(process.stdout, { end: false })
-  channel.stderr.pipe(process.stderr, { end: false })
+  channel.pipe(stdout, { end: false })
+  channel.stderr.pipe(stderr, { end: false })
   const restore = interactive ? rawMode(channel) : (): void => undefined
-  process.stdin.pipe(channel)
+  stdin.pipe(channel)
   try {
-    return await promise
+    return await orAborted(exited, signal)
+  } catch (error) {
+    // The command sees its input and output end; OpenSSH passes no signal on to what root runs.
+    channel.close()
+    throw error
   } finally {
     restore()
-    process.stdin.unpipe(channel)
-    process.stdin.pause()
+    stdin.unpipe(channel)
+    stdin.pause()
   }
 }
 
-function openChannel(
-  client: Client,
-  command: readonly string[],
-  interactive: boolean,
-): Promise<ClientChannel> {
-  const { promise, resolve, reject } = withResolvers<ClientChannel>()
-  const opened = (error: Error | undefined, channel: ClientChannel): void => {
-    if (error === undefined) resolve(channel)
-    else reject(new SidecarError("unreachable", `Cannot start a shell: ${error.message}`, { cause: error }))
-  }
-  const window = {
-    term: process.env["TERM"] ?? "xterm",
-    cols: process.stdout.columns,
-    rows: process.stdout.rows,
-  }
-  if (command.length === 0) {
-    if (interactive) client.shell(window, opened)
-    else client.shell(false, opened)
-  } else {
-    client.exec(command.map(quoted).join(" "), interactive ? { pty: window } : {}, opened)
-  }
-  return promise
+function windowOf({ columns, rows }: NodeJS.WriteStream): PseudoTtyOptions {
+  return { term: process.env["TERM"] ?? "xterm", cols: columns, rows }
 }
 
 /** The terminal is the guest's now: every key goes there, Ctrl-C too. Returns the way back. */
@@ -165,14 +105,7 @@ function rawMode(channel: ClientChannel): () => void {
   }
 }
 
-/** One word for the guest's shell. A single argument may be a whole line, as with ssh(1). */
-function quoted(word: string, _index: number, all: readonly string[]): string {
-  return all.length === 1 || /^[A-Za-z0-9_@%+=:,./-]+$/.test(word)
-    ? word
-    : `'${word.replaceAll("'", `'\\''`)}'`
-}
-
-function signalNumber(name: string | undefined): number {
-  const numbers: Readonly<Record<string, number>> = { HUP: 1, INT: 2, QUIT: 3, KILL: 9, TERM: 15 }
-  return numbers[name ?? ""] ?? 1
+/** A line for the guest's shell. A single word may be a whole line, as with ssh(1). */
+function lineOf(command: readonly string[]): string {
+  return command.length === 1 ? (command[0] ?? "") : command.map(quoteIfNeeded).join(" ")
 }
