@@ -131,7 +131,8 @@ describe("rm --force", () => {
       skep.run(UP, { check: false }),
     ])
     const there = existsSync(recordFile())
-    expect(there).toBe(up.code === 0)
+    // An up that succeeded may have been before the rm; one that failed was behind it.
+    expect(up.code === 0 || !there).toBe(true)
     expect(processes().length > 0).toBe(there)
     await skep.run(["rm", "--force", NAME], { check: false })
     expect(processes()).toEqual([])
