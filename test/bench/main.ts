@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import { join } from "node:path"
@@ -65,4 +66,5 @@ function record(name: string, result: readonly Row[]): void {
       ? `${page.trimEnd()}\n\n${section}\n`
       : page.slice(0, from) + section + page.slice(page.indexOf(end) + end.length)
   writeFileSync(path, next)
+  execFileSync(join(docs, "../node_modules/.bin/biome"), ["format", "--write", path], { stdio: "ignore" })
 }
