@@ -42,7 +42,7 @@ async function failing(...args: string[]): Promise<Outcome> {
 }
 
 describe("names and sizes", () => {
-  it.each(["status", "stop", "kill", "restart", "rm", "inspect", "url", "ip", "shell"])(
+  it.each(["status", "stop", "kill", "restart", "rm", "inspect", "url", "ip", "env", "logs", "shell"])(
     "%s of an unknown machine",
     async (verb) => {
       const args = verb === "shell" ? ["shell", "-m", "nobody"] : [verb, "nobody"]
@@ -62,6 +62,11 @@ describe("names and sizes", () => {
     ["--memory", "lots"],
     ["--disk", "-5"],
     ["--cpus", "two"],
+    ["--cpus", "0"],
+    ["--cpus", "1000"],
+    ["--cpus", "99999999999999999999"],
+    ["--memory", "100t"],
+    ["--disk", "100000t"],
   ])("the size %s %s", async (flag, value) => {
     expectError(await failing("up", `${flag}=${value}`), "bad-options", 2)
   })
@@ -149,8 +154,16 @@ describe("the host", () => {
     mkdirSync(join(skep.home, "images", id), { recursive: true, mode: 0o700 })
     expect(await skep.json(["image", "ls"])).toEqual([{ id, current: false, broken: true }])
     expect((await skep.run(["image", "ls"])).stdout).toMatch(/b{12}\s+broken/)
-    await skep.run(["image", "rm", "bbb"])
+    expectError(await skep.run(["image", "rm", "bbb"], { check: false }), "bad-options", 2)
+    expectError(await skep.run(["image", "rm", ""], { check: false }), "bad-options", 2)
+    await skep.run(["image", "rm", "bbbb"])
     expect(readdirSync(join(skep.home, "images"))).toEqual([])
+  })
+  it("in a home where nothing can be made", async () => {
+    const env = { HOME: "/proc", SKEP_HOME: "/proc/.skep", SKEP_RUN: "/proc/.skep/run" }
+    const outcome = await skep.run(["up"], { check: false, env })
+    expect(outcome.code).not.toBe(0)
+    expect(outcome.stderr).toMatch(/^error: Cannot create the directory "\/proc\/.skep/)
   })
   it("with a socket path of over 104 bytes", async () => {
     const long = join(directory, "d".repeat(100))

@@ -77,6 +77,18 @@ describe("skep", () => {
       "/dev/pts/",
     )
   })
+  it("rm asks a person, for whom Ctrl-C is a no", async () => {
+    const command = `${process.execPath} ${join(import.meta.dirname, "../../apps/skep/bin/skep.js")} rm`
+    const { CI: _, ...env } = skep.env
+    const outcome = await run("script", ["-qec", command, "/dev/null"], {
+      env,
+      input: "\u0003",
+      check: false,
+    })
+    expect(outcome.code).toBe(130)
+    expect(outcome.stdout).not.toContain("Internal error")
+    expect((await skep.json(["status"])).state).toBe("running")
+  })
   it("ssh-config serves OpenSSH", async () => {
     const config = (await skep.run(["ssh-config"])).stdout
     expect(config).toContain("Host skep-default")

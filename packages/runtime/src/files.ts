@@ -4,7 +4,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto"
-import type { Stats } from "node:fs"
+import { existsSync, type Stats } from "node:fs"
 import { chmod, lstat, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { type ErrorCode, SidecarError } from "@skep/contract"
@@ -46,7 +46,7 @@ const ROOT = 0
  */
 export async function privateDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    await makeDirectories(path)
     const own = process.getuid?.()
     if ((await lstat(path)).uid !== own) throw refused(path, "it belongs to another user", ELSEWHERE)
     const real = await realpath(path) // a link of this user's own may lead to where there is more room
@@ -60,6 +60,24 @@ export async function privateDirectory(path: string): Promise<void> {
     await chmod(real, 0o700)
   } catch (error) {
     throw describeFileError("create the directory", path, error)
+  }
+}
+
+/** Node's own recursive mkdir never ends where a file system that is there says ENOENT, as /proc does (Node 20.20). */
+async function makeDirectories(path: string): Promise<void> {
+  try {
+    await mkdir(path, 0o700)
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === "EEXIST") return
+    const around = dirname(path)
+    if (errno !== "ENOENT" || around === path) throw error
+    if (existsSync(around)) {
+      const reason = `Cannot create the directory "${path}": "${around}" takes none`
+      throw new SidecarError("permission-denied", reason, { cause: error, next: ELSEWHERE })
+    }
+    await makeDirectories(around)
+    await mkdir(path, 0o700)
   }
 }
 

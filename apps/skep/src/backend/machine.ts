@@ -400,7 +400,10 @@ export class Machine {
       const next = `Make room on the host, then resume it with: skep up ${this.name}`
       return new SidecarError("disk-full", `The machine "${this.name}" is paused: ${pause}`, { next })
     }
-    return this.#broken ?? this.#crash ?? this.#vm?.failure
+    if (this.#broken !== undefined) return this.#broken
+    if (this.#crash === undefined) return this.#vm?.failure
+    const { code, message, detail, next = `Start it again with: skep up ${this.name}` } = this.#crash
+    return new SidecarError(code, message, { cause: this.#crash, detail, next })
   }
 
   #engineState(): EngineState {

@@ -5,6 +5,7 @@
  */
 import { styleText } from "node:util"
 import { SidecarError } from "@skep/contract"
+import { printable } from "./printable.ts"
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -69,9 +70,9 @@ export class Output {
       return
     }
     const red = (text: string): string => (process.stderr.isTTY ? styleText("red", text) : text)
-    const lines = [`${red("error:")} ${known.message} [${known.code}]`]
-    for (const line of known.detail) lines.push(`  | ${line}`)
-    if (known.next !== undefined) lines.push(`next: ${known.next}`)
+    const lines = [`${red("error:")} ${printable(known.message)} [${known.code}]`]
+    for (const line of known.detail) lines.push(`  | ${printable(line)}`)
+    if (known.next !== undefined) lines.push(`next: ${printable(known.next)}`)
     process.stderr.write(`${lines.join("\n")}\n`)
   }
 }

@@ -111,7 +111,11 @@ export function checkName(name: string): string {
   const reason = RESERVED.has(name)
     ? "the name is reserved"
     : "a name has 1 to 31 of a-z, 0-9 and -, and begins with no -"
-  throw new SidecarError("bad-name", `Cannot use "${name}" as the name of a machine: ${reason}`, {
-    next: "Choose another name, such as dev-1",
-  })
+  throw new SidecarError(
+    "bad-name",
+    `Cannot use ${JSON.stringify(name)} as the name of a machine: ${reason}`,
+    {
+      next: "Choose another name, such as dev-1",
+    },
+  )
 }

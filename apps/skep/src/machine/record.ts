@@ -6,10 +6,20 @@
 import { randomBytes } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
+import { CPUS_MAX, MEMORY_MAX_MIB } from "@skep/launcher/bounds"
 import { errnoOf, writeFileWhole } from "@skep/runtime/files"
 import { z } from "zod"
 import type { Settings } from "../home/settings.ts"
-import { Accelerator, Cpus, DISK_MIN_GIB, DiskGiB, MEMORY_MIN_MIB, MemoryMiB, Policy } from "./schema.ts"
+import {
+  Accelerator,
+  Cpus,
+  DISK_MAX_GIB,
+  DISK_MIN_GIB,
+  DiskGiB,
+  MEMORY_MIN_MIB,
+  MemoryMiB,
+  Policy,
+} from "./schema.ts"
 
 const VERSION = 1
 
@@ -52,9 +62,9 @@ export interface Changes {
 
 // Their bounds are checked when they meet the record, with a sentence for each.
 export const Changes: z.ZodType<Changes> = z.strictObject({
-  cpus: z.int().exactOptional(),
-  memoryMiB: z.int().exactOptional(),
-  diskGiB: z.int().exactOptional(),
+  cpus: z.number().exactOptional(),
+  memoryMiB: z.number().exactOptional(),
+  diskGiB: z.number().exactOptional(),
   accelerator: Accelerator.exactOptional(),
   networkPolicy: Policy.exactOptional(),
 })
@@ -95,7 +105,7 @@ export function newRecord(
   sshPort: number,
 ): MachineRecord {
   const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy } = { ...settings, ...changes }
-  checkFloors(changes)
+  checkBounds(changes)
   return whole(name, {
     version: VERSION,
     name,
@@ -112,7 +122,7 @@ export function newRecord(
 
 /** The record with the changes applied. Throws "too-small", "shrink-refused" and "bad-options". */
 export function changed(record: MachineRecord, changes: Changes): MachineRecord {
-  checkFloors(changes)
+  checkBounds(changes)
   checkGrowth(record, changes)
   return whole(record.name, { ...record, ...changes })
 }
@@ -136,10 +146,23 @@ function checkGrowth(record: MachineRecord, { diskGiB }: Changes): void {
   )
 }
 
-/** Throws "too-small" for a machine that could not work. */
-export function checkFloors(changes: Changes): void {
-  checkFloor("memory", changes.memoryMiB, MEMORY_MIN_MIB, "MiB", "skep up --memory 1g")
-  checkFloor("disk", changes.diskGiB, DISK_MIN_GIB, "GiB", "skep up --disk 20g")
+/** Throws "too-small" for a machine that could not work, "bad-options" for one that no hypervisor could have. */
+export function checkBounds(changes: Changes): void {
+  checkBound(changes.cpus, { what: "processors", unit: "", least: 1, most: CPUS_MAX, example: "--cpus 2" })
+  checkBound(changes.memoryMiB, {
+    what: "of memory",
+    unit: "MiB ",
+    least: MEMORY_MIN_MIB,
+    most: MEMORY_MAX_MIB,
+    example: "--memory 2g",
+  })
+  checkBound(changes.diskGiB, {
+    what: "of disk",
+    unit: "GiB ",
+    least: DISK_MIN_GIB,
+    most: DISK_MAX_GIB,
+    example: "--disk 20g",
+  })
 }
 
 /** The fields that differ and matter to a running machine. */
@@ -148,20 +171,21 @@ export function differences(before: MachineRecord, after: MachineRecord): readon
   return fields.filter((field) => before[field] !== after[field])
 }
 
-function checkFloor(
-  what: string,
-  value: number | undefined,
-  floor: number,
-  unit: string,
-  example: string,
-): void {
-  if (value === undefined || value >= floor) return
+interface Bound {
+  readonly what: string
+  readonly unit: string
+  readonly least: number
+  readonly most: number
+  readonly example: string
+}
+
+function checkBound(value: number | undefined, { what, unit, least, most, example }: Bound): void {
+  if (value === undefined || (value >= least && value <= most)) return
+  const few = value < least
   throw new SidecarError(
-    "too-small",
-    `Cannot give a machine ${value} ${unit} of ${what}: it needs at least ${floor} ${unit}`,
-    {
-      next: `Ask for more, such as ${example}`,
-    },
+    few && least > 1 ? "too-small" : "bad-options",
+    `Cannot give a machine ${value} ${unit}${what}: it ${few ? `needs at least ${least}` : `can have at most ${most}`} ${unit}`.trim(),
+    { next: `Ask for ${few ? "more" : "less"}, such as skep up ${example}` },
   )
 }
 

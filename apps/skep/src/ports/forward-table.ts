@@ -39,6 +39,8 @@ export interface ForwardTableOptions {
   readonly network: Pick<NetworkRunning, "forward" | "status">
   /** Of others: never removed, and never given to a container. */
   readonly reserved: readonly ForwardRule[]
+  /** Whether the network answers nobody but this host. */
+  readonly loopbackOnly?: boolean
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
 }
@@ -96,6 +98,8 @@ export class ForwardTable {
     for (const port of desired.unforwardable) warnings.set(...unforwardable(port))
     for (const forward of desired.forwards) {
       if (this.#reserved.has(listenerKey(forward.rule))) warnings.set(...refused(forward, RESERVED))
+      else if (this.#options.loopbackOnly === true && !isLoopback(forward.rule.hostAddress))
+        warnings.set(...unanswered(forward))
     }
     await inBatches(changes.remove, (rule) => this.#remove(rule))
     this.#owners = new Map([...byRule].map(([key, { container }]) => [key, container.name]))
@@ -150,6 +154,21 @@ function unforwardable({ container, port, hostPort }: Unforwardable): [string, P
     next: "Reach it from another container",
   }
   return [`${transport}/${hostPort}`, warning]
+}
+
+/** The listener is there, and who comes from elsewhere waits in vain. */
+function unanswered({ rule, container }: DesiredForward): [string, PortWarning] {
+  const warning = {
+    container: container.name,
+    port: `${rule.hostPort}/${rule.transport}`,
+    reason: `Only this host reaches "${rule.hostAddress}:${rule.hostPort}": the machine's network is restricted`,
+    next: `Publish it on 127.0.0.1:${rule.hostPort}, or open the network with skep restart --network open`,
+  }
+  return [listenerKey(rule), warning]
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith("127.") || address === "::1"
 }
 
 function refused({ rule, container }: DesiredForward, error: unknown): [string, PortWarning] {

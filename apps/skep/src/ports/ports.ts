@@ -32,6 +32,8 @@ export interface PortsOptions {
   readonly bindDefault: string
   /** Forwards of others, such as the one to SSH: never removed, and never given to a container. */
   readonly reserved?: readonly ForwardRule[]
+  /** Whether the network answers nobody but this host: ports on other addresses then get a warning. */
+  readonly loopbackOnly?: boolean
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
   /** Cancels the start, and nothing else. */

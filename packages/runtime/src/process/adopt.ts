@@ -132,8 +132,11 @@ async function stop(
 const neverAborts = new AbortController().signal
 
 function crash(name: string, last: SidecarEvent | undefined): SidecarError {
-  const reason = typeof last?.["reason"] === "string" ? last["reason"] : "its process ended without a word"
-  return new SidecarError("crashed", `The sidecar "${name}" crashed: ${reason}`)
+  // Its own last words say what it was that crashed.
+  const reason = last?.["reason"]
+  const message =
+    typeof reason === "string" ? reason : `The sidecar "${name}" crashed: its process ended without a word`
+  return new SidecarError("crashed", message)
 }
 
 export function notRunning(name: string): SidecarError {

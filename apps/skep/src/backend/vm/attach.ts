@@ -72,6 +72,8 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
         dockerSocket: paths.dockerSocket,
         network,
         bindDefault: await options.publishAddress(),
+        // QEMU's `restrict=on` drops what is for addresses outside of its own network.
+        loopbackOnly: record.networkPolicy === "restricted",
         reserved: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: record.sshPort, guestPort: 22 }],
         log,
         emit: options.emit,

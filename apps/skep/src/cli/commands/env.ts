@@ -5,6 +5,7 @@
  */
 import { basename } from "node:path"
 import { SidecarError } from "@skep/contract"
+import { checkExists } from "../../client/backend.ts"
 import { checkName, machinePaths } from "../../home/paths.ts"
 import { quote } from "../quote.ts"
 import type { Session } from "../session.ts"
@@ -18,13 +19,14 @@ export interface EnvOptions {
 }
 
 export async function env(session: Session, name: string, options: EnvOptions): Promise<void> {
+  const shell = shellFrom(options.shell)
+  if (!options.unset) checkExists(session.home, name)
   const { dockerSocket } = machinePaths(session.home, checkName(name))
   const variables = { DOCKER_HOST: `unix://${dockerSocket}`, SKEP_MACHINE: name }
   if (session.output.json) {
-    session.output.value(variables)
+    session.output.value(options.unset ? { DOCKER_HOST: null, SKEP_MACHINE: null } : variables)
     return
   }
-  const shell = shellFrom(options.shell)
   for (const [key, value] of Object.entries(variables))
     session.output.line(options.unset ? unset(shell, key) : set(shell, key, value))
   session.output.line(hint(shell, name, options.unset))

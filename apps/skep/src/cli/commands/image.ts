@@ -139,7 +139,17 @@ async function refuseWhileRunning(session: Session): Promise<void> {
   )
 }
 
+/** A beginning that could be a slip, such as an unset variable, names no image. */
+const ID_LETTERS_MIN = 4
+
 function unique(ids: readonly string[], wanted: string): string {
+  if (wanted.length < ID_LETTERS_MIN) {
+    throw new SidecarError(
+      "bad-options",
+      `Cannot remove the image "${wanted}": an id needs ${ID_LETTERS_MIN} letters at least`,
+      { next: "skep image ls shows them" },
+    )
+  }
   const found = [...new Set(ids)].filter((id) => id.startsWith(wanted))
   const [only, ...others] = found
   if (only !== undefined && others.length === 0) return only

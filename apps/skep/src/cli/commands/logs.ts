@@ -9,6 +9,7 @@ import { basename, dirname, join } from "node:path"
 import { SidecarError } from "@skep/contract"
 import { orAborted } from "@skep/runtime/deadline"
 import { errnoOf } from "@skep/runtime/files"
+import { checkExists } from "../../client/backend.ts"
 import { checkName, machinePaths } from "../../home/paths.ts"
 import { openGuest, runInGuest } from "../guest.ts"
 import { type LogPrinter, logPrinter } from "../log-printer.ts"
@@ -31,6 +32,7 @@ export interface LogsOptions {
 /** Prints the last lines, and with `follow` those that come, until Ctrl-C. */
 export async function logs(session: Session, name: string, options: LogsOptions): Promise<void> {
   const source = sourceNamed(options.source)
+  if (source !== "backend") checkExists(session.home, name)
   const printer = logPrinter(session.output, source)
   try {
     if (source === "docker") await printGuestLog(session, name, options, printer)

@@ -9,13 +9,13 @@ import type { MachineView } from "../../backend/view.ts"
 import { type BackendClient, checkExists, connectBackend } from "../../client/backend.ts"
 import { createContext, removeContext } from "../../context/docker-context.ts"
 import { checkName } from "../../home/paths.ts"
-import { type Changes, checkFloors } from "../../machine/record.ts"
+import { type Changes, checkBounds } from "../../machine/record.ts"
 import { showProgress } from "../progress.ts"
 import type { Session } from "../session.ts"
 
 export async function up(session: Session, name: string, changes: Changes): Promise<void> {
   const verb = path(name, "/up")
-  checkFloors(changes)
+  checkBounds(changes)
   await bring(session, name, verb, changes)
 }
 
@@ -89,6 +89,10 @@ async function confirmed(session: Session, machine: MachineView): Promise<boolea
       },
     )
     if (/^y(es)?$/i.test(answer.trim())) return true
+  } catch (error) {
+    // Ctrl-C and Ctrl-D are a no as well.
+    if (!(error instanceof Error) || error.name !== "AbortError") throw error
+    process.stderr.write("\n")
   } finally {
     lines.close()
   }
