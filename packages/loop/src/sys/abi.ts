@@ -1,0 +1,93 @@
+/**
+ * What differs between the processors we run on: layouts and values of the Linux C interface, 64-bit little-endian.
+ *
+ * ```
+ * epoll_event   x86-64 (packed)   | events u32 | data u64 |              12 bytes
+ *               arm64             | events u32 | pad u32 | data u64 |    16 bytes
+ * ```
+ *
+ * @module
+ */
+
+export interface Abi {
+  /** struct epoll_event, sys/epoll.h: packed on x86-64 only. */
+  readonly epollEvent: { readonly size: number; readonly events: number; readonly data: number }
+  /** asm/fcntl.h: arm64 keeps the values that 32-bit ARM had. */
+  readonly open: {
+    readonly DIRECTORY: number
+    readonly NOFOLLOW: number
+    readonly DIRECT: number
+    readonly LARGEFILE: number
+    readonly TMPFILE: number
+  }
+}
+
+const X64: Abi = {
+  epollEvent: { size: 12, events: 0, data: 4 },
+  open: {
+    DIRECTORY: 0o200000,
+    NOFOLLOW: 0o400000,
+    DIRECT: 0o40000,
+    LARGEFILE: 0o100000,
+    TMPFILE: 0o20200000,
+  },
+}
+
+const ARM64: Abi = {
+  epollEvent: { size: 16, events: 0, data: 8 },
+  open: {
+    DIRECTORY: 0o40000,
+    NOFOLLOW: 0o100000,
+    DIRECT: 0o200000,
+    LARGEFILE: 0o400000,
+    TMPFILE: 0o20040000,
+  },
+}
+
+/** The table of a `process.arch`; undefined for one we do not know. */
+export function abiOf(arch: string): Abi | undefined {
+  if (arch === "x64") return X64
+  if (arch === "arm64") return ARM64
+  return undefined
+}
+
+/** struct iovec, bits/types/struct_iovec.h. */
+export const IOVEC = { size: 16, base: 0, length: 8 } as const
+
+/** struct msghdr, bits/socket.h. */
+export const MSGHDR = {
+  size: 56,
+  name: 0,
+  nameLength: 8,
+  iov: 16,
+  iovLength: 24,
+  control: 32,
+  controlLength: 40,
+  flags: 48,
+} as const
+
+/** struct cmsghdr, bits/socket.h: a header, its data, padding to 8. */
+export const CMSGHDR = { size: 16, length: 0, level: 8, type: 12, align: 8 } as const
+
+/** struct timespec, 64-bit time. */
+export const TIMESPEC = { size: 16, seconds: 0, nanoseconds: 8 } as const
+
+/** struct statx, linux/stat.h: the same everywhere, unlike struct stat. */
+export const STATX = {
+  size: 256,
+  mask: 0,
+  blockSize: 4,
+  links: 16,
+  uid: 20,
+  gid: 24,
+  mode: 28,
+  inode: 32,
+  bytes: 40,
+  blocks: 48,
+  accessed: 64,
+  born: 80,
+  changed: 96,
+  modified: 112,
+  deviceMajor: 136,
+  deviceMinor: 140,
+} as const
