@@ -1,0 +1,257 @@
+/**
+ * One queue of a device: its ring while it runs, and the descriptors by which both sides wake each other.
+ *
+ * ```
+ *        address, size, base         kick            enable (at once where protocol features are not negotiated)
+ *  idle ────────────────────► idle ─────► started ─────► running ──── GET_VRING_BASE, the ring is broken ───► idle
+ * ```
+ *
+ * docs/interop/vhost-user.rst, "Ring states".
+ *
+ * @module
+ */
+import type { Registration, Scope } from "@skep/loop"
+import * as sys from "@skep/loop/sys"
+import type { GuestMemory } from "../memory/guest-memory.ts"
+import type { Chain } from "../ring/chain.ts"
+import { type BrokenRing, type RingAddresses, SIZE_MAX, SplitRing } from "../ring/split-ring.ts"
+import type { Device } from "./device.ts"
+
+/** How many chains a queue hands out before the others have their turn. */
+const TURN = 256
+
+/** What a device says of a chain that `drain` gives it. "later" leaves the chain in the ring and ends the turn. */
+export type Taken = "taken" | "later"
+
+export interface QueueParts {
+  readonly index: number
+  readonly device: Device
+  readonly memory: GuestMemory
+  readonly scope: Scope
+  readonly onBroken: (queue: Queue, why: BrokenRing) => void
+}
+
+export interface RingFeatures {
+  readonly eventIndex: boolean
+  readonly indirect: boolean
+}
+
+export class Queue {
+  readonly index: number
+  /** Chains given out since the queue was made, and interrupts sent. */
+  chains = 0
+  interrupts = 0
+  readonly #parts: QueueParts
+  #size = 0
+  #base = 0
+  #addresses: RingAddresses | undefined
+  #ring: SplitRing | undefined
+  #kick: Registration | undefined
+  #kickFd = -1
+  #callFd = -1
+  #errorFd = -1
+  #enabled = false
+  #dirty = false
+
+  constructor(parts: QueueParts) {
+    this.#parts = parts
+    this.index = parts.index
+  }
+
+  get running(): boolean {
+    return this.#ring !== undefined && this.#enabled
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Where the next owner of the ring goes on. */
+  get base(): number {
+    return this.#ring?.base ?? this.#base
+  }
+
+  /** Chains that the device has and not yet given back. */
+  get inFlight(): number {
+    return this.#ring?.inFlight ?? 0
+  }
+
+  /** Whether the guest offers a chain now. */
+  get offers(): boolean {
+    return this.running && (this.#ring?.offered ?? 0) !== 0
+  }
+
+  // For devices:
+
+  /** Takes the next chain, or undefined where there is none. It is valid until the next `take`; keep its `head` to give it back. */
+  take(): Chain | undefined {
+    const ring = this.#ring
+    if (ring === undefined || !this.#enabled) return undefined
+    const popped = ring.pop()
+    if (popped === "chain") {
+      this.chains++
+      return ring.chain
+    }
+    if (popped === "broken") this.#break(ring)
+    return undefined
+  }
+
+  /** Puts the chain of the last `take` back. */
+  untake(): void {
+    this.chains--
+    this.#ring?.unpop()
+  }
+
+  /** Gives a chain back; `written` counts bytes from the start of its writable part. The guest hears of it when the batch ends. */
+  give(head: number, written: number): void {
+    if (this.#ring === undefined) return
+    this.#ring.push(head, written)
+    this.#dirty = true
+  }
+
+  /** Asks for a kick with the next chain. Returns true where one is there already. */
+  wantKick(): boolean {
+    return this.#ring !== undefined && this.#enabled && this.#ring.wantKick()
+  }
+
+  /** Hands out chains until there are none, the device wants no more, or others are to have their turn; then asks for a kick. */
+  drain(take: (chain: Chain) => Taken): void {
+    const ring = this.#ring
+    if (ring === undefined) return
+    ring.muteKicks()
+    for (let left = TURN; left > 0; ) {
+      const chain = this.take()
+      if (this.#ring !== ring) return
+      if (chain === undefined) {
+        if (!this.wantKick()) return
+        continue
+      }
+      left--
+      if (take(chain) === "later") {
+        if (this.#ring === ring) this.untake()
+        return
+      }
+      if (this.#ring !== ring) return
+    }
+    this.#kick?.again(sys.EPOLLIN)
+  }
+
+  /** Shows the guest what was given back and wakes it if it wants to be. Called at the end of each batch. */
+  flush(): void {
+    if (!this.#dirty) return
+    this.#dirty = false
+    if (this.#ring?.publish() !== true || this.#callFd < 0) return
+    this.interrupts++
+    // EAGAIN: the counter is full because the guest has not been woken yet, and will be.
+    sys.signal(this.#callFd)
+  }
+
+  // For the session. They throw a RangeError for what no ring can have.
+
+  setSize(size: number): void {
+    if (this.#ring !== undefined) throw new RangeError(`queue ${this.index} runs`)
+    if (size < 1 || size > SIZE_MAX || (size & (size - 1)) !== 0)
+      throw new RangeError(`queue ${this.index} cannot have ${size} descriptors`)
+    this.#size = size
+  }
+
+  setBase(base: number): void {
+    if (this.#ring !== undefined) throw new RangeError(`queue ${this.index} runs`)
+    if (base > 0xffff) throw new RangeError(`queue ${this.index} cannot begin at ${base}`)
+    this.#base = base
+  }
+
+  setAddresses(addresses: RingAddresses): void {
+    this.#addresses = addresses
+  }
+
+  /** Owns `fd`; -1 is none. */
+  setCall(fd: number): void {
+    closeFd(this.#callFd)
+    this.#callFd = fd
+  }
+
+  /** Owns `fd`; -1 is none. */
+  setError(fd: number): void {
+    closeFd(this.#errorFd)
+    this.#errorFd = fd
+  }
+
+  /** Starts the queue. Owns `fd`. */
+  start(fd: number, features: RingFeatures): void {
+    this.stop()
+    this.#kickFd = fd
+    this.open(features)
+  }
+
+  /** Opens the ring where it is known to be, as after the memory has moved. */
+  open(features: RingFeatures): void {
+    if (this.#kickFd < 0 || this.#addresses === undefined) return
+    const { memory, device, scope } = this.#parts
+    this.#ring = new SplitRing({
+      size: this.#size,
+      memory,
+      addresses: this.#addresses,
+      base: this.#base,
+      ...features,
+    })
+    device.onStart(this)
+    // Edge-triggered and never read: each write of the guest is an edge, and a read would be a system call for nothing.
+    this.#kick = scope.add(this.#kickFd, sys.EPOLLIN | sys.EPOLLET, () => this.#kicked())
+    this.#kick.again(sys.EPOLLIN) // chains that were there before us
+  }
+
+  enable(on: boolean): void {
+    if (this.#enabled === on) return
+    this.#enabled = on
+    if (on) this.#kick?.again(sys.EPOLLIN)
+  }
+
+  /** Closes the ring and keeps where it was. Returns whether it ran. */
+  close(): boolean {
+    const ring = this.#ring
+    if (ring === undefined) return false
+    this.#parts.device.onStop(this)
+    this.flush()
+    this.#base = ring.base
+    this.#ring = undefined
+    this.#kick?.remove()
+    this.#kick = undefined
+    ring[Symbol.dispose]()
+    return true
+  }
+
+  /** Stops the queue: its ring, and its kick. */
+  stop(): void {
+    this.close()
+    closeFd(this.#kickFd)
+    this.#kickFd = -1
+  }
+
+  /** Forgets everything and closes every descriptor. */
+  reset(): void {
+    this.stop()
+    this.setCall(-1)
+    this.setError(-1)
+    this.#addresses = undefined
+    this.#size = 0
+    this.#base = 0
+    this.#enabled = false
+  }
+
+  #kicked(): void {
+    if (this.running) this.#parts.device.onKick(this)
+  }
+
+  #break(ring: SplitRing): void {
+    const why = ring.broken
+    if (why === undefined) return
+    this.#enabled = false
+    if (this.#errorFd >= 0) sys.signal(this.#errorFd)
+    this.#parts.onBroken(this, why)
+  }
+}
+
+function closeFd(fd: number): void {
+  if (fd >= 0) sys.close(fd)
+}

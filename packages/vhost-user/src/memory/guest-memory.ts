@@ -1,0 +1,182 @@
+/**
+ * The guest's memory in this process: regions by guest address, and by the addresses of the front end's process.
+ *
+ * ```
+ *   guest physical    | region 0 |      hole      |   region 1 (over 4 GiB)   |
+ *   front end         |    user address 1 …  |    | user address 0 |
+ *   this process      |  mapping 0  |         |         mapping 1         |
+ * ```
+ *
+ * Descriptors name guest addresses, ring addresses are those of the front end (docs/interop/vhost-user.rst, "Memory region
+ * description"). Every address comes from outside and is checked here, nowhere else.
+ *
+ * @module
+ */
+import { type Mapping, mapShared, WINDOW_OVERLAP, WINDOW_STRIDE } from "@skep/loop/memory"
+import type { MemoryRegion } from "../protocol/payload.ts"
+
+interface Mapped extends MemoryRegion {
+  readonly mapping: Mapping
+}
+
+export interface GuestMemoryOptions {
+  /** What a file may do that could shrink: see `mapShared` of @skep/loop. "refuse" unless told. */
+  readonly shrinkable?: "refuse" | "accept"
+}
+
+export class GuestMemory implements Disposable {
+  /** By guest address. */
+  readonly #regions: Mapped[] = []
+  readonly #options: GuestMemoryOptions
+  #last: Mapped | undefined
+  /** After `locate` found something: where the byte is here, and how many bytes follow it in one piece. */
+  address = 0
+  room = 0
+
+  constructor(options: GuestMemoryOptions = {}) {
+    this.#options = options
+  }
+
+  get regions(): readonly MemoryRegion[] {
+    return this.#regions
+  }
+
+  /** Bytes of all regions. */
+  get size(): number {
+    return this.#regions.reduce((sum, { size }) => sum + size, 0)
+  }
+
+  /**
+   * Maps a region. The descriptor stays the caller's and may be closed afterwards. Throws a `RangeError` for one that lies over
+   * another in the guest or in the front end, and what `mapShared` throws.
+   */
+  add(region: MemoryRegion, fd: number): void {
+    const clash = this.#regions.find((other) => overlap(region, other))
+    if (clash !== undefined)
+      throw new RangeError(
+        `the region at ${hex(region.guestAddress)} lies over the one at ${hex(clash.guestAddress)}`,
+      )
+    const mapping = mapShared(fd, region.size, { ...this.#options, offset: region.mapOffset })
+    this.#regions.push({ ...region, mapping })
+    this.#regions.sort((a, b) => a.guestAddress - b.guestAddress)
+  }
+
+  /** Unmaps the region that is exactly this one. Returns whether there was one. */
+  remove({ guestAddress, size, userAddress }: MemoryRegion): boolean {
+    const index = this.#regions.findIndex(
+      (each) => each.guestAddress === guestAddress && each.size === size && each.userAddress === userAddress,
+    )
+    if (index < 0) return false
+    this.#last = undefined
+    this.#regions.splice(index, 1)[0]?.mapping[Symbol.dispose]()
+    return true
+  }
+
+  /** Finds the byte at a guest address and fills `address` and `room`. Returns false where the guest has no memory. */
+  locate(guestAddress: number): boolean {
+    let region = this.#last
+    if (region === undefined || !holds(region, guestAddress)) {
+      region = this.#find(guestAddress)
+      if (region === undefined) return false
+      this.#last = region
+    }
+    const offset = guestAddress - region.guestAddress
+    this.address = region.mapping.address + offset
+    this.room = region.size - offset
+    return true
+  }
+
+  /** Copies guest memory; returns false where a part of it is outside. At most what `into` has room for. */
+  copyOut(guestAddress: number, length: number, into: Copy): boolean {
+    let from = guestAddress
+    for (let done = 0; done < length; ) {
+      const region = this.#find(from)
+      if (region === undefined) return false
+      const offset = from - region.guestAddress
+      const window = region.mapping.windows[Math.floor(offset / WINDOW_STRIDE)]
+      if (window === undefined) return false
+      const inWindow = offset % WINDOW_STRIDE
+      const part = Math.min(length - done, region.size - offset, WINDOW_STRIDE + WINDOW_OVERLAP - inWindow)
+      if (((inWindow | done | part) & 3) === 0)
+        copyWords(window.u32, inWindow / 4, into.words, done / 4, part / 4)
+      else copyBytes(window.bytes, inWindow, into.bytes, done, part)
+      done += part
+      from += part
+    }
+    return true
+  }
+
+  /** The memory of a ring, by the front end's address of its first byte; undefined where it does not lie whole in one region. */
+  viewOfUser(userAddress: number, length: number): View | undefined {
+    const region = this.#regions.find(
+      (each) => userAddress >= each.userAddress && userAddress + length <= each.userAddress + each.size,
+    )
+    if (region === undefined) return undefined
+    const offset = userAddress - region.userAddress
+    const buffer = region.mapping.view(offset, length)
+    return { buffer, release: () => region.mapping.release(buffer) }
+  }
+
+  /** Typed bytes of guest memory, for headers and tests; undefined where they do not lie whole in one region. */
+  viewOfGuest(guestAddress: number, length: number): View | undefined {
+    const region = this.#find(guestAddress)
+    if (region === undefined || guestAddress + length > region.guestAddress + region.size) return undefined
+    const buffer = region.mapping.view(guestAddress - region.guestAddress, length)
+    return { buffer, release: () => region.mapping.release(buffer) }
+  }
+
+  /** Unmaps everything. Views that somebody still holds are empty from then on. */
+  clear(): void {
+    this.#last = undefined
+    for (const { mapping } of this.#regions.splice(0)) mapping[Symbol.dispose]()
+  }
+
+  [Symbol.dispose](): void {
+    this.clear()
+  }
+
+  /** Few regions, and mostly the last one again: a search through them is as fast as a cleverer one. */
+  #find(guestAddress: number): Mapped | undefined {
+    for (const region of this.#regions) if (holds(region, guestAddress)) return region
+    return undefined
+  }
+}
+
+/** The same private memory as bytes and as words. */
+export interface Copy {
+  readonly bytes: Uint8Array
+  readonly words: Uint32Array
+}
+
+export function newCopy(bytes: number): Copy {
+  const buffer = new ArrayBuffer(bytes)
+  return { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer) }
+}
+
+/** A part of guest memory as an `ArrayBuffer`; released, or when its region goes, it is empty. */
+export interface View {
+  readonly buffer: ArrayBuffer
+  readonly release: () => void
+}
+
+function holds(region: MemoryRegion, guestAddress: number): boolean {
+  return guestAddress >= region.guestAddress && guestAddress < region.guestAddress + region.size
+}
+
+function overlap(a: MemoryRegion, b: MemoryRegion): boolean {
+  const inGuest = a.guestAddress < b.guestAddress + b.size && b.guestAddress < a.guestAddress + a.size
+  return inGuest || (a.userAddress < b.userAddress + b.size && b.userAddress < a.userAddress + a.size)
+}
+
+/** For some dozens of bytes faster than `set` with a `subarray`, which allocates. */
+function copyWords(from: Uint32Array, at: number, to: Uint32Array, start: number, count: number): void {
+  for (let i = 0; i < count; i++) to[start + i] = from[at + i] ?? 0
+}
+
+function copyBytes(from: Uint8Array, at: number, to: Uint8Array, start: number, count: number): void {
+  for (let i = 0; i < count; i++) to[start + i] = from[at + i] ?? 0
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`
+}
