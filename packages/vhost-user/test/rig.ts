@@ -3,15 +3,10 @@
  *
  * @module
  */
+
+import { DriverRing, type DriverRingOptions, FrontEnd, GuestRam, type GuestRamOptions } from "@skep/fake-qemu"
 import { check, Loop } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
-import {
-  DriverRing,
-  type DriverRingOptions,
-  FrontEnd,
-  GuestRam,
-  type GuestRamOptions,
-} from "@skep/testkit/vhost"
 import { Connection, type Device } from "../src/index.ts"
 
 export interface Rig extends Disposable {

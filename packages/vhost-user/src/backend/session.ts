@@ -217,18 +217,16 @@ export class Session implements Disposable {
 
   #removeRegion(message: Message): undefined {
     const region = checked(payload.parseSingleRegion(message.bytes, HEADER, endOf(message)))
-    let found = false
-    this.#remap(() => {
-      found = this.memory.remove(region)
-    })
-    if (!found) throw new RangeError("there is no such region")
+    if (!this.#remap(() => this.memory.remove(region))) throw new RangeError("there is no such region")
+    return undefined
   }
 
   /** Rings that run are closed while the memory moves, and opened again at the same addresses of the front end. */
-  #remap(move: () => void): void {
+  #remap<T>(move: () => T): T {
     const ran = this.queues.filter((queue) => queue.close())
-    move()
+    const result = move()
     for (const queue of ran) queue.open(this.#ringFeatures)
+    return result
   }
 
   #config(message: Message): Uint8Array {

@@ -6,14 +6,14 @@
 import { check } from "@skep/loop"
 import { type Mapping, mapShared } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
-import type { payload } from "@skep/vhost-user"
+import type { Region } from "./message.ts"
 
 const GIB = 2 ** 30
 const ALIGN = 64
 /** Where the front end's process pretends to have its first region; far from real addresses, so that a mix-up is noticed. */
 const USER_BASE = 0x5000_0000_0000
 
-export interface RamRegion extends payload.MemoryRegion {
+export interface RamRegion extends Region {
   readonly fd: number
   readonly mapping: Mapping
   readonly bytes: Uint8Array
