@@ -9,9 +9,9 @@
 import { at } from "../memory/words.ts"
 
 const NAMES = [
-  /** Times the kernel returned from waiting. */
+  /** Rounds that could wait. An idle loop has none. */
   "wakeups",
-  /** Wakeups, and rounds with work left over that did not wait. */
+  /** All rounds, also those that did not wait since work was left. */
   "batches",
   "events",
   /** Events for a descriptor that was removed in the meantime, and dropped. */

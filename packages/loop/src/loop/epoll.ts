@@ -18,6 +18,13 @@ const NS_PER_S = 1e9
 /** epoll_wait takes an int. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1
 
+export interface EpollOptions {
+  /** This processor's unless told. */
+  readonly abi?: Abi | undefined
+  /** Whether to try epoll_pwait2, which knows fractions of a millisecond; true unless told. */
+  readonly exact?: boolean
+}
+
 export class Epoll implements Poller {
   readonly #capacity: number
   readonly #scratch: Scratch
@@ -29,12 +36,13 @@ export class Epoll implements Poller {
   readonly #timespecAddress: number
   readonly #stride: number
   readonly #data: number
-  #waitExact = epollWaitExact
+  #waitExact: typeof epollWaitExact
   #fd: number
 
   /** `capacity` bounds the events of one batch. */
-  constructor(capacity: number, abi: Abi | undefined = abiOf(process.arch)) {
-    const layout = abi?.epollEvent ?? { size: 16, data: 8 }
+  constructor(capacity: number, options: EpollOptions = {}) {
+    const layout = (options.abi ?? abiOf(process.arch))?.epollEvent ?? { size: 16, data: 8 }
+    this.#waitExact = (options.exact ?? true) ? epollWaitExact : undefined
     this.#capacity = capacity
     this.#stride = layout.size / 4
     this.#data = layout.data / 4

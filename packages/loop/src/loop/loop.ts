@@ -207,10 +207,12 @@ export class Loop implements Disposable {
   }
 
   #batch(wait: boolean): void {
-    const count = check(this.#poller.wait(wait ? this.#timeout() : 0), "epoll_wait")
+    const timeoutMs = wait ? this.#timeout() : 0
+    const count = check(this.#poller.wait(timeoutMs), "epoll_wait")
     const began = this.#clock.now()
     this.#now = began
-    this.counters.add("wakeups", 1)
+    if (timeoutMs > 0) this.counters.add("wakeups", 1)
+    this.counters.add("batches", 1)
     const retired = this.#retired
     const again = this.#again
     this.#again = []

@@ -20,8 +20,8 @@ export function detach(buffer: ArrayBuffer): boolean {
 }
 
 /**
- * Node 20 has no transfer(), and its structuredClone() copies buffers of native memory instead of moving them. The engine's own
- * function does it; its name is grammar only while the flag is set.
+ * Node 20 has no transfer(), and its structuredClone() copies buffers of native memory instead of moving them. The engine's own function
+ * does it. The flag only lets the parser know its name; it stays set, since it is one for all threads and another may be at this line.
  */
 const intrinsic = "transfer" in ArrayBuffer.prototype ? undefined : loadIntrinsic()
 
@@ -34,7 +34,5 @@ function loadIntrinsic(): ((buffer: ArrayBuffer) => void) | undefined {
   } catch {
     // An engine without it: Mapping then keeps the addresses and puts zeros there.
     return undefined
-  } finally {
-    setFlagsFromString("--no-allow-natives-syntax")
   }
 }

@@ -33,14 +33,16 @@ export interface Views {
 /** Memory of this process. After disposal `address` is 0, every view is empty, and kernel calls with old addresses say EFAULT. */
 export class Mapping implements Disposable {
   readonly length: number
+  readonly #empty: typeof detach
   #address: number
   #buffers: ArrayBuffer[] = []
   #windows: readonly Views[] | undefined
 
-  /** Owns the memory from now on. */
-  constructor(address: number, length: number) {
+  /** Owns the memory from now on. `empty` is for tests of engines that cannot. */
+  constructor(address: number, length: number, empty: typeof detach = detach) {
     this.#address = address
     this.length = length
+    this.#empty = empty
   }
 
   get address(): number {
@@ -72,7 +74,7 @@ export class Mapping implements Disposable {
   release(buffer: ArrayBuffer): void {
     const index = this.#buffers.indexOf(buffer)
     // One that cannot be emptied stays known, so that disposal leaves memory under it.
-    if (index >= 0 && detach(buffer)) this.#buffers.splice(index, 1)
+    if (index >= 0 && this.#empty(buffer)) this.#buffers.splice(index, 1)
   }
 
   /** Empties every view, then gives the memory back. Idempotent. */
@@ -82,7 +84,7 @@ export class Mapping implements Disposable {
     this.#address = 0
     this.#windows = []
     let emptied = true
-    for (const buffer of this.#buffers) emptied = detach(buffer) && emptied
+    for (const buffer of this.#buffers) emptied = this.#empty(buffer) && emptied
     this.#buffers = []
     // Where a view is left, its addresses stay ours and read zeros: the file is let go of, and nobody crashes.
     if (emptied) check(munmap(address, this.length), "munmap")

@@ -23,7 +23,7 @@ export interface LoopContext<Data, Notice> {
    * Tells the main thread. Returns false, and drops the notice, where too many are unread there. Notices and answers arrive in the order they
    * were given, while the loop runs on.
    */
-  notify(notice: Notice, transfer?: readonly ArrayBuffer[]): boolean
+  readonly notify: (notice: Notice, transfer?: readonly ArrayBuffer[]) => boolean
 }
 
 type SetUp<Calls, Data, Notice> = (
