@@ -8,6 +8,8 @@ export type { Device } from "./backend/device.ts"
 export { Queue, type Taken } from "./backend/queue.ts"
 export { listenUnix, Server, type ServerOptions } from "./backend/server.ts"
 export { ProtocolError, Session } from "./backend/session.ts"
+export { Handshake } from "./keeper/handshake.ts"
+export { Keeper, type KeeperCounters, type KeeperOptions, type KeeperState } from "./keeper/keeper.ts"
 export { type Copy, GuestMemory, type GuestMemoryOptions, newCopy, type View } from "./memory/guest-memory.ts"
 export * as features from "./protocol/features.ts"
 export {

@@ -7,7 +7,6 @@
  * @module
  */
 import type { Scope } from "@skep/loop"
-import * as sys from "@skep/loop/sys"
 import { GuestMemory, type GuestMemoryOptions } from "../memory/guest-memory.ts"
 import * as features from "../protocol/features.ts"
 import { HEADER, type Header } from "../protocol/header.ts"
@@ -27,7 +26,7 @@ export interface SessionOptions {
   readonly onBroken?: (queue: Queue, why: BrokenRing) => void
 }
 
-/** A message as it came. Descriptors that the session does not take stay in `fds`, and are to be closed. */
+/** A message as it came. Descriptors that the session does not take stay in `fds`. */
 export interface Message {
   readonly header: Header
   /** Header and payload; the payload begins at `HEADER`. */
@@ -272,11 +271,6 @@ export class Session implements Disposable {
     if (queue === undefined) throw new RangeError(`there is no queue ${index}`)
     return queue
   }
-}
-
-/** Closes what nobody has taken. */
-export function closeAll(fds: number[]): void {
-  for (const fd of fds.splice(0)) sys.close(fd)
 }
 
 function endOf({ header }: Message): number {
