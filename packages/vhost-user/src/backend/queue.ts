@@ -83,6 +83,11 @@ export class Queue {
 
   // For devices:
 
+  /** For headers; payload goes by address. */
+  get memory(): GuestMemory {
+    return this.#parts.memory
+  }
+
   /** Takes the next chain, or undefined where there is none. It is valid until the next `take`; keep its `head` to give it back. */
   take(): Chain | undefined {
     const ring = this.#ring

@@ -86,22 +86,37 @@ export class GuestMemory implements Disposable {
     return true
   }
 
-  /** Copies guest memory; returns false where a part of it is outside. At most what `into` has room for. */
-  copyOut(guestAddress: number, length: number, into: Copy): boolean {
-    let from = guestAddress
+  /** Copies guest memory to `into` from `at` on; returns false where a part of it is outside. */
+  copyOut(guestAddress: number, length: number, into: Uint8Array, at: number = 0): boolean {
+    return this.#eachPart(guestAddress, length, (bytes, from, done, part) => {
+      copy(bytes, from, into, at + done, part)
+    })
+  }
+
+  /** Copies `length` bytes of `from` to guest memory; returns false where a part of that is outside. */
+  copyIn(from: Uint8Array, at: number, guestAddress: number, length: number): boolean {
+    return this.#eachPart(guestAddress, length, (bytes, to, done, part) => {
+      copy(from, at + done, bytes, to, part)
+    })
+  }
+
+  #eachPart(
+    guestAddress: number,
+    length: number,
+    use: (bytes: Uint8Array, at: number, done: number, part: number) => void,
+  ): boolean {
+    let address = guestAddress
     for (let done = 0; done < length; ) {
-      const region = this.#find(from)
+      const region = this.#find(address)
       if (region === undefined) return false
-      const offset = from - region.guestAddress
+      const offset = address - region.guestAddress
       const window = region.mapping.windows[Math.floor(offset / WINDOW_STRIDE)]
       if (window === undefined) return false
       const inWindow = offset % WINDOW_STRIDE
       const part = Math.min(length - done, region.size - offset, WINDOW_STRIDE + WINDOW_OVERLAP - inWindow)
-      if (((inWindow | done | part) & 3) === 0)
-        copyWords(window.u32, inWindow / 4, into.words, done / 4, part / 4)
-      else copyBytes(window.bytes, inWindow, into.bytes, done, part)
+      use(window.bytes, inWindow, done, part)
       done += part
-      from += part
+      address += part
     }
     return true
   }
@@ -168,13 +183,12 @@ function overlap(a: MemoryRegion, b: MemoryRegion): boolean {
   return inGuest || (a.userAddress < b.userAddress + b.size && b.userAddress < a.userAddress + a.size)
 }
 
-/** For some dozens of bytes faster than `set` with a `subarray`, which allocates. */
-function copyWords(from: Uint32Array, at: number, to: Uint32Array, start: number, count: number): void {
-  for (let i = 0; i < count; i++) to[start + i] = from[at + i] ?? 0
-}
+/** For some dozens of bytes a loop is faster than `set` with a `subarray`, which allocates. */
+const FEW = 128
 
-function copyBytes(from: Uint8Array, at: number, to: Uint8Array, start: number, count: number): void {
-  for (let i = 0; i < count; i++) to[start + i] = from[at + i] ?? 0
+function copy(from: Uint8Array, at: number, to: Uint8Array, start: number, count: number): void {
+  if (count > FEW) to.set(from.subarray(at, at + count), start)
+  else for (let i = 0; i < count; i++) to[start + i] = from[at + i] ?? 0
 }
 
 function hex(value: number): string {

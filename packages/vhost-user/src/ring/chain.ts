@@ -43,13 +43,15 @@ export class Chain {
   readable = 0
   readableBytes = 0
   writableBytes = 0
-  /** Addresses in this process. */
+  /** Addresses in this process, and in the guest. */
   readonly addresses: Float64Array
+  readonly guestAddresses: Float64Array
   readonly lengths: Uint32Array
 
   /** `capacity` bounds the pieces: the queue's size, and some for pieces that span regions. */
   constructor(capacity: number) {
     this.addresses = new Float64Array(capacity)
+    this.guestAddresses = new Float64Array(capacity)
     this.lengths = new Uint32Array(capacity)
   }
 
@@ -59,6 +61,28 @@ export class Chain {
 
   lengthAt(piece: number): number {
     return this.lengths[piece] ?? 0
+  }
+
+  /** Copies the first `length` bytes that the device may read. Returns false where there are fewer. */
+  readHead(memory: GuestMemory, into: Uint8Array, length: number): boolean {
+    if (length > this.readableBytes) return false
+    for (let piece = 0, done = 0; done < length; piece++) {
+      const part = Math.min(length - done, this.lengthAt(piece))
+      memory.copyOut(this.guestAddresses[piece] ?? 0, part, into, done)
+      done += part
+    }
+    return true
+  }
+
+  /** Copies `length` bytes to the beginning of what the device may write. Returns false where there is less room. */
+  writeHead(memory: GuestMemory, from: Uint8Array, length: number): boolean {
+    if (length > this.writableBytes) return false
+    for (let piece = this.readable, done = 0; done < length; piece++) {
+      const part = Math.min(length - done, this.lengthAt(piece))
+      memory.copyIn(from, done, this.guestAddresses[piece] ?? 0, part)
+      done += part
+    }
+    return true
   }
 
   /** Reads the chain that begins at `head` of the table. Returns what is wrong with it, or undefined. */
@@ -104,7 +128,7 @@ export class Chain {
     if (length === 0 || length % DESCRIPTOR !== 0 || length > indirect.bytes.length) return "indirect-size"
     const address = address64(table, word)
     // Copied out, as it may span regions and need not be aligned.
-    if (address < 0 || !memory.copyOut(address, length, indirect)) return "address-outside"
+    if (address < 0 || !memory.copyOut(address, length, indirect.bytes)) return "address-outside"
     const { words } = indirect
     const size = length / DESCRIPTOR
     let index = 0
@@ -136,6 +160,7 @@ export class Chain {
       if (this.count >= this.addresses.length) return "chain-too-long"
       const length = Math.min(left, memory.room)
       this.addresses[this.count] = memory.address
+      this.guestAddresses[this.count] = address
       this.lengths[this.count] = length
       this.count++
       if (!writes) this.readable++

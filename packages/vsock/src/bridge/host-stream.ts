@@ -1,0 +1,94 @@
+/**
+ * The host's end of one stream: a non-blocking Unix socket, and what it would not take yet.
+ *
+ * @module
+ */
+import type { Registration, Scope } from "@skep/loop"
+import type { Region } from "@skep/loop/memory"
+import * as sys from "@skep/loop/sys"
+import type { Connection } from "../device/connection.ts"
+
+const READ = sys.EPOLLIN | sys.EPOLLRDHUP
+
+/** Owns the socket. Bytes it does not take are kept here; the stream's credit bounds them. */
+export class HostStream implements Disposable {
+  readonly fd: number
+  readonly connection: Connection
+  readonly #registration: Registration
+  /** Where bytes are put for the kernel, one for all streams: nothing is kept in it. */
+  readonly #bounce: Region
+  #held: Uint8Array[] = []
+  #endWanted = false
+
+  constructor(scope: Scope, fd: number, connection: Connection, bounce: Region) {
+    this.fd = fd
+    this.connection = connection
+    this.#bounce = bounce
+    this.#registration = scope.adopt(fd, READ, (events) => this.#ready(events))
+  }
+
+  /** Nothing may be read before the guest has accepted: the events would come without end. */
+  pauseReading(): void {
+    this.#registration.modify(0)
+  }
+
+  get backlogged(): boolean {
+    return this.#held.length > 0
+  }
+
+  /** Keeps what the socket did not take; in the order in which it came. */
+  hold(bytes: Uint8Array): void {
+    this.#held.push(bytes)
+    this.listen()
+  }
+
+  /** After the last byte that is held: shutdown(SHUT_WR). */
+  endWrites(): void {
+    this.#endWanted = true
+    if (!this.backlogged) sys.shutdown(this.fd, sys.SHUT_WR)
+  }
+
+  endReads(): void {
+    sys.shutdown(this.fd, sys.SHUT_RD)
+  }
+
+  /** Nothing to read for now: asks to be told. `onHostReadable` then comes. */
+  listen(): void {
+    this.#registration.modify(this.backlogged ? READ | sys.EPOLLOUT : READ)
+  }
+
+  [Symbol.dispose](): void {
+    this.#held = []
+    this.#registration.close()
+  }
+
+  #ready(events: number): void {
+    if ((events & sys.EPOLLOUT) !== 0) this.#flush()
+    if ((events & (sys.EPOLLIN | sys.EPOLLRDHUP | sys.EPOLLHUP | sys.EPOLLERR)) === 0) return
+    // Not again until the guest has given a buffer for it: level-triggered, it would come in every batch.
+    this.#registration.modify(this.backlogged ? sys.EPOLLOUT : 0)
+    this.connection.onHostReadable()
+  }
+
+  #flush(): void {
+    for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
+      const part = first.subarray(0, this.#bounce.length)
+      this.#bounce.bytes.set(part)
+      const sent = sys.send(this.fd, this.#bounce.address, part.length, sys.MSG_DONTWAIT)
+      if (sent === -sys.EAGAIN) return
+      if (sent < 0) return this.failed(sent)
+      if (sent === first.length) this.#held.shift()
+      else this.#held[0] = first.subarray(sent)
+      this.connection.onHostWritten(sent)
+    }
+    this.listen()
+    if (this.#endWanted) sys.shutdown(this.fd, sys.SHUT_WR)
+  }
+
+  /** What a failed write says of the socket. */
+  failed(error: number): void {
+    this.#held = []
+    if (error === -sys.EPIPE) this.connection.onHostClosed()
+    else this.connection.onHostError()
+  }
+}
