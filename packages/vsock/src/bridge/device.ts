@@ -96,7 +96,7 @@ export class VsockDevice implements Device, HostSide {
       return
     }
     this.#clients.set(connection, client)
-    this.#add(connection, client.fd).pauseReading()
+    this.#add(connection, client.fd)
   }
 
   // ---- The device
@@ -131,7 +131,6 @@ export class VsockDevice implements Device, HostSide {
 
   opened(connection: Connection): void {
     this.#clients.get(connection)?.onOpened?.(connection)
-    this.#hosts.get(connection)?.listen()
   }
 
   endWrites(connection: Connection): void {
@@ -149,10 +148,8 @@ export class VsockDevice implements Device, HostSide {
     this.#clients.delete(connection)
   }
 
-  #add(connection: Connection, fd: number): HostStream {
-    const host = new HostStream(this.#scope, fd, connection, this.#bounce)
-    this.#hosts.set(connection, host)
-    return host
+  #add(connection: Connection, fd: number): void {
+    this.#hosts.set(connection, new HostStream(this.#scope, fd, connection, this.#bounce))
   }
 
   // ---- From the guest
@@ -257,17 +254,14 @@ export class VsockDevice implements Device, HostSide {
     const room = Math.min(connection.writable, chain.writableBytes - HEADER)
     if (host === undefined || room <= 0) {
       connection.onHostDrained()
-      host?.listen()
       return 0
     }
     this.#fill(chain, chain.readable, chain.count, HEADER, room)
     const read = sys.readv(host.fd, this.#iovecs.address, this.#iovecs.count)
     if (read > 0) return read
     if (read === 0) connection.onHostEnd()
-    else if (read === -sys.EAGAIN) {
-      connection.onHostDrained()
-      host.listen()
-    } else connection.onHostError()
+    else if (read === -sys.EAGAIN) connection.onHostDrained()
+    else connection.onHostError()
     return 0
   }
 

@@ -8,7 +8,11 @@ import type { Region } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import type { Connection } from "../device/connection.ts"
 
-const READ = sys.EPOLLIN | sys.EPOLLRDHUP
+/**
+ * Edge-triggered: a socket whose client has hung up reports that for ever otherwise, whatever it is asked for. An edge that comes while nothing
+ * can be read is remembered by the connection.
+ */
+const EVENTS = sys.EPOLLIN | sys.EPOLLOUT | sys.EPOLLRDHUP | sys.EPOLLET
 
 /** Owns the socket. Bytes it does not take are kept here; the stream's credit bounds them. */
 export class HostStream implements Disposable {
@@ -24,12 +28,7 @@ export class HostStream implements Disposable {
     this.fd = fd
     this.connection = connection
     this.#bounce = bounce
-    this.#registration = scope.adopt(fd, READ, (events) => this.#ready(events))
-  }
-
-  /** Nothing may be read before the guest has accepted: the events would come without end. */
-  pauseReading(): void {
-    this.#registration.modify(0)
+    this.#registration = scope.adopt(fd, EVENTS, (events) => this.#ready(events))
   }
 
   get backlogged(): boolean {
@@ -39,7 +38,6 @@ export class HostStream implements Disposable {
   /** Keeps what the socket did not take; in the order in which it came. */
   hold(bytes: Uint8Array): void {
     this.#held.push(bytes)
-    this.listen()
   }
 
   /** After the last byte that is held: shutdown(SHUT_WR). */
@@ -52,11 +50,6 @@ export class HostStream implements Disposable {
     sys.shutdown(this.fd, sys.SHUT_RD)
   }
 
-  /** Nothing to read for now: asks to be told. `onHostReadable` then comes. */
-  listen(): void {
-    this.#registration.modify(this.backlogged ? READ | sys.EPOLLOUT : READ)
-  }
-
   [Symbol.dispose](): void {
     this.#held = []
     this.#registration.close()
@@ -64,10 +57,8 @@ export class HostStream implements Disposable {
 
   #ready(events: number): void {
     if ((events & sys.EPOLLOUT) !== 0) this.#flush()
-    if ((events & (sys.EPOLLIN | sys.EPOLLRDHUP | sys.EPOLLHUP | sys.EPOLLERR)) === 0) return
-    // Not again until the guest has given a buffer for it: level-triggered, it would come in every batch.
-    this.#registration.modify(this.backlogged ? sys.EPOLLOUT : 0)
-    this.connection.onHostReadable()
+    if ((events & (sys.EPOLLIN | sys.EPOLLRDHUP | sys.EPOLLHUP | sys.EPOLLERR)) !== 0)
+      this.connection.onHostReadable()
   }
 
   #flush(): void {
@@ -81,8 +72,8 @@ export class HostStream implements Disposable {
       else this.#held[0] = first.subarray(sent)
       this.connection.onHostWritten(sent)
     }
-    this.listen()
-    if (this.#endWanted) sys.shutdown(this.fd, sys.SHUT_WR)
+    // The last byte may have ended the stream, and with it the socket.
+    if (this.#endWanted && this.#registration.active) sys.shutdown(this.fd, sys.SHUT_WR)
   }
 
   /** What a failed write says of the socket. */

@@ -123,6 +123,7 @@ export class Connection {
     } else if (this.#credit.onPeer(request.bufAlloc, request.fwdCnt)) {
       this.#table.host.connect(this)
     } else {
+      this.#hostOpen = false // the host's side never hears of it
       this.#violate("false-credit")
     }
   }

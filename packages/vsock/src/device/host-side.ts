@@ -26,7 +26,8 @@ export type End =
 
 /**
  * What the driver does at the host's socket. The connection is consistent whenever one of these is called, so the
- * driver may call it from within. `endWrites` and `endReads` come at most once; `close` comes exactly once, and last.
+ * driver may call it from within, and it may be over when that call returns. `endWrites` and `endReads` come at most
+ * once; `close` comes exactly once, and last, for every connection of `connect` here and of `Streams.connect`.
  */
 export interface HostSide {
   /** The guest asks for `hostPort`: connect, then call `accept` or `refuse`, now or later. */

@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import type { Connection } from "../../src/device/connection.ts"
 import type { HostSide } from "../../src/device/host-side.ts"
-import { HEADER, type Packet, parse } from "../../src/device/packet.ts"
+import { HEADER, type Packet, TYPE_STREAM } from "../../src/device/packet.ts"
 import { Streams } from "../../src/device/streams.ts"
 import { CID } from "./rig.ts"
 
@@ -17,6 +17,8 @@ const LIMITS = {
 /** A stream in which the guest behaves. */
 const GOOD_GUEST = 500
 const GOOD_HOST = 600
+const REQUEST = 1
+const RW = 5
 
 /** Few ports and lengths, so that a random packet often hits a stream. */
 const port = fc.oneof(fc.nat(3), fc.constantFrom(2 ** 30, 2 ** 30 + 1, 2 ** 32 - 1))
@@ -27,7 +29,7 @@ const packet: fc.Arbitrary<Packet> = fc.record({
   srcPort: port,
   dstPort: port,
   len: amount,
-  type: fc.oneof({ weight: 20, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.nat(9) }),
+  type: fc.oneof({ weight: 20, arbitrary: fc.constant(TYPE_STREAM) }, { weight: 1, arbitrary: fc.nat(9) }),
   op: fc.oneof({ weight: 20, arbitrary: fc.nat(7) }, { weight: 1, arbitrary: fc.nat(0xffff) }),
   flags: fc.oneof(fc.nat(3), amount),
   bufAlloc: amount,
@@ -35,162 +37,169 @@ const packet: fc.Arbitrary<Packet> = fc.record({
 })
 const step = fc.oneof(
   { weight: 12, arbitrary: fc.record({ packet, carried: amount }) },
-  { weight: 8, arbitrary: fc.record({ host: fc.nat(9), which: fc.nat(9), count: fc.nat(60) }) },
+  { weight: 8, arbitrary: fc.record({ happens: fc.nat(9), which: fc.nat(9), count: fc.nat(60) }) },
   { weight: 2, arbitrary: fc.record({ takes: fc.nat(6) }) },
   { weight: 1, arbitrary: fc.record({ passes: fc.nat(60) }) },
 )
+type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never
 
-/** The host's side of it all: answers as it is told, and watches the order of what it is asked for. */
+/** The host's side of it all: answers now so, now otherwise, and watches what it is asked for. */
 class Host implements HostSide {
   readonly open: Connection[] = []
-  readonly closed: Connection[] = []
-  answers = 0
+  readonly complaints: string[] = []
+  #answers = 0
 
   connect(connection: Connection): void {
     this.open.push(connection)
-    this.answers += 1
-    if (connection.hostPort === GOOD_HOST || this.answers % 3 === 0) connection.accept()
-    else if (this.answers % 3 === 1) connection.refuse()
+    this.#answers += 1
+    if (connection.hostPort === GOOD_HOST || this.#answers % 3 === 0) connection.accept()
+    else if (this.#answers % 3 === 1) connection.refuse()
   }
 
   opened(connection: Connection): void {
-    expect(this.closed).not.toContain(connection)
+    this.#check(connection, "opened")
   }
 
   endWrites(connection: Connection): void {
-    expect(this.closed).not.toContain(connection)
-    expect(connection.undelivered).toBe(0)
+    this.#check(connection, "endWrites")
+    if (connection.undelivered > 0) this.complaints.push("endWrites before the last byte")
   }
 
   endReads(connection: Connection): void {
-    expect(this.closed).not.toContain(connection)
+    this.#check(connection, "endReads")
   }
 
   close(connection: Connection): void {
-    expect(this.closed).not.toContain(connection)
-    expect(connection.undelivered).toBe(0)
-    this.closed.push(connection)
+    this.#check(connection, "close")
     if (this.open.includes(connection)) this.open.splice(this.open.indexOf(connection), 1)
   }
+
+  #check(connection: Connection, what: string): void {
+    if (!this.open.includes(connection)) this.complaints.push(`${what} after close`)
+  }
 }
+
+/** A device, and the one good stream in it. */
+class Attack {
+  readonly host = new Host()
+  readonly streams: Streams
+  readonly good: Connection | undefined
+  readonly #bytes = new Uint8Array(HEADER)
+  #now = 0
+
+  constructor() {
+    this.streams = new Streams({ guestCid: CID, host: this.host, now: () => this.#now, limits: LIMITS })
+    this.send(REQUEST, 0)
+    this.good = this.host.open[0]
+  }
+
+  /** A packet of the good stream. */
+  send(op: number, len: number): Connection | undefined {
+    const from = { srcCid: CID, dstCid: 2, srcPort: GOOD_GUEST, dstPort: GOOD_HOST, type: TYPE_STREAM }
+    return this.streams.onPacket({ ...from, op, len, flags: 0, bufAlloc: 100, fwdCnt: 0 }, len)
+  }
+
+  step(one: Step): void {
+    if ("packet" in one) {
+      const stream = this.streams.onPacket(one.packet, one.carried)
+      if (stream !== undefined) this.#expect(one.packet.len <= LIMITS.bufferBytes, "too much to deliver")
+    } else if ("happens" in one) {
+      this.#happen(one)
+    } else if ("takes" in one) {
+      for (let turn = 0; turn < one.takes; turn += 1) this.#take()
+    } else {
+      this.#now += one.passes
+      this.streams.onTimer()
+    }
+    const { size, heldBytes } = this.streams
+    const undelivered = this.streams.connections().map((stream) => stream.undelivered)
+    this.#expect(size <= LIMITS.maxStreams, "too many streams")
+    this.#expect(heldBytes <= LIMITS.maxHeldBytes, "too much held")
+    this.#expect(heldBytes === undelivered.reduce((sum, bytes) => sum + bytes, 0), "the sum is wrong")
+  }
+
+  /** How many control packets there are to send; leaves no stream waiting. */
+  drain(): number {
+    let packets = 0
+    for (;;) {
+      const turn = this.streams.next(this.#bytes, 0)
+      if (turn === undefined) return packets
+      if (turn === "sent") packets += 1
+      else turn.onHostDrained()
+    }
+  }
+
+  /** Sends `count` bytes of the good stream's host. */
+  read(count: number): void {
+    this.good?.onHostReadable()
+    const turn = this.streams.next(this.#bytes, 0)
+    this.#expect(turn === this.good, "it is another's turn")
+    this.good?.onHostRead(count, this.#bytes, 0)
+    this.good?.onHostDrained()
+  }
+
+  #take(): void {
+    const turn = this.streams.next(this.#bytes, 0)
+    if (typeof turn !== "object") return
+    this.#expect(turn.writable > 0, "a turn without room")
+    if (turn.writable % 3 === 0) turn.onHostDrained()
+    else turn.onHostRead(Math.min(turn.writable, 40), this.#bytes, 0)
+  }
+
+  /** Something at one of the host's sockets, the good one's excepted. */
+  #happen({ happens, which, count }: { happens: number; which: number; count: number }): void {
+    const stream = this.host.open.filter((one) => one !== this.good).at(-1 - which)
+    if (happens === 0) {
+      const asked = this.streams.connect(count % 4)
+      if (asked !== "over-limit") this.host.open.push(asked)
+    } else if (stream !== undefined) HAPPENINGS[happens - 1]?.(stream, count)
+  }
+
+  #expect(holds: boolean, otherwise: string): void {
+    if (!holds) this.host.complaints.push(otherwise)
+  }
+}
+
+const HAPPENINGS: readonly ((stream: Connection, count: number) => void)[] = [
+  (stream) => stream.accept(),
+  (stream) => stream.refuse(),
+  (stream) => stream.onHostReadable(),
+  (stream) => stream.onHostReadable(),
+  (stream, count) => stream.onHostWritten(Math.min(count, stream.undelivered)),
+  (stream, count) => stream.onHostWritten(Math.min(count, stream.undelivered)),
+  (stream) => stream.onHostEnd(),
+  (stream) => stream.onHostClosed(),
+  (stream, count) => {
+    if (count < 10) stream.onHostError()
+  },
+]
 
 describe("a hostile guest", () => {
   it("cannot make it throw, grow, or disturb another stream", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300, size: "max" }), (steps) => {
-        let now = 0
-        const host = new Host()
-        const streams = new Streams({ guestCid: CID, host, now: () => now, limits: LIMITS })
-        const bytes = new Uint8Array(HEADER)
-        const good = (op: number, len = 0, fwdCnt = 0) =>
-          streams.onPacket(
-            {
-              ...{ srcCid: CID, dstCid: 2, srcPort: GOOD_GUEST, dstPort: GOOD_HOST },
-              ...{ len, type: 1, op, flags: 0, bufAlloc: 100, fwdCnt },
-            },
-            len,
-          )
-        good(1)
-        const undisturbed = host.open[0]
-        let sent = 0
+        const attack = new Attack()
+        const { host, streams, good } = attack
+        for (const one of steps) attack.step(one)
+        expect(host.complaints).toEqual([])
+        // Everything that waits for a buffer: each kind of control packet once a stream, and a few replies.
+        expect(attack.drain()).toBeLessThanOrEqual(LIMITS.maxStreams * 6 + LIMITS.maxReplies)
 
-        for (const one of steps) {
-          if ("packet" in one) {
-            const stream = streams.onPacket(one.packet, one.carried)
-            if (stream !== undefined) expect(one.packet.len).toBeLessThanOrEqual(LIMITS.bufferBytes)
-          } else if ("host" in one) {
-            act(streams, host.open.filter((stream) => stream !== undisturbed).at(-1 - one.which), one)
-          } else if ("takes" in one) {
-            for (let turn = 0; turn < one.takes; turn += 1) {
-              const next = streams.next(bytes, 0)
-              if (typeof next === "object") serve(next, bytes)
-            }
-          } else {
-            now += one.passes
-            streams.onTimer()
-          }
-          expect(streams.size).toBeLessThanOrEqual(LIMITS.maxStreams)
-          expect(streams.heldBytes).toBeLessThanOrEqual(LIMITS.maxHeldBytes)
-          expect(streams.heldBytes).toBe(
-            streams.connections().reduce((sum, stream) => sum + stream.undelivered, 0),
-          )
-        }
+        expect(good?.state).toBe("established")
+        // The others may have used up what all may hold together.
+        for (const stream of host.open.filter((one) => one !== good)) stream.onHostError()
+        attack.drain()
+        expect(attack.send(RW, 20)).toBe(good)
+        good?.onHostWritten(20)
+        for (const count of [20, 40, 40]) attack.read(count)
 
-        // Everything that waits for a buffer is one packet a stream and kind, and a few replies.
-        let packets = 0
-        for (let turn = streams.next(bytes, 0); turn !== undefined; turn = streams.next(bytes, 0)) {
-          if (turn === "sent") packets += 1
-          else turn.onHostDrained()
-        }
-        expect(packets).toBeLessThanOrEqual(LIMITS.maxStreams * 6 + LIMITS.maxReplies)
-
-        expect(undisturbed?.state).toBe("established")
-        for (const stream of host.open) {
-          if (stream !== undisturbed) stream.onHostError()
-        }
-        expect(good(5, 20)).toBe(undisturbed)
-        undisturbed?.onHostWritten(20)
-        undisturbed?.onHostReadable()
-        for (let turn = streams.next(bytes, 0); turn !== undefined; turn = streams.next(bytes, 0)) {
-          if (turn === "sent") continue
-          expect(turn).toBe(undisturbed)
-          if (sent < 60) {
-            turn.onHostRead(20, bytes, 0)
-            sent += 20
-          } else turn.onHostDrained()
-        }
-        expect(sent).toBe(60)
-        undisturbed?.onHostEnd()
-        good(4)
-        expect(parse(bytes, 0, HEADER)).toMatchObject({ dstCid: CID, srcCid: 2 })
         streams.abort()
-        while (streams.next(bytes, 0) === "sent");
+        attack.drain()
         expect([streams.size, streams.heldBytes, host.open.length]).toEqual([0, 0, 0])
-        expect(streams.pollAt()).toBe(Number.POSITIVE_INFINITY)
+        expect([streams.pollAt(), streams.wantsBuffer]).toEqual([Number.POSITIVE_INFINITY, false])
+        expect(host.complaints).toEqual([])
       }),
       { numRuns: 300 },
     )
   })
 })
-
-function serve(stream: Connection, bytes: Uint8Array): void {
-  const room = stream.writable
-  expect(room).toBeGreaterThan(0)
-  if (room % 3 === 0) stream.onHostDrained()
-  else stream.onHostRead(Math.min(room, 40), bytes, 0)
-}
-
-/** Something happens at one of the host's sockets, if there is one. */
-function act(
-  streams: Streams,
-  stream: Connection | undefined,
-  what: { readonly host: number; readonly count: number },
-): void {
-  switch (what.host) {
-    case 0:
-      streams.connect(what.count % 4)
-      break
-    case 1:
-      stream?.accept()
-      break
-    case 2:
-      stream?.refuse()
-      break
-    case 3:
-    case 4:
-      stream?.onHostReadable()
-      break
-    case 5:
-    case 6:
-      stream?.onHostWritten(Math.min(what.count, stream.undelivered))
-      break
-    case 7:
-      stream?.onHostEnd()
-      break
-    case 8:
-      stream?.onHostClosed()
-      break
-    default:
-      if (what.count < 10) stream?.onHostError()
-  }
-}

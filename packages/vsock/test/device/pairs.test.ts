@@ -21,7 +21,7 @@ describe("Pairs", () => {
           expect(pairs.get(guest, host)).toBe(model.get(`${guest}.${host}`))
           expect(pairs.size).toBe(model.size)
         }
-        expect([...pairs.values()].sort()).toEqual([...model.values()].sort())
+        expect(pairs.values().toSorted((a, b) => a - b)).toEqual([...model.values()].sort((a, b) => a - b))
       }),
     )
   })
