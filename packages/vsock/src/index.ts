@@ -52,3 +52,4 @@ export {
   servicePath,
 } from "./dialect/socket-path.ts"
 export { ownPaths, parseVsockOptions, type VsockOptions } from "./options.ts"
+export { type VsockRunning, type VsockStatus, vsock } from "./vsock.ts"
