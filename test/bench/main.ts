@@ -14,10 +14,11 @@ import { markdownTable, svgChart, textTable } from "./report.ts"
 import type { Row } from "./row.ts"
 import { boot } from "./suites/boot.ts"
 import { footprint } from "./suites/footprint.ts"
+import { loop } from "./suites/loop.ts"
 
 type Suite = (progress: (text: string) => void) => Promise<readonly Row[]>
 
-const SUITES: Readonly<Record<string, Suite>> = { boot, footprint }
+const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop }
 const docs = join(import.meta.dirname, "../../docs")
 
 const { values, positionals } = parseArgs({

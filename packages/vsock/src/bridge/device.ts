@@ -227,9 +227,11 @@ export class VsockDevice implements Device, HostSide {
         break
       }
       const used = this.#pack(rx, chain)
-      if (used === 0) rx.untake()
-      else rx.give(chain.head, used)
-      if (used === 0 && !this.streams.wantsBuffer) break
+      if (used === 0) {
+        rx.untake()
+        break
+      }
+      rx.give(chain.head, used)
     }
     rx.flush()
   }
