@@ -45,6 +45,8 @@ export async function build() {
       "image-builder": "apps/skep/src/backend/image-builder/main.ts",
       launcher: "packages/launcher/src/main.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
+      vsock: "packages/vsock/src/main.ts",
+      "vsock-thread": "packages/vsock/src/thread.ts",
     },
     outdir: join(next, "programs"),
     bundle: true,

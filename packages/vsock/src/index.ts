@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { connectUnix } from "./bridge/bridge.ts"
 export { Connection } from "./device/connection.ts"
 export type { Counter } from "./device/counts.ts"
 export type { End, HostSide } from "./device/host-side.ts"

@@ -8,14 +8,12 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { createWriteStream, mkdirSync, rmSync } from "node:fs"
+import { createWriteStream, rmSync } from "node:fs"
 import { request } from "node:http"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
-import { currentImage, emulationParameters, hostTscKhz, kernelCommandLine, writeSeed } from "@skep/guest"
-import { createDisk, parseLauncherOptions, qemuArguments } from "@skep/launcher"
-import ssh2 from "ssh2"
 import { freePort } from "../../../apps/skep/src/machine/port.ts"
+import { prepareBare } from "../../vm/bare-qemu.ts"
 import { type BenchHome, benchHome, MACHINE } from "../home.ts"
 import { alternate, type Row, rowOf } from "../row.ts"
 
@@ -43,7 +41,7 @@ export async function boot(progress: (text: string) => void): Promise<readonly R
     "4g",
   )
   await home.skep("stop", MACHINE)
-  const bare = await prepareBare(home)
+  const bare = await bareIn(home)
   try {
     const samples = await alternate(ROUNDS, { ours: () => ourBoot(home), "bare QEMU": bare }, progress)
     return [
@@ -73,54 +71,18 @@ async function ourBoot(home: BenchHome): Promise<number> {
   return seconds
 }
 
-/** Makes the disk and the seed once, boots once to format the disk as ours was, and returns what boots it again. */
-async function prepareBare(home: BenchHome): Promise<() => Promise<number>> {
+/** Boots once to format the disk as ours was, and returns what boots it again. */
+async function bareIn(home: BenchHome): Promise<() => Promise<number>> {
   const directory = join(home.directory, "bare")
-  rmSync(directory, { recursive: true, force: true })
-  mkdirSync(directory, { mode: 0o700 })
-  const image = await currentImage(join(home.directory, "images"), "amd64")
-  if (image === undefined) throw new Error("skep up has just built the image")
-  const data = join(directory, "data.img")
-  await createDisk(data, 4 * 2 ** 30)
-  const seed = join(directory, "seed.img")
-  const hostKey = ssh2.utils.generateKeyPairSync("ed25519").private
-  const bootLocal = `#!/bin/sh\nexec socat TCP-LISTEN:${ENGINE_PORT},fork,reuseaddr UNIX-CONNECT:/run/docker.sock\n`
-  await writeSeed(seed, { hostname: "bare", authorizedKeys: [], hostKey, bootLocal })
   const port = await freePort()
-  const description = parseLauncherOptions({
-    name: "bare",
-    cpus: 2,
+  const argv = await prepareBare({
+    directory,
+    images: join(home.directory, "images"),
+    accelerator: await acceleratorOf(home),
     memoryMiB: MEMORY_MIB,
-    boot: {
-      kernel: image.kernel,
-      initrd: image.initrd,
-      commandLine: kernelCommandLine({ arch: "amd64" }),
-      emulationParameters: emulationParameters(await hostTscKhz()).join(" "),
-    },
-    disks: [
-      { serial: "skep-root", path: image.root, readOnly: true },
-      { serial: "skep-data", path: data, discard: true },
-      { serial: "skep-seed", path: seed, readOnly: true },
-    ],
-    network: {
-      kind: "qemu-user",
-      mac: "52:54:00:00:00:01",
-      restricted: true,
-      forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: port, guestPort: ENGINE_PORT }],
-    },
-    runDirectory: directory,
-    logDirectory: directory,
-    verdictFile: join(directory, "verdicts.json"),
+    bootLocal: `#!/bin/sh\nexec socat TCP-LISTEN:${ENGINE_PORT},fork,reuseaddr UNIX-CONNECT:/run/docker.sock\n`,
+    forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: port, guestPort: ENGINE_PORT }],
   })
-  const accelerator = await acceleratorOf(home)
-  const sockets = {
-    qmp: join(directory, "qmp.sock"),
-    qmpNetwork: join(directory, "qmp-network.sock"),
-    serial: join(directory, "serial.sock"),
-  }
-  const argv = qemuArguments({ description, accelerator, sockets, platform: process.platform }).filter(
-    (word) => word !== "-S",
-  )
   const run = (): Promise<number> => bareBoot(argv, port, join(directory, "qemu.log"))
   await run()
   return run

@@ -24,4 +24,6 @@ export interface Device {
   onKick(queue: Queue): void
   /** The queue stops: every address of its chains is void when this returns. What was taken and not given back is lost. */
   onStop(queue: Queue): void
+  /** The front end is gone, and with it the guest, as far as this device knows. After every `onStop`. */
+  onGone?(): void
 }

@@ -129,6 +129,7 @@ export class Session implements Disposable {
   [Symbol.dispose](): void {
     for (const queue of this.queues) queue.reset()
     this.memory.clear()
+    this.#device.onGone?.()
   }
 
   #handleRing(message: Message): Answer {

@@ -83,6 +83,7 @@ export class VsockDevice implements Device, HostSide {
     this.#scope.onBatchEnd(() => this.#settle())
     this.#scope.onDispose(() => {
       this.streams.abort()
+      this.#toGuest() // its resets, as far as there are buffers
       this.#scratch[Symbol.dispose]()
     })
   }
@@ -102,6 +103,8 @@ export class VsockDevice implements Device, HostSide {
   // ---- The device
 
   onStart(queue: Queue): void {
+    // A driver that begins anew knows of no stream; a ring that goes on, as after a pause of the machine, knows them all.
+    if (queue.base === 0) this.streams.transportReset()
     if (queue.index === RX) this.#rx = queue
     else this.#tx = queue
   }
@@ -114,6 +117,9 @@ export class VsockDevice implements Device, HostSide {
   onStop(queue: Queue): void {
     if (queue.index === RX) this.#rx = undefined
     else this.#tx = undefined
+  }
+
+  onGone(): void {
     this.streams.transportReset()
   }
 
@@ -182,11 +188,16 @@ export class VsockDevice implements Device, HostSide {
         return
       }
       written = Math.max(0, result)
-      if (written > 0) connection.onHostWritten(written)
-      if (written === length) return
     }
-    const rest = new Uint8Array(length - written)
-    let skip = HEADER + written
+    if (written < length) host.hold(this.#rest(queue, chain, HEADER + written, length - written))
+    // Last, since it may end the stream.
+    if (written > 0) connection.onHostWritten(written)
+  }
+
+  /** A copy of `length` bytes of the chain, after the first `skipped`. */
+  #rest(queue: Queue, chain: Chain, skipped: number, length: number): Uint8Array {
+    const rest = new Uint8Array(length)
+    let skip = skipped
     let done = 0
     for (let piece = 0; piece < chain.readable && done < rest.length; piece++) {
       const there = chain.lengthAt(piece)
@@ -196,7 +207,7 @@ export class VsockDevice implements Device, HostSide {
       if (part > 0) queue.memory.copyOut((chain.guestAddresses[piece] ?? 0) + from, part, rest, done)
       done += part
     }
-    host.hold(rest)
+    return rest
   }
 
   // ---- To the guest

@@ -59,6 +59,8 @@ export class HostStream implements Disposable {
     if ((events & sys.EPOLLOUT) !== 0) this.#flush()
     if ((events & (sys.EPOLLIN | sys.EPOLLRDHUP | sys.EPOLLHUP | sys.EPOLLERR)) !== 0)
       this.connection.onHostReadable()
+    // Nobody is left to take anything; what was sent before can still be read.
+    if ((events & sys.EPOLLHUP) !== 0) this.connection.onHostClosed()
   }
 
   #flush(): void {

@@ -1,0 +1,80 @@
+/**
+ * A guest of ours under QEMU without Skep: the launcher's own command line, with its own disk and seed.
+ *
+ * @module
+ */
+import { mkdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { currentImage, emulationParameters, hostTscKhz, kernelCommandLine, writeSeed } from "@skep/guest"
+import { createDisk, parseLauncherOptions, qemuArguments, type UserNetwork } from "@skep/launcher"
+import ssh2 from "ssh2"
+
+const GIB = 2 ** 30
+
+export interface BareOptions {
+  /** Emptied first; sockets are made there. */
+  readonly directory: string
+  /** Where the guest's image is: $SKEP_HOME/images. */
+  readonly images: string
+  readonly accelerator: "kvm" | "tcg"
+  readonly memoryMiB: number
+  /** Run by the guest as it starts. */
+  readonly bootLocal: string
+  readonly forwards?: UserNetwork["forwards"]
+}
+
+/** Makes the disk and the seed, and returns QEMU's arguments. The guest reaches nothing. */
+export async function prepareBare(options: BareOptions): Promise<readonly string[]> {
+  const { directory, memoryMiB, accelerator, bootLocal, forwards = [] } = options
+  rmSync(directory, { recursive: true, force: true })
+  mkdirSync(directory, { mode: 0o700 })
+  const image = await currentImage(options.images, "amd64")
+  if (image === undefined) throw new Error("skep up has just built the image")
+  const data = join(directory, "data.img")
+  await createDisk(data, 4 * GIB)
+  const seed = join(directory, "seed.img")
+  const hostKey = ssh2.utils.generateKeyPairSync("ed25519").private
+  await writeSeed(seed, { hostname: "bare", authorizedKeys: [], hostKey, bootLocal })
+  const description = parseLauncherOptions({
+    name: "bare",
+    cpus: 2,
+    memoryMiB,
+    boot: {
+      kernel: image.kernel,
+      initrd: image.initrd,
+      commandLine: kernelCommandLine({ arch: "amd64" }),
+      emulationParameters: emulationParameters(await hostTscKhz()).join(" "),
+    },
+    disks: [
+      { serial: "skep-root", path: image.root, readOnly: true },
+      { serial: "skep-data", path: data, discard: true },
+      { serial: "skep-seed", path: seed, readOnly: true },
+    ],
+    network: { kind: "qemu-user", mac: "52:54:00:00:00:01", restricted: true, forwards },
+    runDirectory: directory,
+    logDirectory: directory,
+    verdictFile: join(directory, "verdicts.json"),
+  })
+  const sockets = {
+    qmp: join(directory, "qmp.sock"),
+    qmpNetwork: join(directory, "qmp-network.sock"),
+    serial: join(directory, "serial.sock"),
+  }
+  // It does not wait for a monitor's `cont`.
+  return qemuArguments({ description, accelerator, sockets, platform: process.platform }).filter(
+    (word) => word !== "-S",
+  )
+}
+
+/** The same with shared memory and a vsock device whose back end listens on `socket`. */
+export function withVsock(argv: readonly string[], memoryMiB: number, socket: string): readonly string[] {
+  return [
+    ...argv.map((word) => (word.startsWith("microvm") ? `${word},memory-backend=ram` : word)),
+    "-object",
+    `memory-backend-memfd,id=ram,size=${memoryMiB}M,share=on`,
+    "-chardev",
+    `socket,id=vsock,path=${socket}`,
+    "-device",
+    "vhost-user-vsock-device,chardev=vsock",
+  ]
+}
