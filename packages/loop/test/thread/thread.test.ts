@@ -240,12 +240,16 @@ function resolvers(): { readonly promise: Promise<void>; readonly resolve: () =>
   return { promise, resolve }
 }
 
-/** What each open descriptor is, without the one that reading them takes. */
+/**
+ * What each open descriptor is, without the one that reading them takes, and without those of tsx, which loads the TypeScript of these tests
+ * and may be broken off in the middle of it.
+ */
 function descriptors(): readonly string[] {
   return readdirSync("/proc/self/fd")
     .flatMap((fd) => {
       try {
-        return [readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, "N")]
+        const name = readlinkSync(`/proc/self/fd/${fd}`)
+        return name.includes("/tsx") ? [] : [name.replace(/\d+/g, "N")]
       } catch {
         return []
       }
