@@ -130,7 +130,6 @@ function stopCases<O, S, R extends Running<S>>(check: Check<O, S, R>): void {
     await running.closed
     await client[Symbol.asyncDispose]()
     expect(await fixture.leftovers()).toEqual([])
-    await nextTurn()
     expect(added(before, process.getActiveResourcesInfo())).toEqual([])
   })
   check("can be disposed twice and while it is being disposed", async (fixture) => {
@@ -216,12 +215,5 @@ function added(before: readonly string[], now: readonly string[]): readonly stri
     if (index < 0) return true
     left.splice(index, 1)
     return false
-  })
-}
-
-/** libuv frees closed handles at the end of a turn of its loop, after that turn's immediates. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(() => setImmediate(resolve))
   })
 }

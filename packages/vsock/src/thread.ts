@@ -45,7 +45,7 @@ runLoop<ThreadCalls, VsockOptions, ThreadNotice>(({ loop, data: options, notify 
       connected: server.connection !== undefined,
       streams: bridge.device.streams.size,
       heldBytes: bridge.device.streams.heldBytes,
-      counters: { ...bridge.device.streams.counts(), ...bridge.counters },
+      counters: { ...bridge.device.streams.counts(), ...bridge.counters, ...bridge.refusals },
     }),
   }
 })

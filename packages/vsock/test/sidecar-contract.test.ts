@@ -2,6 +2,7 @@ import { once } from "node:events"
 import { existsSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
+import { setImmediate as turn } from "node:timers/promises"
 import type { Sidecar } from "@skep/contract"
 import { type SidecarFixture, sidecarContract } from "@skep/contract-tests"
 import { spawn } from "@skep/runtime"
@@ -60,6 +61,10 @@ async function fixture<R extends VsockRunning>(
       return {
         [Symbol.asyncDispose]: async () => {
           client.destroy()
+          if (!client.closed) await once(client, "close")
+          // The handle of the test's own client is freed at the end of a turn.
+          await turn()
+          await turn()
         },
       }
     },

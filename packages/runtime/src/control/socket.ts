@@ -79,8 +79,9 @@ function listening(
   })
 }
 
+/** Node tells of the end before libuv has freed the handles, which it does at the end of a turn of its loop. */
 function closed(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve())
+    server.close(() => setImmediate(() => setImmediate(resolve)))
   })
 }

@@ -132,14 +132,6 @@ export class GuestMemory implements Disposable {
     return { buffer, release: () => region.mapping.release(buffer) }
   }
 
-  /** Typed bytes of guest memory, for headers and tests; undefined where they do not lie whole in one region. */
-  viewOfGuest(guestAddress: number, length: number): View | undefined {
-    const region = this.#find(guestAddress)
-    if (region === undefined || guestAddress + length > region.guestAddress + region.size) return undefined
-    const buffer = region.mapping.view(guestAddress - region.guestAddress, length)
-    return { buffer, release: () => region.mapping.release(buffer) }
-  }
-
   /** Unmaps everything. Views that somebody still holds are empty from then on. */
   clear(): void {
     this.#last = undefined
