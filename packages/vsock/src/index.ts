@@ -1,9 +1,23 @@
 /**
- * The vsock device and its bridge to Unix sockets: so far their pure cores. See the README for what is missing.
+ * The vsock device, its bridge to Unix sockets, and the sidecar that has both. See `client.ts` and `dialect/` for the lighter entries.
  *
  * @module
  */
 export { connectUnix } from "./bridge/bridge.ts"
+export {
+  type AdoptVsock,
+  adoptVsock,
+  controlSocketOf,
+  ownPaths,
+  parseVsockOptions,
+  parseVsockStatus,
+  type RemoteVsock,
+  type VsockCommand,
+  type VsockOptions,
+  type VsockRunning,
+  type VsockStatus,
+  vsockProcess,
+} from "./client.ts"
 export { Connection } from "./device/connection.ts"
 export type { Counter } from "./device/counts.ts"
 export type { End, HostSide } from "./device/host-side.ts"
@@ -29,28 +43,25 @@ export {
 } from "./device/streams.ts"
 export {
   acknowledgement,
+  checkSocketPath,
+  connectPath,
   type Dialect,
-  hyperkitGreeting,
-  type Refusal,
-  VPNKIT_PORT,
-} from "./dialect/greeting.ts"
-export { type Greeted, GreetingReader } from "./dialect/greeting-reader.ts"
-export {
   type FirecrackerDevice,
+  firecrackerServicePath,
+  forwardLink,
+  forwardPath,
+  GREETING_MAX,
+  type Greeted,
+  GreetingReader,
   type HyperkitDevice,
+  hyperkitGreeting,
+  type Platform,
   type PortMap,
   parseFirecracker,
   parseHyperkit,
   parseVfkit,
-} from "./dialect/option-string.ts"
-export {
-  checkSocketPath,
-  connectPath,
-  firecrackerServicePath,
-  forwardLink,
-  forwardPath,
-  type Platform,
+  type Refusal,
   servicePath,
-} from "./dialect/socket-path.ts"
-export { ownPaths, parseVsockOptions, type VsockOptions } from "./options.ts"
-export { type VsockRunning, type VsockStatus, vsock } from "./vsock.ts"
+  VPNKIT_PORT,
+} from "./dialect/index.ts"
+export { vsock } from "./vsock.ts"

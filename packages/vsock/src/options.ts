@@ -70,9 +70,12 @@ const Options: z.ZodType<VsockOptions> = z.strictObject({
 
 /**
  * Checks options from outside. Throws "bad-options" with one sentence that names the field and its value, and
- * "path-too-long" for sockets that `platform` could not bind.
+ * "path-too-long" for sockets that `platform`, this one unless told, could not bind.
  */
-export function parseVsockOptions(input: unknown, platform: Platform): VsockOptions {
+export function parseVsockOptions(
+  input: unknown,
+  platform: Platform = process.platform === "darwin" ? "darwin" : "linux",
+): VsockOptions {
   const parsed = Options.safeParse(input)
   if (!parsed.success) throw refusal(input, parsed.error)
   const options = parsed.data

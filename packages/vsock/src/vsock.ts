@@ -7,31 +7,21 @@
  */
 import { chmodSync } from "node:fs"
 import { dirname } from "node:path"
-import { type Context, type Counters, type Running, type Sidecar, SidecarError } from "@skep/contract"
+import { type Context, type Sidecar, SidecarError } from "@skep/contract"
 import { type LoopThread, startLoop } from "@skep/loop"
 import { Cleanup, notRunning, privateDirectory, tryLock } from "@skep/runtime"
 import { ownPaths, parseVsockOptions, type VsockOptions } from "./options.ts"
+import type { VsockRunning, VsockStatus } from "./status.ts"
 import type { ThreadCalls, ThreadNotice } from "./thread.ts"
 
 const NAME = "vsock"
-
-export interface VsockStatus {
-  /** Whether a hypervisor, or the keeper before it, is connected. */
-  readonly connected: boolean
-  readonly streams: number
-  /** Bytes of the guest that wait for sockets of the host. */
-  readonly heldBytes: number
-  readonly counters: Counters
-}
-
-export type VsockRunning = Running<VsockStatus>
 
 /** Where the thread's file is: beside this source, or beside the bundle under its own name. */
 const THREAD = new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./vsock-thread.js", import.meta.url)
 
 export const vsock: Sidecar<VsockOptions, VsockStatus, VsockRunning> = {
   name: NAME,
-  parseOptions: (input) => parseVsockOptions(input, process.platform === "darwin" ? "darwin" : "linux"),
+  parseOptions: (input) => parseVsockOptions(input),
   start,
 }
 

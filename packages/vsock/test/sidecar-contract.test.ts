@@ -5,28 +5,21 @@ import { join } from "node:path"
 import { setImmediate as turn } from "node:timers/promises"
 import type { Sidecar } from "@skep/contract"
 import { type SidecarFixture, sidecarContract } from "@skep/contract-tests"
-import { spawn } from "@skep/runtime"
 import { processesMentioning, temporaryDirectory } from "@skep/testkit"
-import { ownPaths, type VsockOptions, type VsockRunning, type VsockStatus, vsock } from "../src/index.ts"
+import {
+  ownPaths,
+  type VsockOptions,
+  type VsockRunning,
+  type VsockStatus,
+  vsock,
+  vsockProcess,
+} from "../src/index.ts"
 
-const spawned = spawn<
-  VsockOptions,
-  VsockStatus,
-  VsockRunning & { readonly identity: { readonly pid: number } }
->(
-  {
-    name: "vsock",
-    file: process.execPath,
-    args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")],
-    control: ({ socket }) => `${socket}.control`,
-    parseOptions: (input) => vsock.parseOptions(input),
-    // It comes from the very sources that this file is compiled with.
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-    parseStatus: (value) => value as VsockStatus,
-    endWithParent: true,
-  },
-  (remote) => remote,
-)
+const spawned = vsockProcess({
+  file: process.execPath,
+  args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")],
+  endWithParent: true,
+})
 
 async function fixture<R extends VsockRunning>(
   sidecar: Sidecar<VsockOptions, VsockStatus, R>,
