@@ -27,6 +27,12 @@ await serve(vsock, {
       description: "Firecracker's socket; services are at PATH_PORT",
       key: "udsPath",
     },
+    {
+      flags: "--lonely-ms <ms>",
+      description: "end when no hypervisor was connected for so long; 0, as without it, is never",
+      key: "lonelyMs",
+      parse: Number,
+    },
   ],
   examples: [
     "skep-vsock --guest-cid 3 --socket /tmp/vm/vhost.sock --directory /tmp/vm/vsock --uds-path /tmp/vm/v.sock",

@@ -31,11 +31,14 @@ export interface VsockOptions {
   readonly udsPath?: string
   readonly ports: readonly PortMap[]
   readonly limits: StreamLimits
+  /** Ends the sidecar when no front end was connected for so long, from its start or the last hang-up on. 0 is never. */
+  readonly lonelyMs: number
 }
 
 const absolutePath = z.string().regex(/^\/[^\n\0]*$/, "must be an absolute path")
 const port = z.int().min(0).max(PORT_MAX)
 const milliseconds = z.int().min(1).max(600_000)
+const DAY_MS = 86_400_000
 
 const Limits: z.ZodType<StreamLimits> = z.strictObject({
   maxStreams: z.int().min(1).max(65_536).default(DEFAULT_LIMITS.maxStreams),
@@ -66,6 +69,7 @@ const Options: z.ZodType<VsockOptions> = z.strictObject({
     .max(1024)
     .default([]),
   limits: Limits.prefault({}),
+  lonelyMs: z.int().min(0).max(DAY_MS).default(0),
 })
 
 /**

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { rmSync } from "node:fs"
+import { chmodSync, rmSync } from "node:fs"
 import { runLoop } from "@skep/loop/worker"
 import { listenUnix, Server } from "@skep/vhost-user"
 import { Bridge } from "./bridge/bridge.ts"
 import { HOST_PORT_FIRST, HOST_PORT_LAST } from "./device/streams.ts"
+import { watchCompany } from "./lonely.ts"
 import type { VsockOptions } from "./options.ts"
 
 export interface ThreadStatus {
@@ -25,21 +26,35 @@ export interface ThreadCalls {
 export type ThreadNotice =
   | { readonly type: "connected" }
   | { readonly type: "disconnected"; readonly reason: string }
+  /** Nobody was connected for `lonelyMs`: the sidecar ends. */
+  | { readonly type: "lonely"; readonly lonelyMs: number }
   /** The guest broke the rules of its queue; a reset of the device starts it anew. */
   | { readonly type: "broken"; readonly queue: number; readonly reason: string }
 
 runLoop<ThreadCalls, VsockOptions, ThreadNotice>(({ loop, data: options, notify }) => {
   const scope = loop.scope("vsock")
   const bridge = new Bridge(scope, options, firstHostPort())
+  const { lonelyMs } = options
+  const company = watchCompany(scope, lonelyMs, () => {
+    notify({ type: "lonely", lonelyMs })
+    loop.stop()
+  })
   rmSync(options.socket, { force: true }) // stale: its owner would hold the lock
   const server = new Server(loop, {
     device: bridge.device,
     fd: listenUnix(options.socket),
-    onConnect: () => void notify({ type: "connected" }),
-    onDisconnect: (reason) => void notify({ type: "disconnected", reason }),
+    onConnect: () => {
+      company.came()
+      notify({ type: "connected" })
+    },
+    onDisconnect: (reason) => {
+      company.left()
+      notify({ type: "disconnected", reason })
+    },
     onBroken: ({ index }, reason) => void notify({ type: "broken", queue: index, reason }),
   })
   scope.onDispose(() => rmSync(options.socket, { force: true }))
+  chmodSync(options.socket, 0o600)
   return {
     status: () => ({
       connected: server.connection !== undefined,

@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { chmodSync } from "node:fs"
 import { dirname } from "node:path"
 import { type Context, type Sidecar, SidecarError } from "@skep/contract"
 import { type LoopThread, startLoop } from "@skep/loop"
@@ -40,7 +39,6 @@ async function start(options: VsockOptions, context: Context): Promise<VsockRunn
   cleanup.defer(() => lock[Symbol.dispose]())
   const thread = await startThread(options, context)
   cleanup.use(thread)
-  chmodSync(options.socket, 0o600)
   return running(options, thread, cleanup.move())
 }
 
@@ -74,24 +72,25 @@ const CODES: Readonly<Record<string, "address-in-use" | "permission-denied" | "u
 }
 
 function running(options: VsockOptions, thread: LoopThread<ThreadCalls>, owned: Cleanup): VsockRunning {
+  let over = false
   let stopping: Promise<void> | undefined
-  const closed = thread.closed.then(
-    () => undefined,
-    (error: unknown) => {
-      throw new SidecarError("crashed", `The vsock device crashed: ${String(error)}`, { cause: error })
-    },
-  )
+  const stop = (): Promise<void> => {
+    over = true
+    stopping ??= owned[Symbol.asyncDispose]()
+    return stopping
+  }
+  const closed = thread.closed.then(stop, async (error: unknown) => {
+    await stop()
+    throw new SidecarError("crashed", `The vsock device crashed: ${String(error)}`, { cause: error })
+  })
   closed.catch(() => undefined) // whoever awaits it gets the reason; nobody has to
   return {
     endpoints: ownPaths(options),
     closed,
     status: async () => {
-      if (stopping !== undefined) throw notRunning(NAME)
+      if (over) throw notRunning(NAME)
       return await thread.call("status", undefined)
     },
-    [Symbol.asyncDispose]: () => {
-      stopping ??= owned[Symbol.asyncDispose]()
-      return stopping
-    },
+    [Symbol.asyncDispose]: stop,
   }
 }

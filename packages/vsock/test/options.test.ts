@@ -13,6 +13,7 @@ describe("parseVsockOptions()", () => {
       guestForwards: [],
       ports: [],
       limits: DEFAULT_LIMITS,
+      lonelyMs: 0,
     })
   })
 
@@ -49,6 +50,7 @@ describe("parseVsockOptions()", () => {
     [{ ...MINIMAL, socket: "vhost.sock" }, "bad-options", "must be an absolute path"],
     [{ ...MINIMAL, more: 1 }, "bad-options", "more"],
     [{ ...MINIMAL, guestForwards: [1] }, "bad-options", 'they need a "directory"'],
+    [{ ...MINIMAL, lonelyMs: -1 }, "bad-options", '"lonelyMs": it is -1'],
     [{ ...MINIMAL, limits: { bufferBytes: 1 } }, "bad-options", '"limits.bufferBytes": it is 1'],
     [{ ...MINIMAL, ports: [{ port: -1, path: "/a" }] }, "bad-options", '"ports.0.port": it is -1'],
     [{ ...MINIMAL, ports: [{ port: 1, path: "/a", mode: "both" }] }, "bad-options", "ports.0.mode"],
