@@ -4,8 +4,7 @@
  * @module
  */
 import { runLoop } from "@skep/loop/worker"
-import { Keeper, type KeeperCounters, type KeeperState, listenUnix } from "@skep/vhost-user"
-import { connectUnix } from "@skep/vsock"
+import { connectUnix, Keeper, type KeeperCounters, type KeeperState, listenUnix } from "@skep/vhost-user"
 
 export interface KeeperCalls {
   status(argument: undefined): { readonly state: KeeperState; readonly counters: KeeperCounters }
@@ -14,7 +13,7 @@ export interface KeeperCalls {
 runLoop<KeeperCalls, { readonly front: string; readonly back: string }>(({ loop, data }) => {
   const keeper = new Keeper(loop, {
     name: "vsock",
-    fd: listenUnix(data.front),
+    front: { listen: listenUnix(data.front) },
     connect: () => connectUnix(data.back),
   })
   return { status: () => ({ state: keeper.state, counters: { ...keeper.counters } }) }

@@ -92,9 +92,10 @@ export class FrontEnd implements Disposable {
     return firstWord(this.ask(request, { ...options, needReply: true })) === 0n
   }
 
-  /** Whether the back end has hung up. */
+  /** Whether the back end has hung up, before it had read everything or afterwards. */
   get ended(): boolean {
-    return sys.receive(this.fd, this.#buffer.address, 1, sys.MSG_DONTWAIT | sys.MSG_PEEK) === 0
+    const got = sys.receive(this.fd, this.#buffer.address, 1, sys.MSG_DONTWAIT | sys.MSG_PEEK)
+    return got === 0 || got === -sys.ECONNRESET
   }
 
   features(): bigint {

@@ -6,8 +6,9 @@
 export { Connection, type ConnectionOptions } from "./backend/connection.ts"
 export type { Device } from "./backend/device.ts"
 export { Queue, type Taken } from "./backend/queue.ts"
-export { listenUnix, Server, type ServerOptions } from "./backend/server.ts"
+export { Server, type ServerOptions } from "./backend/server.ts"
 export { ProtocolError, Session } from "./backend/session.ts"
+export { type Front } from "./keeper/front-door.ts"
 export { Handshake } from "./keeper/handshake.ts"
 export { Keeper, type KeeperCounters, type KeeperOptions, type KeeperState } from "./keeper/keeper.ts"
 export { type Copy, GuestMemory, type GuestMemoryOptions, newCopy, type View } from "./memory/guest-memory.ts"
@@ -33,3 +34,5 @@ export {
   SIZE_MAX,
   SplitRing,
 } from "./ring/split-ring.ts"
+export { type AcceptorOptions, acceptClients } from "./socket/acceptor.ts"
+export { connectUnix, listenUnix } from "./socket/unix.ts"

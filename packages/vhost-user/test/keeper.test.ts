@@ -1,104 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { DriverRing, FrontEnd, GuestRam } from "@skep/fake-qemu"
-import { check, Loop } from "@skep/loop"
+import { readdirSync } from "node:fs"
 import * as sys from "@skep/loop/sys"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
-import { type Device, features, Keeper, listenUnix, payload, request, Server } from "../src/index.ts"
-import { EchoDevice } from "./echo-device.ts"
-
-const STEPS = 12
-
-/** A keeper between a fake QEMU and back ends that come and go, all on one loop whose clock the test moves. */
-function open() {
-  let now = 0
-  const loop = new Loop({ clock: { now: () => now } })
-  const directory = mkdtempSync(join(tmpdir(), "skep-keeper-"))
-  const path = join(directory, "back.sock")
-  const ram = new GuestRam()
-  const ring = new DriverRing(ram, { size: 16 })
-  const device = new EchoDevice()
-  const states: string[] = []
-  const settle = (): void => {
-    for (let step = 0; step < STEPS; step++) {
-      now += 5
-      loop.step()
-    }
-  }
-  const frontPath = join(directory, "front.sock")
-  const keeper = new Keeper(loop, {
-    name: "test",
-    fd: listenUnix(frontPath),
-    connect: () => connectUnix(path),
-    onState: (state, reason) => states.push(`${state}: ${reason}`),
-  })
-  const front = new FrontEnd({ fd: check(connectUnix(frontPath), "connect"), ram, turn: settle })
-  let server: Server | undefined
-  return {
-    keeper,
-    front,
-    ram,
-    ring,
-    device,
-    states,
-    settle,
-    listen: () => listenUnix(path),
-    /** Later, as for timers. */
-    wait: (ms: number): void => {
-      now += ms
-      settle()
-    },
-    startBackEnd: (other: Device = device): void => {
-      server = new Server(loop, { device: other, fd: listenUnix(path) })
-      settle()
-    },
-    killBackEnd: (): void => {
-      server?.[Symbol.dispose]()
-      server = undefined
-      rmSync(path)
-      settle()
-    },
-    [Symbol.dispose]: () => {
-      front[Symbol.dispose]()
-      loop[Symbol.dispose]()
-      ring[Symbol.dispose]()
-      ram[Symbol.dispose]()
-      device[Symbol.dispose]()
-      rmSync(directory, { recursive: true, force: true })
-    },
-  }
-}
-
-type Rig = ReturnType<typeof open>
-
-function connectUnix(path: string): number {
-  const fd = check(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM | sys.SOCK_NONBLOCK), "socket")
-  const result = sys.connect(fd, { family: "unix", path })
-  if (result < 0) sys.close(fd)
-  return result < 0 ? result : fd
-}
-
-/** Offers a text to the device. Returns how to read what came back. */
-function offer({ ram, ring }: Rig, text: string) {
-  const from = ram.allocate(text.length)
-  const to = ram.allocate(text.length)
-  ram.bytes(from, text.length).set(Buffer.from(text))
-  const head = ring.offer([
-    { address: from, length: text.length },
-    { address: to, length: text.length, writable: true },
-  ])
-  ring.kick()
-  return { head, text: () => Buffer.from(ram.bytes(to, text.length)).toString() }
-}
-
-function echo(rig: Rig, text: string): string {
-  const offered = offer(rig, text)
-  rig.settle()
-  expect(rig.ring.collect().map(({ head }) => head)).toEqual([offered.head])
-  return offered.text()
-}
+import { type Device, features, payload, request } from "../src/index.ts"
+import { echo, offer, openKeeper as open } from "./keeper-rig.ts"
 
 describe("a keeper", () => {
   test("is not noticed while the back end lives", () => {
@@ -240,8 +145,7 @@ describe("a keeper", () => {
     rig.startBackEnd()
     const before = readdirSync("/proc/self/fd").length
     rig.front.start([rig.ring])
-    rig.front[Symbol.dispose]()
-    rig.settle()
+    rig.hangUp(rig.front)
     expect(rig.keeper.state).toBe("waiting")
     // The front end's own socket and the keeper's end of it are gone, too.
     expect(readdirSync("/proc/self/fd").length).toBeLessThan(before)

@@ -3,7 +3,6 @@
  *
  * @module
  */
-export { connectUnix } from "./bridge/bridge.ts"
 export {
   type AdoptVsock,
   adoptVsock,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { check, type Loop, type Scope } from "@skep/loop"
-import * as sys from "@skep/loop/sys"
+import type { Loop, Scope } from "@skep/loop"
+import { type AcceptorOptions, acceptClients } from "../socket/acceptor.ts"
 import { Connection, type ConnectionOptions } from "./connection.ts"
 
 export interface ServerOptions
@@ -13,19 +13,8 @@ export interface ServerOptions
   readonly fd: number
   readonly onConnect?: () => void
   readonly onDisconnect?: (reason: string) => void
-}
-
-/** Listens on a Unix socket whose path is free. The caller owns the path. Throws the `SystemError` of what refused. */
-export function listenUnix(path: string): number {
-  const fd = check(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM | sys.SOCK_NONBLOCK), "socket")
-  try {
-    check(sys.bind(fd, { family: "unix", path }), "bind", path)
-    check(sys.listen(fd, 1), "listen", path)
-    return fd
-  } catch (error) {
-    sys.close(fd)
-    throw error
-  }
+  /** A front end waits, as accept(2) failed with this error: see `acceptClients`. */
+  readonly onPause?: AcceptorOptions["onPause"]
 }
 
 /** Serves the device on the loop until it is disposed. */
@@ -37,7 +26,12 @@ export class Server implements Disposable {
   constructor(loop: Loop, options: ServerOptions) {
     this.#options = options
     this.#scope = loop.scope(options.device.name, () => undefined)
-    this.#scope.adopt(options.fd, sys.EPOLLIN, () => this.#accept())
+    acceptClients({
+      scope: this.#scope,
+      fd: options.fd,
+      onClient: (fd) => this.#serve(fd),
+      ...(options.onPause === undefined ? {} : { onPause: options.onPause }),
+    })
   }
 
   /** The front end that is there. */
@@ -49,9 +43,7 @@ export class Server implements Disposable {
     this.#scope[Symbol.dispose]()
   }
 
-  #accept(): void {
-    const fd = sys.accept(this.#options.fd, sys.SOCK_NONBLOCK)
-    if (fd < 0) return // gone again, or no descriptors left: the next event tries anew
+  #serve(fd: number): void {
     // A second front end means that the first is dead and its hang-up is still on the way.
     this.#connection?.[Symbol.dispose]()
     const { device, memory, onBroken, onMessage, onConnect, onDisconnect } = this.#options

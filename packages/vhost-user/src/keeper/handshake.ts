@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { check } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
 import { GuestMemory } from "../memory/guest-memory.ts"
 import { PROTOCOL_F_REPLY_ACK } from "../protocol/features.ts"
@@ -32,6 +31,9 @@ interface Ring {
 }
 
 const RINGS_MAX = 256
+/** Far beyond what any back end takes or is asked: so that no front end makes us keep more and more. */
+const REGIONS_MAX = 512
+const ANSWERS_MAX = 256
 /** Requests whose last message is all that counts, in the order they are told. */
 const PLAIN = [request.SET_PROTOCOL_FEATURES, request.SET_OWNER, request.SET_FEATURES, request.NET_SET_MTU]
 const DESCRIPTORS = [request.SET_VRING_CALL, request.SET_VRING_ERR, request.SET_VRING_KICK]
@@ -51,16 +53,17 @@ export class Handshake implements Disposable {
 
   /** The features that were chosen, as 64 bits; undefined before that. */
   get features(): bigint | undefined {
-    const body = this.#plain.get(request.SET_FEATURES)
-    const bits = body === undefined ? undefined : payload.parseBits(body, 0, body.length)
-    return typeof bits === "bigint" ? bits : undefined
+    return this.#bits(request.SET_FEATURES)
+  }
+
+  /** The protocol features that were chosen; undefined before that. */
+  get protocolFeatures(): bigint | undefined {
+    return this.#bits(request.SET_PROTOCOL_FEATURES)
   }
 
   /** Whether any message may ask for an acknowledgement. */
   get acknowledges(): boolean {
-    const body = this.#plain.get(request.SET_PROTOCOL_FEATURES)
-    const bits = body === undefined ? undefined : payload.parseBits(body, 0, body.length)
-    return typeof bits === "bigint" && (bits & PROTOCOL_F_REPLY_ACK) !== 0n
+    return ((this.protocolFeatures ?? 0n) & PROTOCOL_F_REPLY_ACK) !== 0n
   }
 
   /** Descriptors that wake the back end, and the guest. */
@@ -71,12 +74,15 @@ export class Handshake implements Disposable {
     return this.#all(request.SET_VRING_CALL)
   }
 
-  /** Takes a message of the front end. Descriptors are copied. What is malformed is not taken: the back end will say so. */
-  tell({ request: number, size }: Header, bytes: Uint8Array, fds: readonly number[]): void {
+  /**
+   * Takes a message of the front end, and out of `fds` the descriptors to be kept, which are its own from then on; they are closed no earlier
+   * than by a later message. What is malformed is not taken: the back end will say so.
+   */
+  tell({ request: number, size }: Header, bytes: Uint8Array, fds: number[]): void {
     const body = bytes.slice(HEADER, HEADER + size)
     if (PLAIN.includes(number)) this.#plain.set(number, body)
     else if (number === request.SET_MEM_TABLE) this.#setMemory(body, fds)
-    else if (number === request.ADD_MEM_REG) this.#memory.push({ request: number, body, fds: fds.map(copy) })
+    else if (number === request.ADD_MEM_REG) this.#addRegion(body, fds)
     else if (number === request.REM_MEM_REG) this.#removeRegion(body)
     else if (number === request.RESET_OWNER || number === request.RESET_DEVICE) this.#clearRings()
     else this.#tellRing(number, body, fds)
@@ -85,7 +91,12 @@ export class Handshake implements Disposable {
   /** Takes the back end's answer to a request with this body. */
   answered(number: number, question: Uint8Array, answer: Uint8Array): void {
     if (number === request.GET_VRING_BASE) this.#stop(question, answer)
-    else this.#answers.set(keyOf(number, question), answer)
+    else if (this.#answers.size < ANSWERS_MAX) this.#answers.set(keyOf(number, question), answer)
+  }
+
+  /** The back end refused what it was told: no other is to hear of it. */
+  refused(number: number, told: Uint8Array): void {
+    if (number === request.ADD_MEM_REG) this.#removeRegion(told)
   }
 
   /** What the back end would answer; undefined where that is not known. Call `tell` before. */
@@ -135,7 +146,7 @@ export class Handshake implements Disposable {
     if (ring.enable !== undefined) yield { request: request.SET_VRING_ENABLE, body: ring.enable, fds: [] }
   }
 
-  #tellRing(number: number, body: Uint8Array, fds: readonly number[]): void {
+  #tellRing(number: number, body: Uint8Array, fds: number[]): void {
     const index = body[0] ?? 0
     if (body.length < 8 || index >= RINGS_MAX) return
     switch (number) {
@@ -156,7 +167,7 @@ export class Handshake implements Disposable {
       case request.SET_VRING_KICK:
       case request.SET_VRING_CALL:
       case request.SET_VRING_ERR:
-        this.#setDescriptor(index, number, fds[0])
+        this.#setDescriptor(index, number, fds.shift())
         return
       default: // nothing that outlives the message
     }
@@ -202,12 +213,17 @@ export class Handshake implements Disposable {
     const before = fds.get(number)
     if (before !== undefined) sys.close(before)
     if (fd === undefined) fds.delete(number)
-    else fds.set(number, copy(fd))
+    else fds.set(number, fd)
   }
 
-  #setMemory(body: Uint8Array, fds: readonly number[]): void {
+  #setMemory(body: Uint8Array, fds: number[]): void {
     this.#dropMemory()
-    this.#memory.push({ request: request.SET_MEM_TABLE, body, fds: fds.map(copy) })
+    this.#memory.push({ request: request.SET_MEM_TABLE, body, fds: fds.splice(0) })
+  }
+
+  #addRegion(body: Uint8Array, fds: number[]): void {
+    if (this.#memory.length >= REGIONS_MAX) return
+    this.#memory.push({ request: request.ADD_MEM_REG, body, fds: fds.splice(0) })
   }
 
   #removeRegion(body: Uint8Array): void {
@@ -236,13 +252,15 @@ export class Handshake implements Disposable {
     return ring
   }
 
+  #bits(number: number): bigint | undefined {
+    const body = this.#plain.get(number)
+    const bits = body === undefined ? undefined : payload.parseBits(body, 0, body.length)
+    return typeof bits === "bigint" ? bits : undefined
+  }
+
   #all(number: number): readonly number[] {
     return [...this.#rings.values()].flatMap(({ fds }) => fds.get(number) ?? [])
   }
-}
-
-function copy(fd: number): number {
-  return check(sys.dup(fd), "fcntl")
 }
 
 /** Guest address, size and front-end address are what a region is removed by. */

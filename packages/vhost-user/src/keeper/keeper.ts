@@ -2,30 +2,36 @@
  * Stands between a front end and its back end, so that the back end can be killed, upgraded or swapped under a running machine.
  *
  * ```
- *   QEMU ──► front ──[ Handshake: all that was told ]──► back ──► back end
+ *   QEMU ◄─► front door ──[ Handshake: all that was told ]──► back ──► back end
+ *            (front-door.ts: it listens, or connects)
  *
- *   waiting ──back end there──► relaying ──back end gone──► standing in ──back end there──► replaying ──told all──► relaying
- *      ▲                                                       ▲                               │
- *      └── front gone, from anywhere                            └── refused, gone, too slow ◄───┘
+ *   waiting ──both there──► relaying ──back end gone, mute──► standing in ──back end there──► replaying ──told all──► relaying
+ *      ▲                                                         ▲                               │
+ *      └── front end gone, from anywhere                         └──── refused, gone, mute ◄─────┘
  * ```
  *
  * While no back end is there the keeper answers from what it knows, so the front end, which waits for answers with its whole machine
  * stopped, never does. The rings are untouched: the guest's chains stay in its memory until the next back end takes them.
+ *
+ * Mute is who does not answer within 5 s. Attempts at a back end come after 10 ms, then twice as long each time, up to 1 s; they begin anew
+ * with one that lived for 1 s. What goes wrong at either side ends that side and is told by `onState`; nothing ends the keeper.
  *
  * @module
  */
 import type { Loop, Registration, Scope, Timer } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
 import { HEADER, type Header, prettyHeader } from "../protocol/header.ts"
-import * as payload from "../protocol/payload.ts"
 import * as request from "../protocol/request.ts"
 import { MessageSocket } from "../socket/message-socket.ts"
-import { Handshake, type Told } from "./handshake.ts"
+import { Backoff } from "./backoff.ts"
+import { type Front, FrontDoor } from "./front-door.ts"
+import { Handshake } from "./handshake.ts"
+import { isDone, replay, type Step } from "./replay.ts"
 
-const RETRY_FIRST_MS = 10
-const RETRY_MAX_MS = 1000
-/** How long a new back end may take to hear all that it has to. */
-const REPLAY_MS = 5000
+/** How long a new back end may take to hear all that it has to, and any to answer a question. */
+const ANSWER_MS = 5000
+/** A back end that lived so long was none that crashes at once: the next attempt need not wait. */
+const STEADY_MS = 1000
 /** Messages relayed before others have their turn. */
 const TURN = 16
 
@@ -33,10 +39,11 @@ export type KeeperState = "waiting" | "relaying" | "standing-in" | "replaying"
 
 export interface KeeperOptions {
   readonly name: string
-  /** A listening socket for the front end, owned from now on. */
-  readonly fd: number
+  /** Where the front end comes from. */
+  readonly front: Front
   /** Connects to the back end, without waiting: a descriptor, or `-errno`. */
   readonly connect: () => number
+  /** Hears of each state, and of each new reason for it. */
   readonly onState?: (state: KeeperState, reason: string) => void
 }
 
@@ -60,13 +67,18 @@ export class Keeper implements Disposable {
   readonly #scope: Scope
   readonly #retry: Timer
   readonly #deadline: Timer
+  readonly #door: FrontDoor
   #state: KeeperState = "waiting"
+  #reason = ""
   #handshake = new Handshake()
   #front: Side | undefined
   #back: Side | undefined
-  #retryMs = RETRY_FIRST_MS
+  readonly #backoff = new Backoff()
+  #relayingSince = Number.POSITIVE_INFINITY
+  /** Whether the front end said anything. */
+  #spoke = false
   /** The request of the front end that the back end has not answered. */
-  #asked: { readonly header: Header; readonly body: Uint8Array } | undefined
+  #asked: Asked | undefined
   /** What is left to tell a new back end, and the request that it is answering. */
   #script: Iterator<Step> | undefined
   #step: Step | undefined
@@ -81,7 +93,12 @@ export class Keeper implements Disposable {
       this.#front?.close()
       this.#handshake[Symbol.dispose]()
     })
-    this.#scope.adopt(options.fd, sys.EPOLLIN, () => this.#accept())
+    this.#door = new FrontDoor({
+      scope: this.#scope,
+      front: options.front,
+      onFront: (fd) => this.#welcome(fd),
+      onNone: (reason) => this.#enter(this.#state, reason),
+    })
   }
 
   get state(): KeeperState {
@@ -92,26 +109,22 @@ export class Keeper implements Disposable {
     this.#scope[Symbol.dispose]()
   }
 
-  #accept(): void {
-    const fd = sys.accept(this.#options.fd, sys.SOCK_NONBLOCK)
-    if (fd < 0) return // gone again, or no descriptors left: the next event tries anew
-    // A second front end means that the first is dead and its hang-up is still on the way.
-    if (this.#front !== undefined) this.#forget("another front end came")
-    this.#front = this.#side(fd, () => this.#readFront())
+  #welcome(fd: number): void {
+    if (this.#front !== undefined) this.#part("another front end came")
+    this.#front = this.#side("front end", fd, {
+      read: () => this.#readFront(),
+      failed: (reason) => this.#forget(reason),
+    })
     this.#connect()
   }
 
-  #side(fd: number, read: () => void): Side {
+  /** An exception in what its messages bring about ends that side and nothing else. */
+  #side(name: string, fd: number, { read, failed }: SideHooks): Side {
+    const scope = this.#scope.scope(name, (error) => failed(reasonOf(error)))
     const socket = new MessageSocket(fd)
-    const registration = this.#scope.add(fd, sys.EPOLLIN, read)
-    return {
-      socket,
-      registration,
-      close: () => {
-        registration.remove()
-        socket[Symbol.dispose]()
-      },
-    }
+    scope.onDispose(() => socket[Symbol.dispose]())
+    const registration = scope.add(fd, sys.EPOLLIN, read)
+    return { socket, registration, close: () => scope[Symbol.dispose]() }
   }
 
   /** Looks for a back end; where there is none, again soon, and then ever less often. */
@@ -122,24 +135,28 @@ export class Keeper implements Disposable {
       this.#again(`no back end: ${sys.errnoName(-fd)}`)
       return
     }
-    this.#back = this.#side(fd, () => this.#readBack())
+    this.#back = this.#side("back end", fd, {
+      read: () => this.#readBack(),
+      failed: (reason) => this.#lose(reason),
+    })
     if (this.#handshake.features === undefined) {
       // Nothing was told yet that would outlive a message: the front end tells it itself.
-      this.#enter("relaying", "the back end is there")
+      this.#relay("the back end is there")
       this.#front.registration.again(sys.EPOLLIN)
       return
     }
     this.counters.replays++
     this.#enter("replaying", "another back end is there")
-    this.#deadline.after(REPLAY_MS)
-    this.#script = script(this.#handshake)
+    this.#deadline.after(ANSWER_MS)
+    this.#script = replay(this.#handshake)
     this.#tellNext()
   }
 
   #again(reason: string): void {
-    if (this.#handshake.features !== undefined) this.#enter("standing-in", reason)
-    this.#retry.after(this.#retryMs)
-    this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS)
+    this.#enter(this.#handshake.features === undefined ? "waiting" : "standing-in", reason)
+    if (this.#scope.loop.now - this.#relayingSince >= STEADY_MS) this.#backoff.reset()
+    this.#relayingSince = Number.POSITIVE_INFINITY
+    this.#retry.after(this.#backoff.next())
   }
 
   #readFront(): void {
@@ -161,21 +178,35 @@ export class Keeper implements Disposable {
   #fromFront(socket: MessageSocket): void {
     const { header, bytes, fds } = socket
     const body = bytes.slice(HEADER, HEADER + header.size)
+    const sent = [...fds]
+    this.#spoke = true
     this.#handshake.tell(header, bytes, fds)
     const awaits = header.needReply || request.isAnswered(header.request)
     if (this.#back === undefined) {
       this.#standIn(header, body, awaits)
       return
     }
-    if (awaits) this.#asked = { header, body }
+    if (awaits) this.#ask({ header, body })
     this.counters.relayed++
-    if (!this.#back.socket.send(header, body, fds)) this.#lose(this.#back.socket.reason)
+    if (!this.#back.socket.send(header, body, sent)) this.#lose(this.#back.socket.reason)
+  }
+
+  /** The back end owes an answer from now on. */
+  #ask(asked: Asked): void {
+    this.#asked = asked
+    this.#deadline.after(ANSWER_MS)
   }
 
   /** Answers for the back end. What it does not know it leaves open until one is there. */
   #standIn(header: Header, body: Uint8Array, awaits: boolean): void {
     if (!awaits) return
-    const known = request.isAnswered(header.request) ? this.#handshake.answer(header.request, body) : DONE
+    let known: Uint8Array | undefined = DONE
+    try {
+      if (request.isAnswered(header.request)) known = this.#handshake.answer(header.request, body)
+    } catch (error) {
+      // Its memory cannot be mapped, so nobody can tell where its rings are.
+      return this.#forget(reasonOf(error))
+    }
     if (known === undefined) {
       this.#asked = { header, body }
       return
@@ -207,8 +238,10 @@ export class Keeper implements Disposable {
     if (asked?.header.request !== header.request)
       return this.#lose(`an answer that nobody asked for: ${prettyHeader(header)}`)
     this.#asked = undefined
+    this.#deadline.cancel()
     const body = bytes.slice(HEADER, HEADER + header.size)
     if (request.isAnswered(header.request)) this.#handshake.answered(header.request, asked.body, body)
+    else if (!isDone(body)) this.#handshake.refused(header.request, asked.body)
     this.#answer(header.request, body, fds)
   }
 
@@ -245,14 +278,21 @@ export class Keeper implements Disposable {
     this.#deadline.cancel()
     this.#script = undefined
     this.#step = undefined
-    this.#retryMs = RETRY_FIRST_MS
-    this.#enter("relaying", "the back end knows all")
+    this.#relay("the back end knows all")
     // A kick or a call may have been lost with the one before: one too many does no harm.
     for (const fd of [...this.#handshake.kicks, ...this.#handshake.calls]) sys.signal(fd)
     const asked = this.#asked
-    if (asked !== undefined && this.#back?.socket.send(asked.header, asked.body) === false)
-      return this.#lose(this.#back.socket.reason)
+    if (asked !== undefined) {
+      this.#ask(asked)
+      if (this.#back?.socket.send(asked.header, asked.body) === false)
+        return this.#lose(this.#back.socket.reason)
+    }
     this.#front?.registration.again(sys.EPOLLIN)
+  }
+
+  #relay(reason: string): void {
+    this.#relayingSince = this.#scope.loop.now
+    this.#enter("relaying", reason)
   }
 
   /** The back end is gone, or is of no use. */
@@ -280,24 +320,43 @@ export class Keeper implements Disposable {
     this.#back = undefined
   }
 
-  /** The front end is gone: what it told counts no more. */
+  /** The front end is gone: another is looked for. */
   #forget(reason: string): void {
+    const spoke = this.#spoke
+    this.#part(reason)
+    this.#door.lost(spoke)
+  }
+
+  /** What the front end told counts no more. */
+  #part(reason: string): void {
     this.#retry.cancel()
     this.#hangUpBack()
     this.#front?.close()
     this.#front = undefined
     this.#asked = undefined
-    this.#retryMs = RETRY_FIRST_MS
+    this.#spoke = false
+    this.#backoff.reset()
     this.#handshake[Symbol.dispose]()
     this.#handshake = new Handshake()
     this.#enter("waiting", reason)
   }
 
   #enter(state: KeeperState, reason: string): void {
-    if (this.#state === state) return
+    if (this.#state === state && this.#reason === reason) return
     this.#state = state
+    this.#reason = reason
     this.#options.onState?.(state, reason)
   }
+}
+
+interface Asked {
+  readonly header: Header
+  readonly body: Uint8Array
+}
+
+interface SideHooks {
+  readonly read: () => void
+  readonly failed: (reason: string) => void
 }
 
 interface Side {
@@ -306,38 +365,9 @@ interface Side {
   readonly close: () => void
 }
 
-/** One message of the replay; with `check` its answer is waited for and may be a reason to refuse the back end. */
-interface Step {
-  readonly told: Told
-  readonly check?: (answer: Uint8Array) => string | undefined
-}
-
-/** A back end without a feature that the guest uses would corrupt it. The memory is acknowledged, as it can be refused. */
-function* script(handshake: Handshake): Generator<Step> {
-  const chosen = handshake.features ?? 0n
-  yield {
-    told: { request: request.GET_FEATURES, body: new Uint8Array(0), fds: [] },
-    check: (answer) => {
-      const offered = payload.parseBits(answer, 0, answer.length)
-      if (typeof offered === "string") return "its features are malformed"
-      const lacks = chosen & ~offered
-      return lacks === 0n ? undefined : `it lacks the features 0x${lacks.toString(16)}, which the guest uses`
-    },
-  }
-  yield {
-    told: { request: request.GET_PROTOCOL_FEATURES, body: new Uint8Array(0), fds: [] },
-    check: () => undefined,
-  }
-  for (const told of handshake.retell()) {
-    const memory = told.request === request.SET_MEM_TABLE || told.request === request.ADD_MEM_REG
-    if (memory && handshake.acknowledges)
-      yield { told, check: (answer) => (isDone(answer) ? undefined : "it refused the memory") }
-    else yield { told }
-  }
-}
-
-function isDone(answer: Uint8Array): boolean {
-  return payload.parseBits(answer, 0, answer.length) === 0n
+/** Why something threw, for `onState`. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 const DONE = new Uint8Array(8)

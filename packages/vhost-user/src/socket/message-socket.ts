@@ -79,7 +79,7 @@ export class MessageSocket implements Disposable {
     if (got < 0) return this.#ended(`recvmsg: ${sys.errnoName(-got)}`)
     if (got === 0) return this.#ended("the other side hung up")
     if (this.#message.truncated || this.#arrived.length > REGIONS_MAX)
-      return this.#ended("too many descriptors came")
+      return this.#ended("descriptors were lost: too many came, or this process may open no more")
     this.#have += got
     return "message"
   }

@@ -7,9 +7,10 @@
  */
 import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs"
 import { basename } from "node:path"
-import { check, type Registration, type Scope } from "@skep/loop"
+import { check, type Scope } from "@skep/loop"
 import { type Region, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
+import { acceptClients, connectUnix } from "@skep/vhost-user"
 import type { StreamLimits } from "../device/streams.ts"
 import type { Dialect } from "../dialect/greeting.ts"
 import {
@@ -20,19 +21,20 @@ import {
   servicePath,
 } from "../dialect/socket-path.ts"
 import type { VsockOptions } from "../options.ts"
+import { socketsMax } from "./descriptors.ts"
 import { VsockDevice } from "./device.ts"
-import { greet, type Unwelcome, welcome } from "./greeter.ts"
+import { type Greeter, greet, type Unwelcome, welcome } from "./greeter.ts"
 
 const BACKLOG = 511
 const GREETING_MS = 5000
-const CROWDED_MS = 100
-/** Clients that have not yet said what they want. */
+/** Clients that have not yet said what they want. Beyond them whoever took longer than that makes room; others wait in the backlog. */
 const GREETERS_MAX = 256
+const PATIENCE_MS = 250
 
 export interface BridgeCounters {
   accepted: number
   refused: number
-  /** Clients too many at a time, or for our descriptors. */
+  /** How often clients had to wait in a backlog: too many that say nothing yet, or too many for our descriptors. */
   crowded: number
 }
 
@@ -46,7 +48,9 @@ export class Bridge {
   readonly #scratch = new Scratch(4096)
   readonly #bounce: Region = this.#scratch.region("greeting", 512)
   readonly #services: ReadonlyMap<number, string>
-  #greeting = 0
+  readonly #socketsMax = socketsMax()
+  /** The oldest first. */
+  readonly #greeters = new Set<Greeter>()
 
   /** Opens every socket. Throws the `SystemError` of the first that cannot be; then none is left. */
   constructor(scope: Scope, options: VsockOptions, firstHostPort?: number) {
@@ -71,29 +75,39 @@ export class Bridge {
     const { directory, udsPath, guestCid, guestForwards, ports } = this.#options
     if (directory !== undefined) {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
-      this.#listen(connectPath(directory), (fd) => this.#greet(fd))
+      this.#listenForGreetings(connectPath(directory))
       for (const port of guestForwards) {
         const path = forwardPath(directory, guestCid, port)
         this.#listen(path, (fd) => this.#reach(fd, port))
         this.#link(forwardLink(directory, port), basename(path))
       }
     }
-    if (udsPath !== undefined) this.#listen(udsPath, (fd) => this.#greet(fd))
+    if (udsPath !== undefined) this.#listenForGreetings(udsPath)
     for (const { port, path, mode } of ports) {
       if (mode === "connect") this.#listen(path, (fd) => this.#reach(fd, port))
     }
   }
 
-  #listen(path: string, accepted: (fd: number) => void): void {
+  #listenForGreetings(path: string): void {
+    this.#listen(
+      path,
+      (fd) => this.#greet(fd),
+      () => this.#hasPatience(),
+    )
+  }
+
+  #listen(path: string, accepted: (fd: number) => void, hasRoom: () => boolean = () => true): void {
     rmSync(path, { force: true })
     const fd = check(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM | sys.SOCK_NONBLOCK), "socket")
-    const pause = this.#scope.timer(() => listening.modify(sys.EPOLLIN))
-    const listening: Registration = this.#scope.adopt(fd, sys.EPOLLIN, () => {
-      if (this.#accept(fd, accepted)) return
-      // No descriptors are left: the client waits in the backlog until some are.
-      this.counters.crowded++
-      listening.modify(0)
-      pause.after(CROWDED_MS)
+    acceptClients({
+      scope: this.#scope,
+      fd,
+      hasRoom: () => this.#sockets < this.#socketsMax && hasRoom(),
+      onClient: (client) => {
+        this.counters.accepted++
+        accepted(client)
+      },
+      onPause: () => this.counters.crowded++,
     })
     // The mask keeps the socket private from its first moment; the mode afterwards is for readers of `ls`.
     check(sys.bind(fd, { family: "unix", path }), "bind", path)
@@ -102,44 +116,44 @@ export class Bridge {
     check(sys.listen(fd, BACKLOG), "listen", path)
   }
 
+  /** Sockets of the host that are open for clients and services. */
+  get #sockets(): number {
+    return this.#greeters.size + this.device.hosts
+  }
+
   #link(path: string, target: string): void {
     rmSync(path, { force: true })
     symlinkSync(target, path)
     this.#scope.onDispose(() => rmSync(path, { force: true }))
   }
 
-  /** Returns false where there was no descriptor for a client. */
-  #accept(listening: number, accepted: (fd: number) => void): boolean {
-    const fd = sys.accept(listening, sys.SOCK_NONBLOCK)
-    if (fd < 0) return fd !== -sys.EMFILE
-    this.counters.accepted++
-    accepted(fd)
+  /** Whether there is room for another client that has said nothing yet; makes some if need be. */
+  #hasPatience(): boolean {
+    if (this.#greeters.size < GREETERS_MAX) return true
+    const [oldest] = this.#greeters
+    if (oldest === undefined || this.#scope.loop.now - oldest.since < PATIENCE_MS) return false
+    oldest.dismiss()
     return true
   }
 
   #greet(fd: number): void {
-    if (this.#greeting >= GREETERS_MAX) {
-      this.counters.crowded++
-      sys.close(fd)
-      return
-    }
-    this.#greeting++
-    greet({
+    const greeter = greet({
       scope: this.#scope,
       fd,
       guestCid: this.#options.guestCid,
       deadlineMs: GREETING_MS,
       bounce: this.#bounce,
       onGreeted: (client, port, dialect) => {
-        this.#greeting--
+        this.#greeters.delete(greeter)
         this.#reach(client, port, dialect)
       },
       onRefused: (reason) => {
-        this.#greeting--
+        this.#greeters.delete(greeter)
         this.counters.refused++
         this.refusals[reason] = (this.refusals[reason] ?? 0) + 1
       },
     })
+    this.#greeters.add(greeter)
   }
 
   #reach(fd: number, port: number, dialect?: Dialect): void {
@@ -157,6 +171,7 @@ export class Bridge {
 
   /** The socket of a host service: a map of its own, then the directory's, then the one beside the Firecracker socket. */
   #connectService(port: number): number {
+    if (this.#sockets >= this.#socketsMax) return -sys.EMFILE
     const { directory, udsPath } = this.#options
     const mapped = this.#services.get(port)
     if (mapped !== undefined) return connectUnix(mapped)
@@ -167,14 +182,4 @@ export class Bridge {
     const path = paths.find((each) => existsSync(each))
     return path === undefined ? -sys.ENOENT : connectUnix(path)
   }
-}
-
-/** Connects without waiting: a descriptor, or `-errno`. */
-export function connectUnix(path: string): number {
-  const fd = sys.socket(sys.AF_UNIX, sys.SOCK_STREAM | sys.SOCK_NONBLOCK)
-  if (fd < 0) return fd
-  const result = sys.connect(fd, { family: "unix", path })
-  if (result === 0) return fd
-  sys.close(fd)
-  return result
 }

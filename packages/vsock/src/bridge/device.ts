@@ -88,6 +88,11 @@ export class VsockDevice implements Device, HostSide {
     })
   }
 
+  /** Sockets of the host at this moment. */
+  get hosts(): number {
+    return this.#hosts.size
+  }
+
   /** Asks the guest for its port in the name of a client. The client is closed when it is refused, and `onClosed` tells. */
   connectGuest(guestPort: number, client: Client): void {
     const connection = this.streams.connect(guestPort)

@@ -30,8 +30,16 @@ export interface GreeterOptions {
   readonly onRefused: (reason: Unwelcome) => void
 }
 
+/** A client that has not yet said what it wants. */
+export interface Greeter {
+  /** When it came, in the loop's time. */
+  readonly since: number
+  /** Refuses it as one that says nothing. */
+  dismiss(): void
+}
+
 /** Reads the greeting of one client. */
-export function greet(options: GreeterOptions): void {
+export function greet(options: GreeterOptions): Greeter {
   const { fd, bounce } = options
   const scope = options.scope.scope("greeting")
   const reader = new GreetingReader(options.guestCid)
@@ -55,6 +63,7 @@ export function greet(options: GreeterOptions): void {
     options.onGreeted(fd, greeted.port, greeted.dialect)
   })
   scope.timer(() => refuse("silent")).after(options.deadlineMs)
+  return { since: scope.loop.now, dismiss: () => refuse("silent") }
 }
 
 /** What a client of this dialect is told when the guest has accepted. */
