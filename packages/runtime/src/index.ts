@@ -24,6 +24,7 @@ export { type LogOptions, openLog, silentLog, withFields } from "./log.ts"
 export { type AdoptOptions, adopt, notRunning, type Remote } from "./process/adopt.ts"
 export { EXIT, type Flag, type Health, type ServeOptions, serve } from "./process/serve.ts"
 export { type SpawnCommand, spawn } from "./process/spawn.ts"
+export { type SuperviseOptions, Supervisor } from "./process/supervise.ts"
 export {
   forwardName,
   networkClient,

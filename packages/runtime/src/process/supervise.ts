@@ -1,0 +1,131 @@
+/**
+ * Keeps one sidecar running: opens it, and opens another when it is gone.
+ *
+ *     opening ──there──► running ──gone by itself──► waiting ──► opening
+ *        └── failed ──► waiting (50 ms, doubled to 5 s; from the start again after 5 s of running)
+ *
+ * @module
+ */
+import { type Log, type Running, SidecarError } from "@skep/contract"
+import { sleep, withResolvers } from "../deadline.ts"
+
+const RETRY_FIRST_MS = 50
+const RETRY_MAX_MS = 5000
+
+export interface SuperviseOptions<R> {
+  readonly name: string
+  /** Finds the one that runs, or starts one. The signal aborts when the supervision ends. */
+  readonly open: (signal: AbortSignal) => Promise<R>
+  readonly log: Log
+  /** Each time there is another one. */
+  readonly onUp?: (running: R) => void
+  /** It is gone and nobody asked for that; another one is on its way. */
+  readonly onDown?: (reason: unknown) => void
+}
+
+/** Disposing it stops the sidecar; `release` leaves it running. Both end the supervision. */
+export class Supervisor<R extends Running<unknown> & { release?: () => void }> implements AsyncDisposable {
+  /** Fulfils when the sidecar runs for the first time; rejects when the first attempt failed. */
+  readonly ready: Promise<R>
+  readonly #options: SuperviseOptions<R>
+  readonly #stop = new AbortController()
+  readonly #ready = withResolvers<R>()
+  readonly #over: Promise<void>
+  #running: R | undefined
+  #lastError: unknown
+  #losses = 0
+
+  constructor(options: SuperviseOptions<R>) {
+    this.#options = options
+    this.ready = this.#ready.promise
+    this.ready.catch(() => undefined) // whoever waits for it gets the reason
+    this.#over = this.#run()
+  }
+
+  /** The one that runs now. */
+  get running(): R | undefined {
+    return this.#running
+  }
+
+  /** Why there is none. */
+  get lastError(): unknown {
+    return this.#running === undefined ? this.#lastError : undefined
+  }
+
+  /** How often it went by itself. */
+  get losses(): number {
+    return this.#losses
+  }
+
+  release(): void {
+    const running = this.#running
+    this.#end()
+    running?.release?.()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const running = this.#running
+    this.#end()
+    await running?.[Symbol.asyncDispose]()
+    await this.#over
+  }
+
+  #end(): void {
+    this.#stop.abort(new SidecarError("not-running", `The sidecar "${this.#options.name}" is being stopped`))
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    let retryMs = RETRY_FIRST_MS
+    while (!signal.aborted) {
+      const running = await this.#open(signal)
+      if (running !== undefined) {
+        const since = performance.now()
+        await this.#watch(running, signal)
+        if (performance.now() - since >= RETRY_MAX_MS) retryMs = RETRY_FIRST_MS
+      }
+      await sleep(retryMs, signal).catch(() => undefined) // the loop's condition sees the abort
+      retryMs = Math.min(2 * retryMs, RETRY_MAX_MS)
+    }
+  }
+
+  async #open(signal: AbortSignal): Promise<R | undefined> {
+    try {
+      return await this.#options.open(signal)
+    } catch (error) {
+      this.#lastError = error
+      this.#ready.reject(error)
+      if (!signal.aborted)
+        this.#options.log.info("cannot start the sidecar", { sidecar: this.#options.name, reason: String(error) })
+      return undefined
+    }
+  }
+
+  /** Resolves when it is gone, or when nobody watches any more. */
+  async #watch(running: R, signal: AbortSignal): Promise<void> {
+    const { name, log, onUp, onDown } = this.#options
+    if (signal.aborted) {
+      // It came too late to be anybody's.
+      await running[Symbol.asyncDispose]()
+      return
+    }
+    this.#running = running
+    this.#ready.resolve(running)
+    onUp?.(running)
+    const aborted = withResolvers<void>()
+    signal.addEventListener("abort", () => aborted.resolve(), { once: true })
+    const reason = await Promise.race([
+      aborted.promise,
+      running.closed.then(
+        () => new SidecarError("not-running", `The sidecar "${name}" stopped`),
+        (error: unknown) => error,
+      ),
+    ])
+    this.#running = undefined
+    if (signal.aborted) return
+    this.#losses++
+    this.#lastError = reason
+    log.info("sidecar lost", { sidecar: name, reason: String(reason) })
+    onDown?.(reason)
+  }
+}
