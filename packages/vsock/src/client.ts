@@ -31,7 +31,7 @@ export interface RemoteVsock extends VsockRunning {
 }
 
 /** Beside the vhost-user socket. */
-export function controlSocketOf({ socket }: VsockOptions): string {
+export function controlSocketOf({ socket }: Pick<VsockOptions, "socket">): string {
   return `${socket}.control`
 }
 

@@ -20,7 +20,9 @@
  */
 import type { Loop, Registration, Scope, Timer } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
+import { PROTOCOL_F_CONFIGURE_MEM_SLOTS } from "../protocol/features.ts"
 import { HEADER, type Header, prettyHeader } from "../protocol/header.ts"
+import * as payload from "../protocol/payload.ts"
 import * as request from "../protocol/request.ts"
 import { MessageSocket } from "../socket/message-socket.ts"
 import { Backoff } from "./backoff.ts"
@@ -43,6 +45,8 @@ export interface KeeperOptions {
   readonly front: Front
   /** Connects to the back end, without waiting: a descriptor, or `-errno`. */
   readonly connect: () => number
+  /** A front end came, or went. */
+  readonly onFront?: () => void
   /** Hears of each state, and of each new reason for it. */
   readonly onState?: (state: KeeperState, reason: string) => void
 }
@@ -105,6 +109,16 @@ export class Keeper implements Disposable {
     return this.#state
   }
 
+  /** Whether a front end is there. */
+  get fronted(): boolean {
+    return this.#front !== undefined
+  }
+
+  /** Whether the guest's driver has rings running, as far as this keeper was told. */
+  get runs(): boolean {
+    return this.#handshake.runs
+  }
+
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]()
   }
@@ -115,6 +129,7 @@ export class Keeper implements Disposable {
       read: () => this.#readFront(),
       failed: (reason) => this.#forget(reason),
     })
+    this.#options.onFront?.()
     this.#connect()
   }
 
@@ -240,6 +255,7 @@ export class Keeper implements Disposable {
     this.#asked = undefined
     this.#deadline.cancel()
     const body = bytes.slice(HEADER, HEADER + header.size)
+    if (header.request === request.GET_PROTOCOL_FEATURES) withholdMemorySlots(body)
     if (request.isAnswered(header.request)) this.#handshake.answered(header.request, asked.body, body)
     else if (!isDone(body)) this.#handshake.refused(header.request, asked.body)
     this.#answer(header.request, body, fds)
@@ -333,6 +349,7 @@ export class Keeper implements Disposable {
     this.#hangUpBack()
     this.#front?.close()
     this.#front = undefined
+    this.#options.onFront?.()
     this.#asked = undefined
     this.#spoke = false
     this.#backoff.reset()
@@ -363,6 +380,15 @@ interface Side {
   readonly socket: MessageSocket
   readonly registration: Registration
   readonly close: () => void
+}
+
+/**
+ * With this protocol feature QEMU tells which regions came and went since it last told, so that another keeper would never hear of those that
+ * stayed. Without it QEMU tells the whole table each time a driver starts the device.
+ */
+function withholdMemorySlots(body: Uint8Array): void {
+  const bits = payload.parseBits(body, 0, body.length)
+  if (typeof bits === "bigint") payload.emitBits(bits & ~PROTOCOL_F_CONFIGURE_MEM_SLOTS, body, 0)
 }
 
 /** Why something threw, for `onState`. */
