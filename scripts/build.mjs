@@ -44,6 +44,8 @@ export async function build() {
       backend: "apps/skep/src/backend/main.ts",
       "image-builder": "apps/skep/src/backend/image-builder/main.ts",
       launcher: "packages/launcher/src/main.ts",
+      keeper: "packages/launcher/src/keeper/main.ts",
+      "keeper-thread": "packages/launcher/src/keeper/thread.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
       vsock: "packages/vsock/src/main.ts",
       "vsock-thread": "packages/vsock/src/thread.ts",

@@ -59,6 +59,7 @@ export async function prepareBare(options: BareOptions): Promise<readonly string
     qmp: join(directory, "qmp.sock"),
     qmpNetwork: join(directory, "qmp-network.sock"),
     serial: join(directory, "serial.sock"),
+    fronts: {},
   }
   // It does not wait for a monitor's `cont`.
   return qemuArguments({ description, accelerator, sockets, platform: process.platform }).filter(

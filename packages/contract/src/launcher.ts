@@ -22,6 +22,18 @@ export interface GuestPhase {
   readonly atSeconds: number
 }
 
+/** A device whose back end is another program, behind the launcher's keeper. */
+export interface DeviceStatus {
+  readonly name: string
+  /**
+   * "waiting": neither side is there yet. "relaying": all is well. "standing-in" and "replaying": its back end is gone, and another is told
+   * what it has to know. "lost": the keeper itself was lost, and the device works again when the guest's driver starts it anew.
+   */
+  readonly state: "waiting" | "relaying" | "standing-in" | "replaying" | "lost"
+  /** Whether the guest's driver uses it. */
+  readonly runs: boolean
+}
+
 export interface LauncherStatus {
   readonly state: MachineState
   /** Why the state is "crashed", or why a fallback was taken. */
@@ -34,6 +46,7 @@ export interface LauncherStatus {
   readonly adopted: boolean
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number
+  readonly devices: readonly DeviceStatus[]
   readonly phases: readonly GuestPhase[]
   readonly consoleLog: string
   readonly counters: Counters

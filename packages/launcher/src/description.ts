@@ -36,6 +36,15 @@ export interface UserNetwork {
   readonly forwards: readonly ForwardRule[]
 }
 
+/** A device whose back end is another program, reached over vhost-user through the keeper. The memory is shared with it. */
+export interface VhostUserDevice {
+  readonly kind: "vsock"
+  /** Unique in the machine. */
+  readonly name: string
+  /** Where the back end listens, or will. */
+  readonly socket: string
+}
+
 /** Room for more kinds: a union by `kind`. */
 export type MachineNetwork = UserNetwork
 
@@ -48,6 +57,7 @@ export interface MachineDescription {
   readonly boot: Boot
   readonly disks: readonly Disk[]
   readonly network: MachineNetwork
+  readonly devices: readonly VhostUserDevice[]
 }
 
 export interface LauncherOptions extends MachineDescription {
@@ -119,6 +129,20 @@ const description = {
     restricted: z.boolean(),
     forwards: z.array(Forward).default([]),
   }),
+  devices: z
+    .array(
+      z.strictObject({
+        kind: z.literal("vsock"),
+        name: z.string().regex(/^[a-z][a-z0-9-]{0,9}$/, "must be at most 10 lower-case letters, digits and dashes"),
+        socket: absolutePath,
+      }),
+    )
+    .max(8)
+    .refine(
+      (devices) => new Set(devices.map((device) => device.name)).size === devices.length,
+      "must have distinct names",
+    )
+    .default([]),
 }
 
 export const MachineDescription: z.ZodType<MachineDescription> = z.strictObject(description)

@@ -10,6 +10,7 @@ export {
   type LauncherCommand,
   launcherProcess,
 } from "./client.ts"
+export { LogFile } from "./console/log-file.ts"
 export {
   type Boot,
   type Disk,

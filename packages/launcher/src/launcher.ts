@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
 import {
   type Context,
@@ -23,6 +24,7 @@ import { ConsoleHub } from "./console/hub.ts"
 import { LogFile } from "./console/log-file.ts"
 import { type LauncherOptions, parseLauncherOptions } from "./description.ts"
 import { qemuArguments } from "./hypervisor/qemu.ts"
+import { Upkeep } from "./keeper/upkeep.ts"
 import { adopt } from "./machine/adoption.ts"
 import { end } from "./machine/attempt.ts"
 import { type Booted, boot, checkFiles } from "./machine/boot.ts"
@@ -47,7 +49,8 @@ export const launcher: Sidecar<LauncherOptions, LauncherStatus, LauncherRunning>
 async function start(options: LauncherOptions, context: Context): Promise<LauncherRunning> {
   context.signal.throwIfAborted()
   const paths = pathsOf(options)
-  for (const path of [paths.console, paths.qmp, paths.qmpNetwork, paths.serial]) checkSocketPath(path)
+  const sockets = [paths.console, paths.qmp, paths.qmpNetwork, paths.serial, ...Object.values(paths.fronts)]
+  for (const path of sockets) checkSocketPath(path)
   // What no accelerator can do is refused before anything is touched.
   qemuArguments({ description: options, accelerator: "tcg", sockets: paths, platform: process.platform })
   await privateDirectory(options.runDirectory)
@@ -64,8 +67,12 @@ async function start(options: LauncherOptions, context: Context): Promise<Launch
   cleanup.use(await console.listen(paths.console))
   // Nothing is awaited after an adoption: an abort would have to end a machine that was not started here, or leave it halfway.
   const adopted = await adopt(env)
+  const upkeep = keepDevices(env, adopted !== undefined)
+  if (upkeep !== undefined) cleanup.use(upkeep)
   const { machine, ...counters }: Booted =
-    adopted === undefined ? await bootAnew(env) : { machine: adopted, silentRestarts: 0, fallbacks: 0 }
+    adopted === undefined
+      ? await bootAnew(env, upkeep)
+      : { machine: adopted, silentRestarts: 0, fallbacks: 0 }
   const hypervisor = `qemu ${machine.qmp?.version ?? ""}`.trim()
   context.log.info("machine runs", {
     hypervisor,
@@ -76,13 +83,25 @@ async function start(options: LauncherOptions, context: Context): Promise<Launch
     env,
     machine,
     hypervisor,
+    upkeep,
     cleanup: cleanup.move(),
     counters,
   })
 }
 
-async function bootAnew(env: Environment): Promise<Booted> {
-  const { signal } = env.context
+/** A machine that ran before may have been started without devices that the options name by now. */
+function keepDevices(env: Environment, found: boolean): Upkeep | undefined {
+  const { fronts } = env.paths
+  const devices = env.options.devices.filter(({ name }) => !found || existsSync(fronts[name] ?? ""))
+  return devices.length === 0 ? undefined : new Upkeep(env, devices, found)
+}
+
+/** QEMU waits for the keeper: where there will be none, nobody waits for QEMU. */
+async function bootAnew(outer: Environment, upkeep: Upkeep | undefined): Promise<Booted> {
+  const noKeeper = new AbortController()
+  upkeep?.ready.catch((error: unknown) => noKeeper.abort(error))
+  const signal = AbortSignal.any([outer.context.signal, noKeeper.signal])
+  const env: Environment = { ...outer, context: { ...outer.context, signal } }
   await checkFiles(env)
   const booted = await boot(env)
   if (signal.aborted) {

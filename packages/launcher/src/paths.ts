@@ -18,6 +18,11 @@ export interface MachinePaths {
   readonly serial: string
   /** The same, as the launcher serves it to everybody. */
   readonly console: string
+  /** The control socket of the keeper. */
+  readonly keeper: string
+  readonly keeperLog: string
+  /** Where QEMU listens for the keeper, one socket a device. */
+  readonly fronts: Readonly<Record<string, string>>
   readonly consoleLog: string
   readonly hypervisorLog: string
 }
@@ -25,9 +30,13 @@ export interface MachinePaths {
 /** What is known of the machine, for whoever takes it over. */
 export const RECORD_NAME = "vm.json"
 
-type Directories = Pick<LauncherOptions, "runDirectory" | "logDirectory">
+const KEEPER_NAME = "keeper.sock"
 
-export function pathsOf({ runDirectory, logDirectory }: Directories): MachinePaths {
+type Places = Pick<LauncherOptions, "runDirectory" | "logDirectory"> & {
+  readonly devices: readonly { readonly name: string }[]
+}
+
+export function pathsOf({ runDirectory, logDirectory, devices }: Places): MachinePaths {
   return {
     lock: join(runDirectory, "vm.lock"),
     record: join(runDirectory, RECORD_NAME),
@@ -35,9 +44,17 @@ export function pathsOf({ runDirectory, logDirectory }: Directories): MachinePat
     qmpNetwork: join(runDirectory, "qmp-network.sock"),
     serial: join(runDirectory, "serial.sock"),
     console: join(runDirectory, "console.sock"),
+    keeper: keeperSocketOf(runDirectory),
+    keeperLog: join(logDirectory, "keeper.log"),
+    fronts: Object.fromEntries(devices.map(({ name }) => [name, join(runDirectory, `vhost-${name}.sock`)])),
     consoleLog: join(logDirectory, "console.log"),
     hypervisorLog: join(logDirectory, "qemu.log"),
   }
+}
+
+/** The keeper's control socket. */
+export function keeperSocketOf(runDirectory: string): string {
+  return join(runDirectory, KEEPER_NAME)
 }
 
 /** The launcher's control socket. */

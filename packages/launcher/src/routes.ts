@@ -25,6 +25,15 @@ const Status: z.ZodType<LauncherStatus> = z.object({
   process: identity,
   adopted: z.boolean().default(false), // a launcher of an earlier build does not say
   startedAtMs: z.number(),
+  devices: z
+    .array(
+      z.object({
+        name: z.string(),
+        state: z.enum(["waiting", "relaying", "standing-in", "replaying", "lost"]),
+        runs: z.boolean(),
+      }),
+    )
+    .default([]), // a launcher of an earlier build has none
   phases: z.array(z.object({ name: z.string(), atSeconds: z.number() })),
   consoleLog: z.string(),
   counters: z.record(z.string(), z.number()),

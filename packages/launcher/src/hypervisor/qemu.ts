@@ -7,13 +7,19 @@
  * @module
  */
 import { type Accelerator, type ForwardRule, SidecarError } from "@skep/contract"
-import type { Disk, MachineDescription, UserNetwork } from "../description.ts"
+import type { Disk, MachineDescription, UserNetwork, VhostUserDevice } from "../description.ts"
 import { option } from "./option.ts"
 
 export interface QemuPlan {
   readonly description: MachineDescription
   readonly accelerator: Accelerator
-  readonly sockets: { readonly qmp: string; readonly qmpNetwork: string; readonly serial: string }
+  readonly sockets: {
+    readonly qmp: string
+    readonly qmpNetwork: string
+    readonly serial: string
+    /** Where QEMU listens for the keeper, by the name of the device. */
+    readonly fronts: Readonly<Record<string, string>>
+  }
   /** QEMU's system-call filter is Linux's. */
   readonly platform: NodeJS.Platform
 }
@@ -33,7 +39,7 @@ export function qemuArguments(plan: QemuPlan): readonly string[] {
   return [
     ["-name", option("", { guest: description.name })],
     ["-no-user-config", "-nodefaults"],
-    ["-machine", option("microvm", { acpi: true, rtc: true, "isa-serial": true })],
+    machineArguments(description),
     acceleratorArguments(plan.accelerator),
     ["-smp", String(description.cpus), "-m", `${description.memoryMiB}M`],
     ["-rtc", "base=utc", "-display", "none", "-msg", "timestamp=on", "-S"],
@@ -49,10 +55,38 @@ export function qemuArguments(plan: QemuPlan): readonly string[] {
     ["-mon", option("", { chardev: "qmp-network", mode: "control" })],
     ...description.disks.map(diskArguments),
     networkArguments(description.network),
+    ...description.devices.map((device) => vhostUserArguments(device, sockets.fronts[device.name] ?? "")),
     ["-device", "virtio-rng-device"],
     ["-device", option("virtio-balloon-device", { "free-page-reporting": true })],
   ].flat()
 }
+
+/** A back end in another process maps the guest's memory, so that has to be a file that both have. */
+function machineArguments({ devices, memoryMiB }: MachineDescription): readonly string[] {
+  const machine = { acpi: true, rtc: true, "isa-serial": true }
+  if (devices.length === 0) return ["-machine", option("microvm", machine)]
+  const memory = { id: MEMORY, size: `${memoryMiB}M`, share: true }
+  return [
+    ...["-object", option("memory-backend-memfd", memory)],
+    ...["-machine", option("microvm", { ...machine, "memory-backend": MEMORY })],
+  ]
+}
+
+const MEMORY = "memory"
+
+/**
+ * QEMU listens and waits for the keeper before it starts, and takes another one later: a client of its own would never connect again
+ * (`reconnect` is refused for this device, and without it a lost socket stays lost).
+ */
+function vhostUserArguments({ kind, name }: VhostUserDevice, path: string): readonly string[] {
+  const id = `vhost-${name}`
+  return [
+    ...["-chardev", option("socket", { id, path, server: true, wait: true })],
+    ...["-device", option(MODELS[kind], { chardev: id })],
+  ]
+}
+
+const MODELS: Readonly<Record<VhostUserDevice["kind"], string>> = { vsock: "vhost-user-vsock-device" }
 
 function commandLineOf({ description: { boot }, accelerator }: QemuPlan): string {
   const emulated = accelerator === "tcg" && boot.emulationParameters !== ""

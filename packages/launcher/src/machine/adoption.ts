@@ -174,7 +174,7 @@ async function clear(env: Environment, record: MachineRecord | undefined): Promi
   const { paths } = env
   if (record !== undefined) await endProcess(record.identity)
   else if (existsSync(paths.qmp)) await quitUnknown(paths.qmp, env.context.signal)
-  const stale = [paths.record, paths.qmp, paths.qmpNetwork, paths.serial]
+  const stale = [paths.record, paths.qmp, paths.qmpNetwork, paths.serial, ...Object.values(paths.fronts)]
   await Promise.all(stale.map((path) => rm(path, { force: true })))
 }
 

@@ -179,7 +179,7 @@ export class Machine {
     this.#save()
   }
 
-  status(hypervisor: string, consoleCounters: Counters): LauncherStatus {
+  status(hypervisor: string, counters: Counters): Omit<LauncherStatus, "devices"> {
     const { identity, accelerator, startedAtMs, phases } = this.#record
     return {
       state: this.#state,
@@ -191,7 +191,7 @@ export class Machine {
       startedAtMs,
       phases,
       consoleLog: this.#parts.paths.consoleLog,
-      counters: { ...consoleCounters, guestResets: this.#resets },
+      counters: { ...counters, guestResets: this.#resets },
     }
   }
 
@@ -243,9 +243,9 @@ export class Machine {
     this.#over = true
     for (const hangUp of this.#hangUp) hangUp()
     this.#qmp = undefined
-    const { qmp, qmpNetwork, serial } = this.#parts.paths
+    const { qmp, qmpNetwork, serial, fronts } = this.#parts.paths
     await Promise.all([
-      ...[qmp, qmpNetwork, serial].map((path) => rm(path, { force: true })),
+      ...[qmp, qmpNetwork, serial, ...Object.values(fronts)].map((path) => rm(path, { force: true })),
       this.#file.remove(),
     ])
     if (ending.state === "crashed") this.#happen("ended-crashed", ending.reason)

@@ -6,15 +6,21 @@
 import { join } from "node:path"
 import type { Identity } from "@skep/contract"
 import { isAlive, signalProcess, sleep } from "@skep/runtime"
-import { RECORD_NAME } from "../paths.ts"
+import { endKeeper } from "../keeper/process.ts"
+import { keeperSocketOf, RECORD_NAME } from "../paths.ts"
 import { readRecord } from "./record.ts"
 
 const GONE_POLL_MS = 10
 
-/** Kills the hypervisor that vm.json of this run directory names and waits until it is gone. Returns whether there was one. */
+/**
+ * Kills the hypervisor that vm.json of this run directory names, ends its keeper, and waits until both are gone. Returns whether there was a
+ * hypervisor.
+ */
 export async function pullPlug(runDirectory: string): Promise<boolean> {
   const record = await readRecord(join(runDirectory, RECORD_NAME))
-  return record !== undefined && (await endProcess(record.identity))
+  const ran = record !== undefined && (await endProcess(record.identity))
+  await endKeeper(keeperSocketOf(runDirectory))
+  return ran
 }
 
 /** Kills that very process and waits until it is gone. Returns whether it was there. */

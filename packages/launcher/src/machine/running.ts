@@ -6,6 +6,7 @@
 import { type LauncherRunning, SidecarError } from "@skep/contract"
 import type { Qmp } from "@skep/qmp"
 import { type Cleanup, notRunning, sleep, withDeadline, withResolvers } from "@skep/runtime"
+import type { Upkeep } from "../keeper/upkeep.ts"
 import type { Environment } from "./environment.ts"
 import type { Machine } from "./machine.ts"
 
@@ -19,6 +20,8 @@ export interface RunningParts {
   readonly env: Environment
   readonly machine: Machine
   readonly hypervisor: string
+  /** Undefined for a machine without devices of other programs. */
+  readonly upkeep: Upkeep | undefined
   /** Started before the machine and let go after it: console socket, logs, lock. */
   readonly cleanup: Cleanup
   readonly counters: Readonly<Record<string, number>>
@@ -45,7 +48,9 @@ export function runningOf(parts: RunningParts): LauncherRunning {
     closed: closed.promise,
     status: async () => {
       if (machine.over) throw notRunning("launcher")
-      return machine.status(parts.hypervisor, { ...env.console.counters, ...parts.counters })
+      const counters = { ...env.console.counters, ...parts.counters, ...parts.upkeep?.counters }
+      const devices = (await parts.upkeep?.devices()) ?? []
+      return { ...machine.status(parts.hypervisor, counters), devices }
     },
     powerdown: async (deadlineMs) => {
       const qmp = monitorOf(machine)

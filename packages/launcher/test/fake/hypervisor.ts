@@ -40,6 +40,7 @@ if (behaviour === "refuses") {
   process.stderr.write('qemu-system-x86_64: -blockdev x: Failed to get "write" lock\n')
   process.exit(1)
 }
+for (const [id, path] of paths) if (id.startsWith("vhost-")) await keeperAt(path)
 await listen(createServer(serveSerial), paths.get("serial") ?? "")
 await listen(createServer(serveMonitor), paths.get("qmp-network") ?? "")
 await listen(createServer(serveOddMonitor), paths.get("qmp") ?? "")
@@ -59,6 +60,17 @@ function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve) => {
     server.listen(path, resolve)
   })
+}
+
+/** As `server=on,wait=on`: nothing goes on before somebody has connected; later somebody else may. */
+async function keeperAt(path: string): Promise<void> {
+  const server = createServer((client) => {
+    client.on("error", () => client.destroy())
+    client.resume()
+  })
+  const connected = once(server, "connection")
+  await listen(server, path)
+  await connected
 }
 
 let monitorClients = 0

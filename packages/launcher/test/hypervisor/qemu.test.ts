@@ -25,8 +25,14 @@ const description: MachineDescription = {
     restricted: true,
     forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: 2222, guestPort: 22 }],
   },
+  devices: [],
 }
-const sockets = { qmp: "/r/qmp.sock", qmpNetwork: "/r/qmp-network.sock", serial: "/r/serial.sock" }
+const sockets = {
+  qmp: "/r/qmp.sock",
+  qmpNetwork: "/r/qmp-network.sock",
+  serial: "/r/serial.sock",
+  fronts: { vsock: "/r/vhost-vsock.sock" },
+}
 
 /** One option a line, as a reader of `ps` would break them. */
 function lines(

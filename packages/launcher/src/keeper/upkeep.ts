@@ -1,0 +1,102 @@
+/**
+ * Keeps a keeper running beside a machine, and tells how its devices are.
+ *
+ * Another keeper knows nothing of what its predecessor was told. QEMU takes its connection, but tells it of a device only when the guest's
+ * driver starts that device anew: until then the device is "lost", and every stream and request on it has ended.
+ *
+ * @module
+ */
+import type { DeviceStatus } from "@skep/contract"
+import { SidecarError } from "@skep/contract"
+import { type Remote, Supervisor } from "@skep/runtime"
+import type { VhostUserDevice } from "../description.ts"
+import type { Environment } from "../machine/environment.ts"
+import { adoptKeeper, type KeeperProcessOptions, spawnKeeper } from "./process.ts"
+import type { KeeperStatus } from "./status.ts"
+
+/** A keeper without QEMU for this long has been forgotten by everybody. */
+const LONELY_MS = 30_000
+
+export class Upkeep implements AsyncDisposable {
+  readonly #env: Environment
+  readonly #devices: readonly VhostUserDevice[]
+  readonly #keeper: Supervisor<Remote<KeeperStatus>>
+  /** Set while a device may exist that the keeper was not told of. */
+  #ignorant = false
+
+  /** `found`: the machine ran before this launcher did. */
+  constructor(env: Environment, devices: readonly VhostUserDevice[], found: boolean) {
+    this.#env = env
+    this.#devices = devices
+    this.#keeper = new Supervisor({
+      name: "keeper",
+      log: env.context.log,
+      open: async (signal) => {
+        const wanted = this.#wanted(signal)
+        const running = await adoptKeeper(wanted)
+        if (running !== undefined) return running
+        this.#ignorant ||= found
+        return await spawnKeeper(wanted)
+      },
+      onDown: () => {
+        this.#ignorant = true
+        env.context.emit({ type: "keeper-lost" })
+      },
+      onUp: () => {
+        if (this.#ignorant) env.context.emit({ type: "keeper-restarted" })
+      },
+    })
+  }
+
+  /** Fulfils when a keeper runs; rejects when the first attempt failed. */
+  get ready(): Promise<unknown> {
+    return this.#keeper.ready
+  }
+
+  get counters(): Readonly<Record<string, number>> {
+    return { keeperLosses: this.#keeper.losses }
+  }
+
+  async devices(): Promise<readonly DeviceStatus[]> {
+    const kept = (await this.#ask())?.devices ?? []
+    if (kept.length > 0 && kept.every(({ runs }) => runs)) this.#ignorant = false
+    return this.#devices.map(({ name }) => {
+      const { state, runs = false } = kept.find((each) => each.name === name) ?? {}
+      return { name, state: state === undefined || (this.#ignorant && !runs) ? "lost" : state, runs }
+    })
+  }
+
+  /** Ends the keeper: the machine is over. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#keeper[Symbol.asyncDispose]()
+  }
+
+  #wanted(signal: AbortSignal): KeeperProcessOptions {
+    const { paths, context } = this.#env
+    return {
+      options: {
+        devices: this.#devices.map(({ name, socket }) => ({
+          name,
+          front: paths.fronts[name] ?? "",
+          back: socket,
+        })),
+        lonelyMs: LONELY_MS,
+      },
+      control: paths.keeper,
+      logFile: paths.keeperLog,
+      signal,
+      emit: (event) => {
+        if (event.type === "device") context.emit(event)
+      },
+    }
+  }
+
+  async #ask(): Promise<KeeperStatus | undefined> {
+    try {
+      return await this.#keeper.running?.status()
+    } catch (error) {
+      if (error instanceof SidecarError) return undefined // it is gone, and the supervisor is about to see it
+      throw error
+    }
+  }
+}
