@@ -11,11 +11,12 @@ import { type Counters, type Log, type Running, type Sidecar, SidecarError } fro
 import { Cleanup, notRunning, type Routes, tryLock, withResolvers } from "@skep/runtime"
 import { z } from "zod"
 import { createHome, type Home, homeFrom } from "../home/paths.ts"
-import { readSettings } from "../home/settings.ts"
+import { readSettings, type Settings } from "../home/settings.ts"
 import { VERSION } from "../version.ts"
 import { Images } from "./image-builder/images.ts"
 import { Machines } from "./machines.ts"
 import { backendRoutes } from "./routes.ts"
+import type { Programs } from "./vm/context.ts"
 
 /** How long a backend without machines waits for a request before it ends. */
 const IDLE_MS = 3000
@@ -23,14 +24,15 @@ const IDLE_MS = 3000
 export interface BackendOptions {
   readonly home: string
   readonly run: string
-  /** Node's arguments that run the launcher's program. */
-  readonly launcherProgram: readonly string[]
+  readonly programs: Programs
 }
+
+const program = z.array(z.string()).min(1)
 
 const Options: z.ZodType<BackendOptions> = z.strictObject({
   home: z.string().min(1),
   run: z.string().min(1),
-  launcherProgram: z.array(z.string()).min(1),
+  programs: z.strictObject({ launcher: program, vsock: program }),
 })
 
 export interface BackendStatus {
@@ -75,8 +77,9 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
         context.emit({ ...event, at: new Date().toISOString() })
       },
       images: new Images(home, log),
-      launcherProgram: options.launcherProgram,
-      publishAddress: () => publishAddress(home, log),
+      programs: options.programs,
+      publishAddress: async () => (await settingsOf(home, log))?.publishAddress ?? "127.0.0.1",
+      sharesSshAgent: async () => (await settingsOf(home, log))?.sshAgent ?? false,
     })
     cleanup.defer(() => machines.release())
     context.signal.throwIfAborted()
@@ -86,12 +89,12 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
 }
 
 /** Containers of a machine that runs must not lose their ports to a file that cannot be read: `up` is told of it. */
-async function publishAddress(home: Home, log: Log): Promise<string> {
+async function settingsOf(home: Home, log: Log): Promise<Settings | undefined> {
   try {
-    return (await readSettings(home.settingsFile)).publishAddress
+    return await readSettings(home.settingsFile)
   } catch (error) {
     log.info("settings unreadable", { reason: String(error) })
-    return "127.0.0.1"
+    return undefined
   }
 }
 

@@ -27,7 +27,7 @@ import type { Progress, Report } from "./operation.ts"
 import { Sequence } from "./sequence.ts"
 import type { MachineView } from "./view.ts"
 import { bringUp } from "./vm/bring-up.ts"
-import type { VmContext } from "./vm/context.ts"
+import type { Programs, VmContext } from "./vm/context.ts"
 import { endStray, findRunning, mayRun } from "./vm/find-running.ts"
 import { engineAnswers } from "./vm/ping.ts"
 import type { Vm } from "./vm/vm.ts"
@@ -44,8 +44,11 @@ export interface MachineContext {
   readonly images: Images
   /** Where ports are published that name no address: the user's setting as it is now. */
   readonly publishAddress: () => Promise<string>
-  /** Node's arguments that run the launcher program. */
-  readonly launcherProgram: readonly string[]
+  readonly programs: Programs
+  /** Whether guests may use the user's SSH agent: the user's setting as it is now. */
+  readonly sharesSshAgent: () => Promise<boolean>
+  /** An address on the vsock that no machine has. */
+  readonly freeCid: () => number
 }
 
 export class Machine {
@@ -95,6 +98,11 @@ export class Machine {
     this.#context = context
     this.#log = withFields(context.log, { machine: name })
     this.#changes = new Sequence(name, this.#log)
+  }
+
+  /** Its address on the vsock, if it has one yet. */
+  get guestCid(): number | undefined {
+    return this.#record?.guestCid
   }
 
   get state(): MachineState | "broken" {
@@ -241,7 +249,7 @@ export class Machine {
   async release(): Promise<void> {
     this.#changes.abort(new SidecarError("aborted", "The backend is stopping"))
     await this.#changes.settled()
-    this.#vm?.release()
+    await this.#vm?.release()
     await this.#proxy?.[Symbol.asyncDispose]()
   }
 
@@ -272,7 +280,9 @@ export class Machine {
 
   async #boot(wanted: MachineRecord, report: Report, signal: AbortSignal): Promise<Vm> {
     const keys = (): Promise<MachineKeys> => ensureKeys(this.paths, this.name)
-    const { vm, record } = await bringUp(this.#vmContext(wanted, keys), report, signal)
+    const addressed = { ...wanted, guestCid: wanted.guestCid ?? this.#context.freeCid() }
+    this.#record = addressed // at once, so that no other machine takes the address
+    const { vm, record } = await bringUp(this.#vmContext(addressed, keys), report, signal)
     this.#record = record
     this.#own(vm)
     return vm

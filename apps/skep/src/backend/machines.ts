@@ -9,7 +9,7 @@ import { readdir, readlink, rename, rm, symlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { SidecarError } from "@skep/contract"
 import { checkName } from "../home/paths.ts"
-import type { Changes } from "../machine/record.ts"
+import { type Changes, freeCid } from "../machine/record.ts"
 import { Machine, type MachineContext } from "./machine.ts"
 import type { MachineView } from "./view.ts"
 
@@ -21,8 +21,9 @@ export class Machines {
   /** Creations under way, so that two `skep up` of a new name make one machine. */
   readonly #creating = new Map<string, Promise<Machine>>()
 
-  static async load(context: MachineContext): Promise<Machines> {
-    const machines = new Machines(context)
+  static async load(outer: Omit<MachineContext, "freeCid">): Promise<Machines> {
+    const machines = new Machines({ ...outer, freeCid: () => machines.#freeCid() })
+    const context = machines.#context
     const entries = await readdir(context.home.machines, { withFileTypes: true })
     for (const entry of entries) {
       if (!entry.isDirectory()) continue
@@ -103,6 +104,10 @@ export class Machines {
   async release(): Promise<void> {
     await rm(this.#context.home.dockerSocket, { force: true })
     await Promise.all([...this.#machines.values()].map((machine) => machine.release()))
+  }
+
+  #freeCid(): number {
+    return freeCid([...this.#machines.values()].map((machine) => machine.guestCid))
   }
 
   async #linkActive(): Promise<void> {

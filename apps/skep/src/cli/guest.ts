@@ -1,15 +1,19 @@
 /**
- * The way into a running machine, over SSH with the machine's own keys: for `skep shell`, and for logs that lie in the guest.
+ * The way into a running machine, by SSH with the machine's own keys: for `skep shell`, and for logs that lie in the guest. It goes over the
+ * machine's vsock; where there is none, or while that is away, over the loopback port that leads to its sshd.
  *
  * @module
  */
+import type { Socket } from "node:net"
 import { constants } from "node:os"
 import { SidecarError } from "@skep/contract"
 import { withResolvers } from "@skep/runtime/deadline"
+import { connectPath } from "@skep/vsock/dialect"
 import type { ClientChannel, PseudoTtyOptions } from "ssh2"
 import { checkExists, connectBackend } from "../client/backend.ts"
-import { openConnection, type SshConnection } from "../docker/ssh-connection.ts"
-import { machinePaths } from "../home/paths.ts"
+import { dialTcp, openConnection, type SshConnection } from "../docker/ssh-connection.ts"
+import { dialGuest, GUEST_PORTS } from "../guest/dial.ts"
+import { type MachinePaths, machinePaths } from "../home/paths.ts"
 import { readKeys } from "../machine/keys.ts"
 import type { Session } from "./session.ts"
 
@@ -29,11 +33,13 @@ export async function openGuest(session: Session, name: string): Promise<SshConn
       next: `Start it with skep up ${name}`,
     })
   }
-  const keys = await readKeys(machinePaths(session.home, name), name)
+  const paths = machinePaths(session.home, name)
+  const keys = await readKeys(paths, name)
+  const tcp = { host: "127.0.0.1", port: machine.record.sshPort }
   return await openConnection(
     {
-      host: "127.0.0.1",
-      port: machine.record.sshPort,
+      ...tcp,
+      dial: (signal) => dialSsh(paths, tcp, signal),
       user: "root",
       privateKey: keys.user.privateKey,
       hostKey: keys.host.publicKey,
@@ -41,6 +47,19 @@ export async function openGuest(session: Session, name: string): Promise<SshConn
     // A shell may outlive a pause of the machine: nothing asks whether it is still there.
     { signal: session.signal, deadlineMs: CONNECT_DEADLINE_MS, keepaliveMs: 0 },
   )
+}
+
+async function dialSsh(
+  { vsockDirectory }: MachinePaths,
+  tcp: Parameters<typeof dialTcp>[0],
+  signal: AbortSignal,
+): Promise<Socket> {
+  try {
+    return await dialGuest({ connect: connectPath(vsockDirectory), port: GUEST_PORTS.ssh }, signal)
+  } catch (error) {
+    if (signal.aborted || !(error instanceof SidecarError)) throw error
+    return dialTcp(tcp)
+  }
 }
 
 export interface GuestCommand {

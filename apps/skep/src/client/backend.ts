@@ -10,6 +10,7 @@ import { type ControlCall, call, stream } from "@skep/runtime/control-client"
 import type { MachineView } from "../backend/view.ts"
 import { checkName, createHome, type Home, machinePaths } from "../home/paths.ts"
 import { VERSION } from "../version.ts"
+import { shareSshAgent } from "./ssh-agent.ts"
 
 /** It does nothing but answer: a machine that is busy delays it by no more than this. */
 const HEALTH_MS = 5_000
@@ -25,6 +26,7 @@ export interface BackendClient {
 
 /** Connects to the backend of this build, starting or replacing it as needed. */
 export async function connectBackend(home: Home, signal: AbortSignal): Promise<BackendClient> {
+  await shareSshAgent(home, process.env)
   if (!(await isOurs(home, signal))) {
     const { startBackend } = await import("./start-backend.ts")
     await createHome(home)

@@ -12,6 +12,7 @@ const SOURCES = {
   backend: "../backend/main.ts",
   "image-builder": "../backend/image-builder/main.ts",
   launcher: "../../../../packages/launcher/src/main.ts",
+  vsock: "../../../../packages/vsock/src/main.ts",
 } as const
 
 /** Node's arguments that run a program. */

@@ -47,7 +47,8 @@ export async function startBackend(home: Home, signal: AbortSignal): Promise<voi
 }
 
 function optionsFor(home: Home): BackendOptions {
-  return { home: home.home, run: home.run, launcherProgram: [...programArguments("launcher")] }
+  const programs = { launcher: [...programArguments("launcher")], vsock: [...programArguments("vsock")] }
+  return { home: home.home, run: home.run, programs }
 }
 
 function backendProcess(

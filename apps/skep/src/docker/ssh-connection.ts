@@ -17,6 +17,8 @@ export interface SshAddress {
   readonly privateKey: string | Buffer
   /** The one host key to trust, as in `ssh-ed25519 AAAA…`; any other is refused. */
   readonly hostKey: string
+  /** Another way to its sshd than `host` and `port`, which it may fall back to. */
+  readonly dial?: (signal: AbortSignal) => Promise<Socket>
 }
 
 export interface SshConnectOptions {
@@ -71,13 +73,17 @@ export async function openConnection(
   }
 }
 
+export function dialTcp({ host, port }: Pick<SshAddress, "host" | "port">): Socket {
+  return connect({ host, port, noDelay: true })
+}
+
 async function attemptOnce(
   address: SshAddress,
   trusted: Buffer,
   silenceMs: number,
   options: SshConnectOptions,
 ): Promise<SshConnection> {
-  const socket = connect({ host: address.host, port: address.port, noDelay: true })
+  const socket = (await address.dial?.(options.signal)) ?? dialTcp(address)
   const client = new Client()
   const lost = withResolvers<never>()
   lost.promise.catch(() => undefined) // whoever waits for it sees the reason

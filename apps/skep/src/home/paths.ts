@@ -12,7 +12,7 @@ import { SidecarError } from "@skep/contract"
 import { checkSocketPath, privateDirectory } from "@skep/runtime/files"
 
 /** The longest socket name inside a machine's run directory; its path must fit into a `sockaddr_un`. */
-const LONGEST_SOCKET = "qmp-network.sock"
+const LONGEST_SOCKET = "vsock/CCCCCCCC.PPPPPPPP"
 
 export interface Home {
   readonly home: string
@@ -26,6 +26,8 @@ export interface Home {
   readonly verdictFile: string
   readonly backendSocket: string
   readonly backendLog: string
+  /** A link to the socket of the user's SSH agent, as the last command knew it. */
+  readonly sshAgent: string
   /** The Docker API of the active machine: a link to that machine's own socket. */
   readonly dockerSocket: string
 }
@@ -44,6 +46,13 @@ export interface MachinePaths {
   readonly run: string
   readonly launcherSocket: string
   readonly networkMonitor: string
+  /** Where the vsock sidecar listens for the machine's device (vhost-user). */
+  readonly vsockSocket: string
+  /** HyperKit's sockets: `connect` into the guest, `00000002.PPPPPPPP` for what the guest reaches. */
+  readonly vsockDirectory: string
+  readonly vsockLog: string
+  /** What the guest has to say: its kernel and its services. */
+  readonly guestLog: string
   readonly consoleSocket: string
   readonly dockerSocket: string
 }
@@ -65,6 +74,7 @@ export function homeFrom(env: Readonly<Record<string, string | undefined>>): Hom
     verdictFile: join(cache, "accelerators.json"),
     backendSocket: join(run, "backend.sock"),
     backendLog: join(home, "logs", "backend.log"),
+    sshAgent: join(run, "ssh-agent.sock"),
     dockerSocket: join(run, "docker.sock"),
   }
   checkSocketPath(paths.backendSocket)
@@ -89,7 +99,11 @@ export function machinePaths(home: Home, name: string): MachinePaths {
     launcherLog: join(directory, "launcher.log"),
     run,
     launcherSocket: join(run, "launcher.sock"),
-    networkMonitor: join(run, LONGEST_SOCKET),
+    networkMonitor: join(run, "qmp-network.sock"),
+    vsockSocket: join(run, "vsock.sock"),
+    vsockDirectory: join(run, "vsock"),
+    vsockLog: join(directory, "vsock.log"),
+    guestLog: join(directory, "guest.log"),
     consoleSocket: join(run, "console.sock"),
     dockerSocket: join(run, "docker.sock"),
   }

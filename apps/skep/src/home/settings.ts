@@ -18,6 +18,8 @@ const SettingsFile = z.strictObject({
   networkPolicy: Policy.optional(),
   /** Where ports are published that name no address; "0.0.0.0" opens them to the network. */
   publishAddress: z.ipv4().optional(),
+  /** Whether guests reach the user's SSH agent, at /run/host-services/ssh-auth.sock. */
+  sshAgent: z.boolean().optional(),
 })
 
 export interface Settings {
@@ -27,6 +29,7 @@ export interface Settings {
   readonly accelerator: Accelerator
   readonly networkPolicy: Policy
   readonly publishAddress: string
+  readonly sshAgent: boolean
 }
 
 const MEMORY_DEFAULT_MIB = 2048
@@ -45,6 +48,7 @@ export async function readSettings(path: string): Promise<Settings> {
     accelerator: set.accelerator ?? "auto",
     networkPolicy: set.networkPolicy ?? "open",
     publishAddress: set.publishAddress ?? "127.0.0.1",
+    sshAgent: set.sshAgent ?? true,
   }
 }
 

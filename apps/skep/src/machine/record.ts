@@ -22,6 +22,8 @@ import {
 } from "./schema.ts"
 
 const VERSION = 1
+/** 0 to 2 are reserved, 2 is the host. */
+const CID_FIRST = 3
 
 export interface MachineRecord {
   readonly version: 1
@@ -36,6 +38,8 @@ export interface MachineRecord {
   readonly mac: string
   /** The loopback port that leads to the guest's sshd. Kept, so that editors and ssh_config stay right. */
   readonly sshPort: number
+  /** The guest's address on its vsock, above 2; machines of earlier builds get one at their next start. */
+  readonly guestCid?: number
 }
 
 const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
@@ -49,6 +53,11 @@ const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
   networkPolicy: Policy,
   mac: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/),
   sshPort: z.int().min(1).max(65_535),
+  guestCid: z
+    .int()
+    .min(CID_FIRST)
+    .max(2 ** 32 - 2)
+    .exactOptional(),
 })
 
 /** What a user may choose and change. Absent means: leave as it is, or the default for a new machine. */
@@ -163,6 +172,14 @@ export function checkBounds(changes: Changes): void {
     most: DISK_MAX_GIB,
     example: "--disk 20g",
   })
+}
+
+/** The smallest address that no other machine has: 3 for the first, as Docker.app had it. */
+export function freeCid(others: Iterable<number | undefined>): number {
+  const taken = new Set(others)
+  let cid = CID_FIRST
+  while (taken.has(cid)) cid++
+  return cid
 }
 
 /** The fields that differ and matter to a running machine. */

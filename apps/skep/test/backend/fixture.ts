@@ -32,7 +32,7 @@ export async function openPlace(): Promise<Place> {
       backend.parseOptions({
         home: directory.at(`home${index}`),
         run: run(index),
-        launcherProgram: ["/nowhere/launcher.js"],
+        programs: { launcher: ["/nowhere/launcher.js"], vsock: ["/nowhere/vsock.js"] },
       }),
     dockerSocket: (index) => `${run(index)}/${BROKEN}/docker.sock`,
     controlSocket: (index) => `${run(index)}/backend.sock`,

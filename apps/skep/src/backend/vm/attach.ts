@@ -5,10 +5,13 @@
  * @module
  */
 import { qemuUser } from "@skep/adapters/qemu-user"
-import type { LauncherRunning, Log, NetworkRunning, SidecarEvent } from "@skep/contract"
-import { Cleanup, orAborted, sleep } from "@skep/runtime"
+import { type Log, type NetworkRunning, SidecarError, type SidecarEvent } from "@skep/contract"
+import { Cleanup, sleep, withDeadline } from "@skep/runtime"
 import type { EngineState } from "../../docker/engine.ts"
+import type { SshAddress } from "../../docker/ssh-connection.ts"
 import { connectSshEngine } from "../../docker/ssh-engine.ts"
+import { connectOverVsock } from "../../docker/vsock-engine.ts"
+import { Ways } from "../../docker/ways.ts"
 import type { MachinePaths } from "../../home/paths.ts"
 import type { MachineKeys } from "../../machine/keys.ts"
 import type { MachineRecord } from "../../machine/record.ts"
@@ -17,7 +20,9 @@ import type { Report } from "../operation.ts"
 import { runPhase, withDetail } from "../phase.ts"
 import { EngineKeeper } from "./engine-keeper.ts"
 import type { GuestPhases } from "./guest-phases.ts"
-import { engineAnswers } from "./ping.ts"
+import { engineAnswers, pingEngine } from "./ping.ts"
+import { rebindVsock } from "./rebind.ts"
+import type { MachineVsock } from "./vsock.ts"
 
 const LINUX = { name: "linux", title: "Linux in the machine", deadlineMs: 180_000 }
 const DOCKER = { name: "docker", title: "Docker", deadlineMs: 180_000 }
@@ -32,7 +37,8 @@ export interface AttachOptions {
   readonly paths: MachinePaths
   readonly keys: () => Promise<MachineKeys>
   readonly publishAddress: () => Promise<string>
-  readonly launcher: LauncherRunning
+  /** Undefined for a machine without one. */
+  readonly vsock: MachineVsock | undefined
   readonly phases: GuestPhases
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
@@ -43,8 +49,11 @@ export interface AttachOptions {
 }
 
 export interface Attachment extends AsyncDisposable {
+  readonly ways: Ways
   readonly network: NetworkRunning
   readonly ports: Ports
+  /** Makes the guest start its vsock anew, after the keeper was lost. */
+  rebindVsock(signal: AbortSignal): Promise<void>
   /** Resolves when Docker answers: at once, or after a phase of its own when the guest or its engine has started again. */
   waitForDocker(report: Report, signal: AbortSignal): Promise<void>
 }
@@ -55,9 +64,9 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   await using cleanup = new Cleanup()
   await runPhase(LINUX, report, signal, (limit) => options.phases.wait("ssh", limit))
   const keys = await options.keys()
-  const keeper = cleanup.use(new EngineKeeper((limit) => connectEngine(options, keys, limit), log))
-  await waitForDocker(keeper, report, signal, (limit) => options.phases.wait("docker", limit))
-  options.onEngine(() => keeper.state())
+  const ways = cleanup.use(waysOf(options, keys))
+  await waitForDocker(ways, report, signal, (limit) => options.phases.wait("docker", limit))
+  options.onEngine(() => ({ state: "up", engine: ways }))
   return await runPhase(PORTS, report, signal, async (limit) => {
     const network = cleanup.use(
       await qemuUser.start(qemuUser.parseOptions({ qmp: paths.networkMonitor }), {
@@ -82,12 +91,13 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
     )
     const owned = cleanup.move()
     return {
+      ways,
       network,
       ports,
+      rebindVsock: (limitAgain) => rebindVsock(sshAddressOf(record, keys), limitAgain),
       waitForDocker: async (again, limitAgain) => {
-        const state = keeper.state()
-        if (state.state === "up" && (await engineAnswers(state.engine, PING_MS))) return
-        await waitForDocker(keeper, again, limitAgain, () => Promise.resolve())
+        if (await engineAnswers(ways, PING_MS)) return
+        await waitForDocker(ways, again, limitAgain, () => Promise.resolve())
       },
       [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
     }
@@ -96,37 +106,64 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
 
 /** Waits for the guest's word and then for an answer; a passed deadline tells why there was none. */
 async function waitForDocker(
-  keeper: EngineKeeper,
+  ways: Ways,
   report: Report,
   signal: AbortSignal,
   announced: (limit: AbortSignal) => Promise<void>,
 ): Promise<void> {
+  let last: unknown
   try {
     await runPhase(DOCKER, report, signal, async (limit) => {
       await announced(limit)
-      while (!(await engineAnswers(await orAborted(keeper.ready(), limit), PING_MS))) {
+      for (;;) {
+        last = await failureOf(withDeadline("ping the Docker engine", PING_MS, limit, (one) => pingEngine(ways, one)))
+        if (last === undefined) break
+        // Whoever answers is not our guest: waiting longer would not help.
+        if (last instanceof SidecarError && last.code === "permission-denied") throw last
         await sleep(PING_RETRY_MS, limit)
       }
+      if (ways.way !== undefined) report({ type: "detail", phase: DOCKER.name, text: `over ${ways.way}` })
     })
   } catch (error) {
-    const last = keeper.lastError
-    throw last === undefined || last === error ? error : withDetail(error, [last.message], last.next)
+    throw last instanceof SidecarError && last !== error ? withDetail(error, [last.message], last.next) : error
   }
 }
 
+async function failureOf(work: Promise<void>): Promise<unknown> {
+  try {
+    await work
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+function waysOf(options: AttachOptions, keys: MachineKeys): Ways {
+  const { vsock, log } = options
+  return new Ways({
+    log,
+    ssh: () => new EngineKeeper((limit) => connectEngine(options, keys, limit), log),
+    ...(vsock === undefined
+      ? {}
+      : { vsock: (limit) => connectOverVsock(vsock, limit) }),
+  })
+}
+
 async function connectEngine(
-  options: AttachOptions,
+  { record, log }: AttachOptions,
   keys: MachineKeys,
   signal: AbortSignal,
 ): ReturnType<typeof connectSshEngine> {
-  return await connectSshEngine({
+  return await connectSshEngine({ ...sshAddressOf(record, keys), socketPath: DOCKER_IN_GUEST, signal, log })
+}
+
+/** The guest's sshd, as the host reaches it. */
+export function sshAddressOf(record: MachineRecord, keys: MachineKeys): SshAddress {
+  return {
     host: "127.0.0.1",
-    port: options.record.sshPort,
+    port: record.sshPort,
     user: "root",
     privateKey: keys.user.privateKey,
     hostKey: keys.host.publicKey,
-    socketPath: DOCKER_IN_GUEST,
-    signal,
-    log: options.log,
-  })
+  }
 }

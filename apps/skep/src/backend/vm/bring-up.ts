@@ -12,6 +12,7 @@ import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { type Image, imageSummary } from "./image.ts"
 import { startLauncher } from "./launcher-process.ts"
+import { MachineVsock } from "./vsock.ts"
 import { describeMachine, prepareDisks, prepareSshPort } from "./prepare.ts"
 import type { Vm } from "./vm.ts"
 
@@ -49,10 +50,13 @@ export async function bringUp(context: VmContext, report: Report, signal: AbortS
   })
   const booting = { ...context, record }
   const vm = await runPhase(BOOT, report, signal, async (limit) => {
-    const options = await describeMachine(home, paths, record, image)
+    // QEMU waits for its devices, so the sidecar comes first.
+    const vsock = await new MachineVsock(booting).ready(report)
     try {
-      return await startLauncher(booting, options, report, limit)
+      const options = await describeMachine(home, paths, record, image, vsock !== undefined)
+      return await startLauncher(booting, options, { report, signal: limit, vsock: () => vsock })
     } catch (error) {
+      await vsock?.[Symbol.asyncDispose]()
       throw withDetail(
         error,
         await consoleTail(paths.consoleLog, CONSOLE_LINES),

@@ -9,6 +9,12 @@ import type { MachineKeys } from "../../machine/keys.ts"
 import type { MachineRecord } from "../../machine/record.ts"
 import type { Images } from "../image-builder/images.ts"
 
+/** Node's arguments that run the sidecars' programs. */
+export interface Programs {
+  readonly launcher: readonly string[]
+  readonly vsock: readonly string[]
+}
+
 export interface VmContext {
   readonly home: Home
   readonly paths: MachinePaths
@@ -17,8 +23,9 @@ export interface VmContext {
   readonly images: Images
   /** Where ports are published that name no address: the user's setting as it is now. */
   readonly publishAddress: () => Promise<string>
-  /** Node's arguments that run the launcher's program. */
-  readonly launcherProgram: readonly string[]
+  readonly programs: Programs
+  /** Whether guests may use the user's SSH agent: the user's setting as it is now. */
+  readonly sharesSshAgent: () => Promise<boolean>
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
 }

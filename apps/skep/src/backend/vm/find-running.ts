@@ -4,7 +4,7 @@
  * @module
  */
 import { existsSync } from "node:fs"
-import { type LauncherRunning, SidecarError } from "@skep/contract"
+import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/contract"
 import { adoptLauncher, hypervisorRuns, pullPlug } from "@skep/launcher"
 import type { MachinePaths } from "../../home/paths.ts"
 import type { VmContext } from "./context.ts"
@@ -12,6 +12,7 @@ import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
 import { describeMachine } from "./prepare.ts"
 import { Vm } from "./vm.ts"
+import { MachineVsock } from "./vsock.ts"
 
 const never = new AbortController().signal
 
@@ -24,8 +25,10 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
   if (adopted !== undefined) return adopted
   if (!(await hypervisorRuns(context.paths.run))) return undefined
   const image = await context.images.any()
-  const options = await describeMachine(context.home, context.paths, context.record, image)
-  return await startLauncher(context, options, () => undefined, never)
+  // The launcher looks which of the devices this machine was started with.
+  const options = await describeMachine(context.home, context.paths, context.record, image, true)
+  const vsock = (status: LauncherStatus): MachineVsock | undefined => vsockOf(context, status)
+  return await startLauncher(context, options, { report: () => undefined, signal: never, vsock })
 }
 
 /** Whether there may be something to find. */
@@ -44,6 +47,10 @@ export async function endStray(paths: MachinePaths, powerdownMs?: number): Promi
     if (!(error instanceof SidecarError)) throw error
     await pullPlug(paths.run)
   }
+}
+
+function vsockOf(context: VmContext, { devices }: LauncherStatus): MachineVsock | undefined {
+  return devices.some(({ name }) => name === "vsock") ? new MachineVsock(context) : undefined
 }
 
 async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
@@ -66,6 +73,6 @@ async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
   }
   const status = await launcher.status()
   for (const phase of status.phases) phases.reach(phase.name)
-  vm = new Vm(context, launcher, phases, status)
+  vm = new Vm({ context, launcher, phases, status, vsock: vsockOf(context, status) })
   return vm
 }

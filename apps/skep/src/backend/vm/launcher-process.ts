@@ -4,19 +4,26 @@
  * @module
  */
 import { closeSync, openSync } from "node:fs"
-import type { LauncherRunning } from "@skep/contract"
+import type { LauncherRunning, LauncherStatus } from "@skep/contract"
 import { type LauncherOptions, launcherProcess } from "@skep/launcher"
 import type { Report } from "../operation.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { Vm } from "./vm.ts"
+import type { MachineVsock } from "./vsock.ts"
+
+export interface LauncherStart {
+  readonly report: Report
+  readonly signal: AbortSignal
+  /** The sidecar behind the machine's vsock, if it has one; asked when it is known what the machine has. */
+  readonly vsock: (status: LauncherStatus) => MachineVsock | undefined
+}
 
 /** Starts the launcher, or lets a new one take over a hypervisor whose launcher was killed. */
 export async function startLauncher(
   context: VmContext,
   options: LauncherOptions,
-  report: Report,
-  signal: AbortSignal,
+  { report, signal, vsock }: LauncherStart,
 ): Promise<Vm> {
   const phases = new GuestPhases()
   let vm: Vm | undefined
@@ -25,7 +32,7 @@ export async function startLauncher(
   try {
     const sidecar = launcherProcess({
       file: process.execPath,
-      args: context.launcherProgram,
+      args: context.programs.launcher,
       control: () => context.paths.launcherSocket,
       stderr: log,
     })
@@ -48,6 +55,6 @@ export async function startLauncher(
   for (const phase of status.phases) phases.reach(phase.name)
   if (status.reason !== undefined) report({ type: "note", text: status.reason })
   report({ type: "detail", phase: "boot", text: `${status.hypervisor}, ${status.accelerator}` })
-  vm = new Vm(context, launcher, phases, status)
+  vm = new Vm({ context, launcher, phases, status, vsock: vsock(status) })
   return vm
 }

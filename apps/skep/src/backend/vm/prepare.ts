@@ -60,6 +60,7 @@ export async function describeMachine(
   paths: MachinePaths,
   record: MachineRecord,
   image: Image,
+  hasVsock: boolean,
 ): Promise<LauncherOptions> {
   const { emulationParameters, hostTscKhz, kernelCommandLine } = await import("@skep/guest")
   const { launcher } = await import("@skep/launcher")
@@ -89,6 +90,7 @@ export async function describeMachine(
       restricted: record.networkPolicy === "restricted",
       forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: record.sshPort, guestPort: 22 }],
     },
+    devices: hasVsock ? [{ kind: "vsock", name: "vsock", socket: paths.vsockSocket }] : [],
     runDirectory: paths.run,
     logDirectory: paths.directory,
     verdictFile: home.verdictFile,

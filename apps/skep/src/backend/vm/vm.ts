@@ -20,6 +20,7 @@ import { type Attachment, attach } from "./attach.ts"
 import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import type { GuestPhases } from "./guest-phases.ts"
+import type { MachineVsock } from "./vsock.ts"
 
 const CONSOLE_LINES = 12
 const STATES: ReadonlySet<string> = new Set([
@@ -31,12 +32,23 @@ const STATES: ReadonlySet<string> = new Set([
   "crashed",
 ])
 
+export interface VmParts {
+  readonly context: VmContext
+  readonly launcher: LauncherRunning
+  readonly phases: GuestPhases
+  /** The launcher's, as it was a moment ago. */
+  readonly status: LauncherStatus
+  /** Owned by the machine from now on. */
+  readonly vsock: MachineVsock | undefined
+}
+
 export class Vm {
   /** Fulfils when the virtual machine is gone: with the crash, or with undefined after a clean end. Never rejects. */
   readonly ended: Promise<SidecarError | undefined>
   readonly #context: VmContext
   readonly #launcher: LauncherRunning
   readonly #phases: GuestPhases
+  readonly #vsock: MachineVsock | undefined
   #state: MachineState
   #pause: string | undefined
   #engine: (() => EngineState) | undefined
@@ -46,10 +58,11 @@ export class Vm {
   /** Aborted with the reason when the virtual machine is gone. */
   readonly #gone = new AbortController()
 
-  constructor(context: VmContext, launcher: LauncherRunning, phases: GuestPhases, status: LauncherStatus) {
+  constructor({ context, launcher, phases, status, vsock }: VmParts) {
     this.#context = context
     this.#launcher = launcher
     this.#phases = phases
+    this.#vsock = vsock
     this.#state = status.state
     this.#pause = status.state === "paused" ? status.reason : undefined
     this.#engineCame.promise.catch(() => undefined)
@@ -80,6 +93,7 @@ export class Vm {
     if (event.type === "disk-failed") {
       this.#pause = `the disk ${String(event["disk"])} cannot be written: ${String(event["reason"])}`
     }
+    if (event.type === "keeper-restarted") void this.#restoreVsock()
     if (event.type === "state" && isState(event["state"])) {
       this.#state = event["state"]
       if (this.#state === "running") this.#pause = undefined
@@ -117,7 +131,7 @@ export class Vm {
     try {
       this.#attachment = await attach({
         ...this.#context,
-        launcher: this.#launcher,
+        vsock: this.#vsock,
         phases: this.#phases,
         report,
         signal: limit,
@@ -127,6 +141,8 @@ export class Vm {
         },
       })
       this.#failure = undefined
+      const { devices = [] } = (await this.status()) ?? {}
+      if (devices.some((device) => device.state === "lost")) void this.#restoreVsock()
     } catch (error) {
       this.#engine = undefined
       // A start that was interrupted has not failed: the next one goes on where it was.
@@ -185,9 +201,23 @@ export class Vm {
     this.#state = "running"
   }
 
-  /** Lets go of it: the virtual machine and its forwards stay. */
-  release(): void {
+  /** Lets go of it: the virtual machine, its sidecars and its forwards stay. */
+  async release(): Promise<void> {
     if ("release" in this.#launcher && typeof this.#launcher.release === "function") this.#launcher.release()
+    await this.#vsock?.release()
+  }
+
+  /** The keeper was lost, and another one is there: the vsock works again when the guest's driver has started it anew. */
+  async #restoreVsock(): Promise<void> {
+    const { log, emit } = this.#context
+    try {
+      await this.#attachment?.rebindVsock(this.#gone.signal)
+      log.info("vsock restored")
+      emit({ type: "vsock-restored" })
+    } catch (error) {
+      // Docker goes over SSH, and the next keeper or start tries again.
+      log.info("cannot restore the vsock", { reason: String(error) })
+    }
   }
 
   async #end(): Promise<SidecarError | undefined> {
@@ -201,6 +231,7 @@ export class Vm {
     await this.#attachment?.[Symbol.asyncDispose]().then(undefined, (error: unknown) => {
       this.#context.log.info("detached with an error", { reason: String(error) })
     })
+    await this.#vsock?.[Symbol.asyncDispose]()
     return crash
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `skep logs`: the console of a machine, the log of its Docker engine, or the log of one of Skep's own processes.
+ * `skep logs`: the console of a machine, what its guest has to say, the log of its Docker engine, or the log of one of Skep's own processes.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { openGuest, runInGuest } from "../guest.ts"
 import { type LogPrinter, logPrinter } from "../log-printer.ts"
 import type { Session } from "../session.ts"
 
-const SOURCES = ["console", "docker", "launcher", "qemu", "backend"] as const
+const SOURCES = ["console", "guest", "docker", "launcher", "keeper", "vsock", "qemu", "backend"] as const
 type Source = (typeof SOURCES)[number]
 
 const TAIL_BYTES_PER_LINE = 512
@@ -55,8 +55,14 @@ function pathOf(session: Session, name: string, source: Exclude<Source, "docker"
   switch (source) {
     case "console":
       return paths.consoleLog
+    case "guest":
+      return paths.guestLog
     case "launcher":
       return paths.launcherLog
+    case "keeper":
+      return join(paths.directory, "keeper.log")
+    case "vsock":
+      return paths.vsockLog
     case "qemu":
       return join(paths.directory, "qemu.log")
     case "backend":

@@ -1,0 +1,81 @@
+/**
+ * What the guest reaches of the host over its vsock (packages/guest/AGENT.md): a place for its log, and the user's SSH agent.
+ *
+ * The bridge leads port P of the host to the socket `00000002.PPPPPPPP` of the machine's vsock directory.
+ *
+ * @module
+ */
+import { connect, createServer, type Socket } from "node:net"
+import type { Log } from "@skep/contract"
+import { LogFile } from "@skep/launcher"
+import { Cleanup, listenPrivately, privateDirectory } from "@skep/runtime"
+import { servicePath } from "@skep/vsock/dialect"
+import type { MachinePaths } from "../../home/paths.ts"
+
+const SYSLOG_PORT = 514
+const SSH_AGENT_PORT = 1026
+const LOG_BYTES = 4 << 20
+/** More at a time than any guest needs; who comes then is hung up on. */
+const CLIENTS_MAX = 64
+
+export interface HostServicesOptions {
+  readonly paths: MachinePaths
+  /** Leads to the agent of whoever used Skep last; asked for on each connection. Undefined: there is none for this machine. */
+  readonly sshAgent: string | undefined
+  readonly log: Log
+}
+
+/** Resolves when all listen. Disposal hangs up on the guest. */
+export async function serveGuest({ paths, sshAgent, log }: HostServicesOptions): Promise<AsyncDisposable> {
+  await using cleanup = new Cleanup()
+  const directory = paths.vsockDirectory
+  await privateDirectory(directory)
+  const file = new LogFile(paths.guestLog, LOG_BYTES)
+  cleanup.defer(() => file[Symbol.dispose]())
+  cleanup.use(await serve(servicePath(directory, SYSLOG_PORT), (guest) => keepLog(guest, file)))
+  if (sshAgent !== undefined) {
+    cleanup.use(await serve(servicePath(directory, SSH_AGENT_PORT), (guest) => joinAgent(guest, sshAgent, log)))
+  }
+  return cleanup.move()
+}
+
+async function serve(path: string, accepted: (guest: Socket) => void): Promise<AsyncDisposable> {
+  const guests = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true }, (guest) => {
+    guest.on("error", () => guest.destroy())
+    if (guests.size >= CLIENTS_MAX) {
+      guest.destroy()
+      return
+    }
+    guests.add(guest)
+    guest.once("close", () => guests.delete(guest))
+    accepted(guest)
+  })
+  const listening = await listenPrivately(server, path)
+  return {
+    [Symbol.asyncDispose]: async () => {
+      const closed = listening[Symbol.asyncDispose]()
+      for (const guest of guests) guest.destroy()
+      await closed
+    },
+  }
+}
+
+function keepLog(guest: Socket, file: LogFile): void {
+  guest.on("data", (chunk: Buffer) => file.write(chunk))
+  guest.once("end", () => guest.end())
+}
+
+/** Each direction ends by itself; whoever breaks off ends both. */
+function joinAgent(guest: Socket, path: string, log: Log): void {
+  const agent = connect({ path, allowHalfOpen: true })
+  agent.on("error", (error) => {
+    log.debug("no ssh agent", { reason: error.message })
+    guest.destroy()
+  })
+  guest.once("close", () => agent.destroy())
+  agent.once("close", () => {
+    if (!agent.readableEnded) guest.destroy()
+  })
+  guest.pipe(agent).pipe(guest)
+}

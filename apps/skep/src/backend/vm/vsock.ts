@@ -1,0 +1,125 @@
+/**
+ * The vsock of a machine: the sidecar that is its device, found or started, and started again when it is gone; and what the guest reaches
+ * of the host through it.
+ *
+ * @module
+ */
+import { closeSync, openSync } from "node:fs"
+import { SidecarError } from "@skep/contract"
+import { privateDirectory, Supervisor } from "@skep/runtime"
+import { adoptVsock, controlSocketOf, type RemoteVsock, vsockProcess } from "@skep/vsock/client"
+import { connectPath } from "@skep/vsock/dialect"
+import type { Report } from "../operation.ts"
+import type { VmContext } from "./context.ts"
+import { serveGuest } from "./host-services.ts"
+
+/** It serves one machine: without that for so long, nobody is left who would want it. */
+const LONELY_MS = 60_000
+const ALIVE_MS = 1000
+
+/** Disposing it ends the sidecar: the machine is over. */
+export class MachineVsock implements AsyncDisposable {
+  /** Where the host reaches the guest. */
+  readonly connect: string
+  readonly #context: VmContext
+  readonly #sidecar: Supervisor<RemoteVsock>
+  readonly #services: Promise<AsyncDisposable | undefined>
+
+  /** Begins at once; `ready` says how that went. */
+  constructor(context: VmContext) {
+    const { paths, log, emit } = context
+    this.connect = connectPath(paths.vsockDirectory)
+    this.#context = context
+    this.#services = this.#serve()
+    this.#sidecar = new Supervisor({
+      name: "vsock",
+      log,
+      open: async (signal) => (await found(context, signal)) ?? (await started(context, signal)),
+      onDown: () => emit({ type: "sidecar-lost", sidecar: "vsock" }),
+      onUp: ({ identity }) => emit({ type: "sidecar-up", sidecar: "vsock", pid: identity.pid }),
+    })
+  }
+
+  /** Waits for the sidecar. Where there can be none, it says so and resolves to undefined: the machine goes without. */
+  async ready(report: Report): Promise<MachineVsock | undefined> {
+    try {
+      await this.#sidecar.ready
+      return this
+    } catch (error) {
+      if (!(error instanceof SidecarError)) throw error
+      await this[Symbol.asyncDispose]()
+      report({ type: "note", text: `this machine gets no vsock, so Docker goes over SSH: ${error.message}` })
+      return undefined
+    }
+  }
+
+  /** Whether the sidecar runs and has the guest. Never rejects. */
+  async bridgesGuest(): Promise<boolean> {
+    const { running } = this.#sidecar
+    if (running === undefined) return false
+    const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), ALIVE_MS).unref())
+    const asked = running.status().then(
+      ({ connected }) => connected,
+      () => false,
+    )
+    return await Promise.race([asked, late])
+  }
+
+  /** Lets go of it: the sidecar stays with the machine. */
+  async release(): Promise<void> {
+    this.#sidecar.release()
+    await this.#endServices()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#endServices()
+    await this.#sidecar[Symbol.asyncDispose]()
+  }
+
+  async #serve(): Promise<AsyncDisposable | undefined> {
+    const { paths, home, log, sharesSshAgent } = this.#context
+    try {
+      await privateDirectory(paths.run)
+      const sshAgent = (await sharesSshAgent()) ? home.sshAgent : undefined
+      return await serveGuest({ paths, sshAgent, log })
+    } catch (error) {
+      log.info("cannot serve the guest", { reason: String(error) })
+      return undefined
+    }
+  }
+
+  async #endServices(): Promise<void> {
+    await (await this.#services)?.[Symbol.asyncDispose]()
+  }
+}
+
+function optionsOf({ paths, record }: VmContext): Readonly<Record<string, unknown>> {
+  return {
+    guestCid: record.guestCid,
+    socket: paths.vsockSocket,
+    directory: paths.vsockDirectory,
+    lonelyMs: LONELY_MS,
+  }
+}
+
+async function found({ paths, emit }: VmContext, signal: AbortSignal): Promise<RemoteVsock | undefined> {
+  try {
+    return await adoptVsock({ control: controlSocketOf({ socket: paths.vsockSocket }), signal, emit })
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof SidecarError && error.code === "unreachable") return undefined
+    throw error
+  }
+}
+
+async function started(context: VmContext, signal: AbortSignal): Promise<RemoteVsock> {
+  const { paths, log, emit, programs } = context
+  await privateDirectory(paths.run)
+  const stderr = openSync(paths.vsockLog, "a", 0o600)
+  try {
+    const sidecar = vsockProcess({ file: process.execPath, args: programs.vsock, stderr })
+    return await sidecar.start(sidecar.parseOptions(optionsOf(context)), { signal, log, emit })
+  } finally {
+    closeSync(stderr)
+  }
+}

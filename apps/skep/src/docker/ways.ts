@@ -1,0 +1,117 @@
+/**
+ * The engine of a machine by whichever way is open: its vsock, or SSH while that is away.
+ *
+ *     connect() ──► vsock ── accepted ──► the stream
+ *                     └── refused, or not there ──► SSH, connected now and let go when the vsock serves again
+ *
+ * @module
+ */
+import type { Duplex } from "node:stream"
+import { type Log, SidecarError } from "@skep/contract"
+import { orAborted, withResolvers } from "@skep/runtime/deadline"
+import type { Engine } from "./engine.ts"
+
+/** How long a stream waits for SSH, which has to begin with a handshake. */
+const SSH_MS = 20_000
+
+/** An SSH connection that is made again when it breaks; disposed when it is not needed. */
+export interface SshWay extends AsyncDisposable {
+  ready(): Promise<Engine>
+}
+
+export interface WaysOptions {
+  /** Undefined for a machine that has no vsock. Rejects with "unreachable" or "timeout" where the other way is to be taken. */
+  readonly vsock?: (signal: AbortSignal) => Promise<Duplex>
+  readonly ssh: () => SshWay
+  readonly log: Log
+}
+
+export type Way = "vsock" | "ssh"
+
+export class Ways implements Engine {
+  readonly closed: Promise<void>
+  readonly #closed = withResolvers<void>()
+  readonly #options: WaysOptions
+  #ssh: SshWay | undefined
+  #sshStreams = 0
+  #way: Way | undefined
+  #over = false
+
+  constructor(options: WaysOptions) {
+    this.#options = options
+    this.closed = this.#closed.promise
+  }
+
+  /** The way of the last stream. */
+  get way(): Way | undefined {
+    return this.#way
+  }
+
+  async connect(signal: AbortSignal): Promise<Duplex> {
+    if (this.#over) throw new SidecarError("not-running", "Cannot reach the Docker engine: the machine is stopping")
+    const stream = await this.#overVsock(signal)
+    return stream ?? (await this.#overSsh(signal))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#over) return await this.closed
+    this.#over = true
+    await this.#letGo()
+    this.#closed.resolve()
+  }
+
+  async #overVsock(signal: AbortSignal): Promise<Duplex | undefined> {
+    const { vsock } = this.#options
+    if (vsock === undefined) return undefined
+    try {
+      const stream = await vsock(signal)
+      this.#take("vsock")
+      if (this.#sshStreams === 0) void this.#letGo()
+      return stream
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof SidecarError)) throw error
+      this.#options.log.debug("vsock refused", { reason: error.message })
+      return undefined
+    }
+  }
+
+  async #overSsh(signal: AbortSignal): Promise<Duplex> {
+    this.#ssh ??= this.#options.ssh()
+    this.#sshStreams++
+    try {
+      const limit = AbortSignal.timeout(SSH_MS)
+      const engine = await orAborted(this.#ssh.ready(), AbortSignal.any([signal, limit])).catch(
+        (error: unknown) => {
+          if (!limit.aborted || signal.aborted) throw error
+          const message = `Cannot reach the Docker engine: neither over vsock, nor over SSH within ${SSH_MS / 1000} s`
+          throw new SidecarError("unreachable", message, { cause: error })
+        },
+      )
+      const stream = await engine.connect(signal)
+      this.#take("ssh")
+      stream.once("close", () => this.#sshEnded())
+      return stream
+    } catch (error) {
+      this.#sshEnded()
+      throw error
+    }
+  }
+
+  #sshEnded(): void {
+    this.#sshStreams--
+    if (this.#sshStreams === 0 && this.#way === "vsock") void this.#letGo()
+  }
+
+  #take(way: Way): void {
+    if (this.#way === way) return
+    this.#way = way
+    this.#options.log.info("docker goes over", { way })
+  }
+
+  async #letGo(): Promise<void> {
+    const ssh = this.#ssh
+    this.#ssh = undefined
+    await ssh?.[Symbol.asyncDispose]()
+  }
+}
