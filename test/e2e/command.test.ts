@@ -62,6 +62,7 @@ describe("skep", () => {
   it("shell runs a command with its input, output and exit code", async () => {
     expect((await skep.run(["shell", "--", "uname", "-s"])).stdout).toBe("Linux\n")
     expect((await skep.run(["shell", "default", "echo", "a b", "c"])).stdout).toBe("a b c\n")
+    expect((await skep.run(["shell", "default", "--", "echo", "-n", "d"])).stdout).toBe("d")
     expect((await skep.run(["ssh", "--", "cat"], { input: "through\n" })).stdout).toBe("through\n")
     expect((await skep.run(["shell", "--", "exit 9"], { check: false })).code).toBe(9)
     expect((await skep.run(["shell", "--", "kill -9 $$"], { check: false })).code).toBe(137)

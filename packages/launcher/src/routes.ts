@@ -29,7 +29,7 @@ const Status: z.ZodType<LauncherStatus> = z.object({
     .array(
       z.object({
         name: z.string(),
-        state: z.enum(["waiting", "relaying", "standing-in", "replaying", "lost"]),
+        state: z.enum(["waiting", "relaying", "standing-in", "replaying", "unkept", "lost"]),
         runs: z.boolean(),
       }),
     )

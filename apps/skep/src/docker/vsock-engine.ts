@@ -11,15 +11,19 @@ import type { Duplex } from "node:stream"
 import { SidecarError } from "@skep/contract"
 import { dialGuest, GUEST_PORTS } from "../guest/dial.ts"
 
+/** A machine's vsock, as the engine needs it. */
 export interface VsockEngineOptions {
   /** The bridge's `connect` socket. */
   readonly connect: string
+  /** Nobody would answer. */
+  readonly lost: boolean
   /** Whether the bridge is there and has a guest. Never rejects. */
   bridgesGuest(): Promise<boolean>
 }
 
 /** Codes: "unreachable", "timeout". */
 export async function connectOverVsock(options: VsockEngineOptions, signal: AbortSignal): Promise<Duplex> {
+  if (options.lost) throw new SidecarError("unreachable", "The vsock of the machine was lost")
   const socket = await dialGuest({ connect: options.connect, port: GUEST_PORTS.docker }, signal)
   return endingTruly(socket, () => options.bridgesGuest())
 }

@@ -11,6 +11,8 @@ import { type Log, SidecarError } from "@skep/contract"
 import { orAborted, withResolvers } from "@skep/runtime/deadline"
 import type { Engine } from "./engine.ts"
 
+/** A guest accepts within some milliseconds; one that does not is better asked another way than waited for. */
+const VSOCK_MS = 1500
 /** How long a stream waits for SSH, which has to begin with a handshake. */
 const SSH_MS = 20_000
 
@@ -64,14 +66,13 @@ export class Ways implements Engine {
     const { vsock } = this.#options
     if (vsock === undefined) return undefined
     try {
-      const stream = await vsock(signal)
+      const stream = await vsock(AbortSignal.any([signal, AbortSignal.timeout(VSOCK_MS)]))
       this.#take("vsock")
       if (this.#sshStreams === 0) void this.#letGo()
       return stream
     } catch (error) {
       signal.throwIfAborted()
-      if (!(error instanceof SidecarError)) throw error
-      this.#options.log.debug("vsock refused", { reason: error.message })
+      this.#options.log.debug("vsock refused", { reason: String(error) })
       return undefined
     }
   }

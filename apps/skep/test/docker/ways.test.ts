@@ -118,7 +118,7 @@ describe("a stream over vsock", () => {
     server.listen(path)
     await once(server, "listening")
     const [stream, [guest]] = await Promise.all([
-      connectOverVsock({ connect: path, bridgesGuest }, never),
+      connectOverVsock({ connect: path, lost: false, bridgesGuest }, never),
       once(server, "connection") as Promise<[Socket]>,
     ])
     server.close()

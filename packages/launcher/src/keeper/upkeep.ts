@@ -61,8 +61,8 @@ export class Upkeep implements AsyncDisposable {
     const kept = (await this.#ask())?.devices ?? []
     if (kept.length > 0 && kept.every(({ runs }) => runs)) this.#ignorant = false
     return this.#devices.map(({ name }) => {
-      const { state, runs = false } = kept.find((each) => each.name === name) ?? {}
-      return { name, state: state === undefined || (this.#ignorant && !runs) ? "lost" : state, runs }
+      const { state = "unkept", runs = false } = kept.find((each) => each.name === name) ?? {}
+      return { name, state: state !== "unkept" && this.#ignorant && !runs ? "lost" : state, runs }
     })
   }
 

@@ -12,7 +12,7 @@ import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
 import { describeMachine } from "./prepare.ts"
 import { Vm } from "./vm.ts"
-import { MachineVsock } from "./vsock.ts"
+import { endVsock, MachineVsock } from "./vsock.ts"
 
 const never = new AbortController().signal
 
@@ -47,6 +47,7 @@ export async function endStray(paths: MachinePaths, powerdownMs?: number): Promi
     if (!(error instanceof SidecarError)) throw error
     await pullPlug(paths.run)
   }
+  await endVsock(paths)
 }
 
 function vsockOf(context: VmContext, { devices }: LauncherStatus): MachineVsock | undefined {

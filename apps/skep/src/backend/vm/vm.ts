@@ -10,7 +10,7 @@ import {
   SidecarError,
   type SidecarEvent,
 } from "@skep/contract"
-import { pullPlug } from "@skep/launcher"
+import { hypervisorRuns, pullPlug } from "@skep/launcher"
 import { withResolvers } from "@skep/runtime"
 import type { Engine, EngineState } from "../../docker/engine.ts"
 import type { Ports } from "../../ports/ports.ts"
@@ -55,6 +55,7 @@ export class Vm {
   #engineCame = withResolvers<void>()
   #attachment: Attachment | undefined
   #failure: SidecarError | undefined
+  #restoring: Promise<void> = Promise.resolve()
   /** Aborted with the reason when the virtual machine is gone. */
   readonly #gone = new AbortController()
 
@@ -63,6 +64,8 @@ export class Vm {
     this.#launcher = launcher
     this.#phases = phases
     this.#vsock = vsock
+    // A launcher that came later may have found a machine without its keeper.
+    if (vsock !== undefined) vsock.lost = status.devices.some(({ state }) => state === "lost" || state === "unkept")
     this.#state = status.state
     this.#pause = status.state === "paused" ? status.reason : undefined
     this.#engineCame.promise.catch(() => undefined)
@@ -93,7 +96,8 @@ export class Vm {
     if (event.type === "disk-failed") {
       this.#pause = `the disk ${String(event["disk"])} cannot be written: ${String(event["reason"])}`
     }
-    if (event.type === "keeper-restarted") void this.#restoreVsock()
+    if (event.type === "keeper-lost" && this.#vsock !== undefined) this.#vsock.lost = true
+    if (event.type === "keeper-restarted") this.#restoreVsock()
     if (event.type === "state" && isState(event["state"])) {
       this.#state = event["state"]
       if (this.#state === "running") this.#pause = undefined
@@ -141,8 +145,7 @@ export class Vm {
         },
       })
       this.#failure = undefined
-      const { devices = [] } = (await this.status()) ?? {}
-      if (devices.some((device) => device.state === "lost")) void this.#restoreVsock()
+      this.#restoreVsock()
     } catch (error) {
       this.#engine = undefined
       // A start that was interrupted has not failed: the next one goes on where it was.
@@ -207,11 +210,20 @@ export class Vm {
     await this.#vsock?.release()
   }
 
-  /** The keeper was lost, and another one is there: the vsock works again when the guest's driver has started it anew. */
-  async #restoreVsock(): Promise<void> {
+  /** The keeper was lost, and another one is there: the vsock works again when the guest's driver has started it anew. One at a time. */
+  #restoreVsock(): void {
+    this.#restoring = this.#restoring.then(() => this.#restore())
+  }
+
+  async #restore(): Promise<void> {
     const { log, emit } = this.#context
+    if (this.#vsock === undefined || this.#attachment === undefined) return
+    const { devices = [] } = (await this.status()) ?? {}
+    if (!devices.some((device) => device.state === "lost")) return
+    this.#vsock.lost = true
     try {
-      await this.#attachment?.rebindVsock(this.#gone.signal)
+      await this.#attachment.rebindVsock(this.#gone.signal)
+      this.#vsock.lost = false
       log.info("vsock restored")
       emit({ type: "vsock-restored" })
     } catch (error) {
@@ -231,7 +243,9 @@ export class Vm {
     await this.#attachment?.[Symbol.asyncDispose]().then(undefined, (error: unknown) => {
       this.#context.log.info("detached with an error", { reason: String(error) })
     })
-    await this.#vsock?.[Symbol.asyncDispose]()
+    // Where only the launcher is gone, the machine goes on with its sidecars, and another launcher takes it over.
+    if (await hypervisorRuns(this.#context.paths.run)) await this.#vsock?.release()
+    else await this.#vsock?.[Symbol.asyncDispose]()
     return crash
   }
 }

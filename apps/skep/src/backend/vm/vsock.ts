@@ -9,6 +9,7 @@ import { SidecarError } from "@skep/contract"
 import { privateDirectory, Supervisor } from "@skep/runtime"
 import { adoptVsock, controlSocketOf, type RemoteVsock, vsockProcess } from "@skep/vsock/client"
 import { connectPath } from "@skep/vsock/dialect"
+import type { MachinePaths } from "../../home/paths.ts"
 import type { Report } from "../operation.ts"
 import type { VmContext } from "./context.ts"
 import { serveGuest } from "./host-services.ts"
@@ -16,6 +17,7 @@ import { serveGuest } from "./host-services.ts"
 /** It serves one machine: without that for so long, nobody is left who would want it. */
 const LONELY_MS = 60_000
 const ALIVE_MS = 1000
+const ADOPT_MS = 5000
 
 /** Disposing it ends the sidecar: the machine is over. */
 export class MachineVsock implements AsyncDisposable {
@@ -24,6 +26,7 @@ export class MachineVsock implements AsyncDisposable {
   readonly #context: VmContext
   readonly #sidecar: Supervisor<RemoteVsock>
   readonly #services: Promise<AsyncDisposable | undefined>
+  #lost = false
 
   /** Begins at once; `ready` says how that went. */
   constructor(context: VmContext) {
@@ -51,6 +54,15 @@ export class MachineVsock implements AsyncDisposable {
       report({ type: "note", text: `this machine gets no vsock, so Docker goes over SSH: ${error.message}` })
       return undefined
     }
+  }
+
+  /** Whether the keeper was lost: then nothing answers before the guest's driver has started the device anew. */
+  get lost(): boolean {
+    return this.#lost
+  }
+
+  set lost(value: boolean) {
+    this.#lost = value
   }
 
   /** Whether the sidecar runs and has the guest. Never rejects. */
@@ -90,6 +102,17 @@ export class MachineVsock implements AsyncDisposable {
 
   async #endServices(): Promise<void> {
     await (await this.#services)?.[Symbol.asyncDispose]()
+  }
+}
+
+/** Ends the sidecar that a machine left which nobody could adopt. */
+export async function endVsock(paths: MachinePaths): Promise<void> {
+  try {
+    const control = controlSocketOf({ socket: paths.vsockSocket })
+    const stray = await adoptVsock({ control, signal: AbortSignal.timeout(ADOPT_MS) })
+    await stray[Symbol.asyncDispose]()
+  } catch (error) {
+    if (!(error instanceof SidecarError)) throw error // there is none, or it ends by itself now that its machine is gone
   }
 }
 

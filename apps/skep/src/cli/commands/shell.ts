@@ -36,7 +36,9 @@ export function splitWords(
   const [first = ""] = words
   const dashes = argv.indexOf("--")
   const named = first !== "" && (dashes < 0 || argv.indexOf(first) < dashes) && isMachine(home, first)
-  return named ? { name: first, command: words.slice(1) } : { name: "default", command: words }
+  if (!named) return { name: "default", command: words }
+  // `skep shell dev -- ls`: behind a word the parser leaves the dashes in place.
+  return { name: first, command: words.slice(words[1] === "--" ? 2 : 1) }
 }
 
 function isMachine(home: Home, name: string): boolean {
