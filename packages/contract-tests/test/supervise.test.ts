@@ -6,7 +6,7 @@
 import { once } from "node:events"
 import { connect } from "node:net"
 import { type Running, SidecarError } from "@skep/contract"
-import { silentLog, Supervisor } from "@skep/runtime"
+import { Supervisor, silentLog } from "@skep/runtime"
 import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { testContext } from "../src/index.ts"

@@ -4,7 +4,14 @@
  * @module
  */
 export { type ErrorBody, type ErrorCode, SidecarError, type SidecarErrorOptions } from "./error.ts"
-export type { Accelerator, DeviceStatus, GuestPhase, LauncherRunning, LauncherStatus, MachineState } from "./launcher.ts"
+export type {
+  Accelerator,
+  DeviceStatus,
+  GuestPhase,
+  LauncherRunning,
+  LauncherStatus,
+  MachineState,
+} from "./launcher.ts"
 export type { Forward, ForwardRule, NetworkRunning, NetworkStatus, Transport } from "./network.ts"
 export type {
   Context,

@@ -133,7 +133,9 @@ const description = {
     .array(
       z.strictObject({
         kind: z.literal("vsock"),
-        name: z.string().regex(/^[a-z][a-z0-9-]{0,9}$/, "must be at most 10 lower-case letters, digits and dashes"),
+        name: z
+          .string()
+          .regex(/^[a-z][a-z0-9-]{0,9}$/, "must be at most 10 lower-case letters, digits and dashes"),
         socket: absolutePath,
       }),
     )

@@ -17,6 +17,7 @@ import {
   checkSocketPath,
   describeFileError,
   type Lock,
+  orAborted,
   privateDirectory,
   waitForLock,
 } from "@skep/runtime"
@@ -104,9 +105,12 @@ async function bootAnew(outer: Environment, upkeep: Upkeep | undefined): Promise
   const env: Environment = { ...outer, context: { ...outer.context, signal } }
   await checkFiles(env)
   const booted = await boot(env)
-  if (signal.aborted) {
-    await end(booted.machine)
+  try {
     signal.throwIfAborted()
+    await orAborted(Promise.resolve(upkeep?.ready), signal)
+  } catch (error) {
+    await end(booted.machine)
+    throw error
   }
   return booted
 }

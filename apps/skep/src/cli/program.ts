@@ -185,7 +185,11 @@ function addInsideCommands(program: Command): void {
     "logs [name]",
     "print a machine's console, its Docker engine's log, or a log of Skep itself",
   )
-    .option("-s, --source <source>", "console, guest, docker, launcher, keeper, vsock, qemu or backend", "console")
+    .option(
+      "-s, --source <source>",
+      "console, guest, docker, launcher, keeper, vsock, qemu or backend",
+      "console",
+    )
     .option("-n, --lines <count>", "how many lines", parseLines, 200)
     .option("-f, --follow", "go on until Ctrl-C")
     .action(

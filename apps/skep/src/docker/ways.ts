@@ -50,7 +50,8 @@ export class Ways implements Engine {
   }
 
   async connect(signal: AbortSignal): Promise<Duplex> {
-    if (this.#over) throw new SidecarError("not-running", "Cannot reach the Docker engine: the machine is stopping")
+    if (this.#over)
+      throw new SidecarError("not-running", "Cannot reach the Docker engine: the machine is stopping")
     const stream = await this.#overVsock(signal)
     return stream ?? (await this.#overSsh(signal))
   }

@@ -76,7 +76,8 @@ const SETTINGS = {
   diskGiB: 20,
   accelerator: "auto",
   networkPolicy: "open",
-  publishAddress: "127.0.0.1", sshAgent: true,
+  publishAddress: "127.0.0.1",
+  sshAgent: true,
 } as const
 
 async function start(there?: Place, odd?: string) {

@@ -11,7 +11,8 @@ const SETTINGS: Settings = {
   diskGiB: 20,
   accelerator: "auto",
   networkPolicy: "open",
-  publishAddress: "127.0.0.1", sshAgent: true,
+  publishAddress: "127.0.0.1",
+  sshAgent: true,
 }
 
 let directory = ""

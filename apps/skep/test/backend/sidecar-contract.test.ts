@@ -33,7 +33,12 @@ async function fixture<R extends Running<BackendStatus>>(
   return {
     sidecar,
     input: (index) => place.options(index),
-    bad: [undefined, {}, { home: "", run: "/r", programs: { launcher: ["x"], vsock: ["x"] } }, { ...place.options(0), more: 1 }],
+    bad: [
+      undefined,
+      {},
+      { home: "", run: "/r", programs: { launcher: ["x"], vsock: ["x"] } },
+      { ...place.options(0), more: 1 },
+    ],
     hold: async () => {
       const client = connect(place.dockerSocket(0))
       client.on("error", () => client.destroy())

@@ -108,7 +108,9 @@ describe("Ways", () => {
 })
 
 describe("a stream over vsock", () => {
-  async function streamWith(bridgesGuest: () => Promise<boolean>): Promise<{ stream: Duplex; guest: Socket }> {
+  async function streamWith(
+    bridgesGuest: () => Promise<boolean>,
+  ): Promise<{ stream: Duplex; guest: Socket }> {
     const directory = await temporaryDirectory()
     const path = directory.at("connect")
     const server = createServer({ allowHalfOpen: true }, (client) => {

@@ -14,7 +14,10 @@ import type { ThreadCalls, ThreadNotice } from "./thread.ts"
 
 const NAME = "keeper"
 /** Where the thread's file is: beside this source, or beside the bundle under its own name. */
-const THREAD = new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./keeper-thread.js", import.meta.url)
+const THREAD = new URL(
+  import.meta.url.endsWith(".ts") ? "./thread.ts" : "./keeper-thread.js",
+  import.meta.url,
+)
 
 export const keeper: Sidecar<KeeperOptions, KeeperStatus> = {
   name: NAME,

@@ -9,7 +9,8 @@ import { keeper } from "./keeper.ts"
 
 await serve(keeper, {
   version: "0.1.0",
-  description: "Stands between QEMU and its vhost-user back ends, so that they can be replaced under a running machine",
+  description:
+    "Stands between QEMU and its vhost-user back ends, so that they can be replaced under a running machine",
   flags: [
     {
       flags: "--device <name,front,back>",

@@ -27,7 +27,9 @@ const Options: z.ZodType<KeeperOptions> = z.strictObject({
   devices: z
     .array(
       z.strictObject({
-        name: z.string().regex(/^[a-z][a-z0-9-]{0,19}$/, "must be at most 20 lower-case letters, digits and dashes"),
+        name: z
+          .string()
+          .regex(/^[a-z][a-z0-9-]{0,19}$/, "must be at most 20 lower-case letters, digits and dashes"),
         front: absolutePath,
         back: absolutePath,
       }),

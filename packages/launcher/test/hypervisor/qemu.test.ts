@@ -81,6 +81,17 @@ describe("qemuArguments()", () => {
     ])
   })
 
+  it("shares the memory with a device of another program, and waits for its keeper", () => {
+    const plain = lines()
+    const shared = lines({ devices: [{ kind: "vsock", name: "vsock", socket: "/r/vsock.sock" }] })
+    expect(shared.filter((line) => !plain.includes(line))).toEqual([
+      "-object memory-backend-memfd,id=memory,size=1024M,share=on",
+      "-machine microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=memory",
+      "-chardev socket,id=vhost-vsock,path=/r/vhost-vsock.sock,server=on,wait=on",
+      "-device vhost-user-vsock-device,chardev=vhost-vsock",
+    ])
+  })
+
   it.each([
     ["kvm", ["-accel kvm", "-cpu host"]],
     ["hvf", ["-accel hvf", "-cpu host"]],

@@ -96,7 +96,10 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
       this.#lastError = error
       this.#ready.reject(error)
       if (!signal.aborted)
-        this.#options.log.info("cannot start the sidecar", { sidecar: this.#options.name, reason: String(error) })
+        this.#options.log.info("cannot start the sidecar", {
+          sidecar: this.#options.name,
+          reason: String(error),
+        })
       return undefined
     }
   }

@@ -116,7 +116,9 @@ async function waitForDocker(
     await runPhase(DOCKER, report, signal, async (limit) => {
       await announced(limit)
       for (;;) {
-        last = await failureOf(withDeadline("ping the Docker engine", PING_MS, limit, (one) => pingEngine(ways, one)))
+        last = await failureOf(
+          withDeadline("ping the Docker engine", PING_MS, limit, (one) => pingEngine(ways, one)),
+        )
         if (last === undefined) break
         // Whoever answers is not our guest: waiting longer would not help.
         if (last instanceof SidecarError && last.code === "permission-denied") throw last
@@ -125,7 +127,9 @@ async function waitForDocker(
       if (ways.way !== undefined) report({ type: "detail", phase: DOCKER.name, text: `over ${ways.way}` })
     })
   } catch (error) {
-    throw last instanceof SidecarError && last !== error ? withDetail(error, [last.message], last.next) : error
+    throw last instanceof SidecarError && last !== error
+      ? withDetail(error, [last.message], last.next)
+      : error
   }
 }
 
@@ -143,9 +147,7 @@ function waysOf(options: AttachOptions, keys: MachineKeys): Ways {
   return new Ways({
     log,
     ssh: () => new EngineKeeper((limit) => connectEngine(options, keys, limit), log),
-    ...(vsock === undefined
-      ? {}
-      : { vsock: (limit) => connectOverVsock(vsock, limit) }),
+    ...(vsock === undefined ? {} : { vsock: (limit) => connectOverVsock(vsock, limit) }),
   })
 }
 

@@ -12,9 +12,9 @@ import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { type Image, imageSummary } from "./image.ts"
 import { startLauncher } from "./launcher-process.ts"
-import { MachineVsock } from "./vsock.ts"
 import { describeMachine, prepareDisks, prepareSshPort } from "./prepare.ts"
 import type { Vm } from "./vm.ts"
+import { MachineVsock } from "./vsock.ts"
 
 const IMAGE = { name: "image", title: "Guest image", deadlineMs: 30 * 60_000 }
 const DISK = { name: "disk", title: "Disks and keys", deadlineMs: 60_000 }

@@ -34,7 +34,9 @@ export async function serveGuest({ paths, sshAgent, log }: HostServicesOptions):
   cleanup.defer(() => file[Symbol.dispose]())
   cleanup.use(await serve(servicePath(directory, SYSLOG_PORT), (guest) => keepLog(guest, file)))
   if (sshAgent !== undefined) {
-    cleanup.use(await serve(servicePath(directory, SSH_AGENT_PORT), (guest) => joinAgent(guest, sshAgent, log)))
+    cleanup.use(
+      await serve(servicePath(directory, SSH_AGENT_PORT), (guest) => joinAgent(guest, sshAgent, log)),
+    )
   }
   return cleanup.move()
 }

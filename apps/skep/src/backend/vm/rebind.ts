@@ -30,7 +30,10 @@ export async function rebindVsock(address: SshAddress, signal: AbortSignal): Pro
     })
     const code = await orAborted(Promise.race([exited.promise, connection.lost]), limit)
     if (code === 0) return
-    throw new SidecarError("crashed", `The guest could not start its vsock anew: its shell ended with ${code}`)
+    throw new SidecarError(
+      "crashed",
+      `The guest could not start its vsock anew: its shell ended with ${code}`,
+    )
   } finally {
     connection.end()
   }

@@ -65,7 +65,8 @@ export class Vm {
     this.#phases = phases
     this.#vsock = vsock
     // A launcher that came later may have found a machine without its keeper.
-    if (vsock !== undefined) vsock.lost = status.devices.some(({ state }) => state === "lost" || state === "unkept")
+    if (vsock !== undefined)
+      vsock.lost = status.devices.some(({ state }) => state === "lost" || state === "unkept")
     this.#state = status.state
     this.#pause = status.state === "paused" ? status.reason : undefined
     this.#engineCame.promise.catch(() => undefined)
