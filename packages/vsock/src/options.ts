@@ -115,6 +115,11 @@ export function ownPaths(options: VsockOptions): readonly string[] {
   return [options.socket, ...hyperkit, ...(udsPath === undefined ? [] : [udsPath]), ...maps]
 }
 
+/** Where the streams are noted that the guest knows of, for a successor; there only while there are any. */
+export function journalPath({ socket }: VsockOptions): string {
+  return `${socket}.streams`
+}
+
 function refuseTwice(what: string, values: readonly string[]): void {
   const twice = values.find((value, index) => values.indexOf(value) !== index)
   if (twice !== undefined) throw badOptions(`the ${what}: "${twice}" is there twice`)

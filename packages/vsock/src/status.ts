@@ -10,6 +10,8 @@ export interface VsockStatus {
   /** Whether a hypervisor, or the keeper before it, is connected. */
   readonly connected: boolean
   readonly streams: number
+  /** Streams of an earlier sidecar whose end the guest has not heard of yet. */
+  readonly orphans: number
   /** Bytes of the guest that wait for sockets of the host. */
   readonly heldBytes: number
   readonly counters: Counters
@@ -20,6 +22,7 @@ export type VsockRunning = Running<VsockStatus>
 const Status: z.ZodType<VsockStatus> = z.object({
   connected: z.boolean(),
   streams: z.int(),
+  orphans: z.int(),
   heldBytes: z.int(),
   counters: z.record(z.string(), z.number()),
 })

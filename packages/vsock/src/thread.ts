@@ -15,6 +15,7 @@ export interface ThreadStatus {
   /** Whether a front end is connected. */
   readonly connected: boolean
   readonly streams: number
+  readonly orphans: number
   readonly heldBytes: number
   readonly counters: Readonly<Record<string, number>>
 }
@@ -55,10 +56,13 @@ runLoop<ThreadCalls, VsockOptions, ThreadNotice>(({ loop, data: options, notify 
   })
   scope.onDispose(() => rmSync(options.socket, { force: true }))
   chmodSync(options.socket, 0o600)
+  // Before the queues stop: the guest is to hear of the end.
+  loop.onDispose(() => bridge.device.stop())
   return {
     status: () => ({
       connected: server.connection !== undefined,
       streams: bridge.device.streams.size,
+      orphans: bridge.device.streams.orphans,
       heldBytes: bridge.device.streams.heldBytes,
       counters: { ...bridge.device.streams.counts(), ...bridge.counters, ...bridge.refusals },
     }),

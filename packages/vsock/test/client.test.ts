@@ -48,7 +48,7 @@ describe("adoptVsock()", () => {
 
 describe("parseVsockStatus()", () => {
   it("takes what a sidecar says and nothing else", () => {
-    const status = { connected: true, streams: 1, heldBytes: 2, counters: { accepted: 3 } }
+    const status = { connected: true, streams: 1, orphans: 0, heldBytes: 2, counters: { accepted: 3 } }
     expect(parseVsockStatus(status)).toEqual(status)
     expect(() => parseVsockStatus({ ...status, streams: "many" })).toThrow("streams")
   })

@@ -20,10 +20,11 @@ import {
   forwardPath,
   servicePath,
 } from "../dialect/socket-path.ts"
-import type { VsockOptions } from "../options.ts"
+import { journalPath, type VsockOptions } from "../options.ts"
 import { socketsMax } from "./descriptors.ts"
 import { VsockDevice } from "./device.ts"
 import { type Greeter, greet, type Unwelcome, welcome } from "./greeter.ts"
+import { JournalFile } from "./journal-file.ts"
 
 const BACKLOG = 511
 const GREETING_MS = 5000
@@ -65,6 +66,11 @@ export class Bridge {
       guestCid: options.guestCid,
       limits,
       services: { connect: (port) => this.#connectService(port) },
+      journal: new JournalFile({
+        path: journalPath(options),
+        guestCid: options.guestCid,
+        maxStreams: limits.maxStreams,
+      }),
       ...(firstHostPort === undefined ? {} : { firstHostPort }),
     })
     scope.onDispose(() => this.#scratch[Symbol.dispose]())

@@ -15,6 +15,7 @@ import type { End, HostSide } from "../device/host-side.ts"
 import { HEADER, packetView, parse } from "../device/packet.ts"
 import { type StreamLimits, Streams } from "../device/streams.ts"
 import { HostStream } from "./host-stream.ts"
+import type { JournalFile } from "./journal-file.ts"
 
 const RX = 0
 const TX = 1
@@ -44,6 +45,8 @@ export interface VsockDeviceOptions {
   readonly services: Services
   readonly limits?: Partial<StreamLimits>
   readonly firstHostPort?: number
+  /** Owned from now on. Without it the guest's idle streams hang when this process is killed. */
+  readonly journal?: JournalFile
   readonly trace?: (line: string) => void
 }
 
@@ -77,15 +80,23 @@ export class VsockDevice implements Device, HostSide {
       now: () => options.scope.loop.now,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...(options.firstHostPort === undefined ? {} : { firstHostPort: options.firstHostPort }),
+      ...(options.journal === undefined ? {} : { journal: options.journal }),
       ...(options.trace === undefined ? {} : { trace: options.trace }),
     })
     this.#timer = this.#scope.timer(() => this.streams.onTimer())
     this.#scope.onBatchEnd(() => this.#settle())
     this.#scope.onDispose(() => {
-      this.streams.abort()
-      this.#toGuest() // its resets, as far as there are buffers
+      this.stop()
+      this.#options.journal?.[Symbol.dispose]()
       this.#scratch[Symbol.dispose]()
     })
+  }
+
+  /** Ends all streams. The guest hears of it, as far as its queues still run and there are buffers; a successor tells it of the rest. */
+  stop(): void {
+    this.streams.abort()
+    this.#toGuest(Number.POSITIVE_INFINITY)
+    this.#options.journal?.settle()
   }
 
   /** Sockets of the host at this moment. */
@@ -108,15 +119,17 @@ export class VsockDevice implements Device, HostSide {
   // ---- The device
 
   onStart(queue: Queue): void {
-    // A driver that begins anew knows of no stream; a ring that goes on, as after a pause of the machine, knows them all.
-    if (queue.base === 0) this.streams.transportReset()
     if (queue.index === RX) this.#rx = queue
     else this.#tx = queue
+    if (this.#rx === undefined || this.#tx === undefined) return
+    // A driver that begins anew knows of no stream; queues that go on, as after a pause of the machine or behind a keeper, know them all.
+    if (this.#rx.base === 0 && this.#tx.base === 0) this.streams.transportReset()
+    this.#scope.defer(() => this.#resume())
   }
 
   onKick(queue: Queue): void {
-    if (queue.index === TX) queue.drain((chain) => this.#fromGuest(queue, chain))
-    // The rx queue is looked at when the batch ends.
+    // The rx queue is looked at when the batch ends. Until both run it is not known which guest this is.
+    if (queue.index === TX && this.#rx !== undefined) queue.drain((chain) => this.#fromGuest(queue, chain))
   }
 
   onStop(queue: Queue): void {
@@ -125,7 +138,7 @@ export class VsockDevice implements Device, HostSide {
   }
 
   onGone(): void {
-    this.streams.transportReset()
+    this.streams.detach()
   }
 
   // ---- The host's side of streams
@@ -219,20 +232,22 @@ export class VsockDevice implements Device, HostSide {
 
   #settle(): void {
     this.#toGuest()
+    this.#options.journal?.settle()
     const at = this.streams.pollAt()
     if (at !== this.#timer.deadline) this.#timer.at(at)
     // What held the guest's packets back may be over.
-    if (!this.streams.congested && this.#tx?.offers === true) this.#scope.defer(() => this.#resume())
+    if (!this.streams.congested && this.#rx !== undefined && this.#tx?.offers === true)
+      this.#scope.defer(() => this.#resume())
   }
 
   #resume(): void {
     if (this.#tx !== undefined) this.onKick(this.#tx)
   }
 
-  #toGuest(): void {
+  #toGuest(turn = TURN): void {
     const rx = this.#rx
-    if (rx === undefined) return
-    for (let left = TURN; this.streams.wantsBuffer; left--) {
+    if (rx === undefined || this.#tx === undefined) return
+    for (let left = turn; this.streams.wantsBuffer; left--) {
       if (left === 0) {
         this.#scope.defer(() => undefined) // another batch, when others had their turn
         break

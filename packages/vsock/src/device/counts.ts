@@ -14,6 +14,8 @@ const ZERO = {
   established: 0,
   "resets-in": 0,
   "resets-out": 0,
+  // RSTs for streams of an earlier device.
+  orphans: 0,
   // Dropped: the header is wrong.
   truncated: 0,
   "bad-cid": 0,

@@ -5,17 +5,18 @@
  * **After a restart.** Streams live in this process. When it ends without `abort` (SIGKILL), the guest still believes
  * in them. The specification has an event for that, VIRTIO_VSOCK_EVENT_TRANSPORT_RESET (section 5.10.6.7), by which a
  * guest shuts down all its connections. But the event queue belongs to whoever emulates the device: QEMU hands only
- * rx and tx to a vhost-user back end and sends the event itself, after a migration. So a new back end has to do
- * without. Whatever the guest sends on an old stream meets an unknown pair and is answered with RST; a guest that only
- * listens hears nothing. A host port must then not be given out again while the guest may remember it, which is why
- * the driver chooses `firstHostPort` anew at each start. The other way round, when the guest restarts, the driver sees
- * the rings stop and calls `transportReset`.
+ * rx and tx to a vhost-user back end and sends the event itself, after a migration. So the pairs of all streams are in
+ * a journal that outlives the process, and whoever comes after it owes each of those *orphans* a RST: a guest that only
+ * listens would wait for ever otherwise. The same holds when the front end is gone (`detach`), since a keeper may have
+ * let go of us while its guest lives on. A guest that restarted knows nothing, and the driver says so by
+ * `transportReset`.
  *
  * @module
  */
 import { Connection } from "./connection.ts"
 import { type Counter, Counts } from "./counts.ts"
 import type { HostSide, Table } from "./host-side.ts"
+import { type Journal, NO_JOURNAL, type Pair } from "./journal.ts"
 import {
   CID_HOST,
   emit,
@@ -65,8 +66,10 @@ export interface StreamsOptions {
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
   readonly limits?: Partial<StreamLimits>
-  /** Where to begin giving out host ports; see "After a restart". */
+  /** Where to begin giving out host ports: anew at each start, so that a guest has long forgotten those that come again. */
   readonly firstHostPort?: number
+  /** See "After a restart"; none is kept unless told. */
+  readonly journal?: Journal
   /** Hears of each change of state, as one line. */
   readonly trace?: (line: string) => void
 }
@@ -95,6 +98,10 @@ export class Streams {
   readonly #opening: Ring<Connection> = new Ring()
   readonly #lingering: Ring<Connection> = new Ring()
   readonly #replies: Map<string, Reply> = new Map()
+  readonly #journal: Journal
+  /** Streams of an earlier device, or from before a `detach`, of which the guest has not yet heard the end. */
+  readonly #orphans: Map<string, Reply> = new Map()
+  #detaching = false
   readonly #reply: PacketView = packetView()
   #repliedLast = false
   #held = 0
@@ -106,6 +113,8 @@ export class Streams {
     this.#now = options.now
     this.#trace = options.trace
     this.#hostPort = options.firstHostPort ?? HOST_PORT_FIRST
+    this.#journal = options.journal ?? NO_JOURNAL
+    for (const pair of this.#journal.left) this.#orphan(pair)
     this.#table = {
       guestCid: options.guestCid,
       host: options.host,
@@ -139,7 +148,12 @@ export class Streams {
 
   /** Whether `next` has something for a buffer of the guest. */
   get wantsBuffer(): boolean {
-    return this.#turns.size > 0 || this.#replies.size > 0
+    return this.#turns.size > 0 || this.#owesResets
+  }
+
+  /** Streams that are over, while the guest may still believe in them. */
+  get orphans(): number {
+    return this.#orphans.size
   }
 
   counts(): Readonly<Record<Counter, number>> {
@@ -164,10 +178,11 @@ export class Streams {
     const connection = this.#pairs.get(packet.srcPort, packet.dstPort)
     if (connection !== undefined) return connection.onPacket(packet, carried) ? connection : undefined
     if (packet.op !== OP_REQUEST) return this.#refuse(packet, "unknown-stream")
-    if (this.size >= this.limits.maxStreams) return this.#refuse(packet, "over-limit")
+    if (this.#isFull) return this.#refuse(packet, "over-limit")
     this.#counts.add("guest-connects")
     // A RST that is still due to this pair would hit the new stream.
     this.#replies.delete(keyOf(packet))
+    this.#orphans.delete(keyOf(packet))
     this.#begin("guest", packet.srcPort, packet.dstPort, packet)
     return undefined
   }
@@ -180,7 +195,7 @@ export class Streams {
 
   /** Asks the guest for a stream to `guestPort`. */
   connect(guestPort: number): Connection | "over-limit" {
-    if (this.size >= this.limits.maxStreams) {
+    if (this.#isFull) {
       this.#counts.add("over-limit")
       return "over-limit"
     }
@@ -196,9 +211,9 @@ export class Streams {
    * Streams take turns, and so do they with replies to packets of no stream: nobody starves.
    */
   next(bytes: Uint8Array, at: number): "sent" | Connection | undefined {
-    if (this.#replies.size > 0 && (!this.#repliedLast || this.#turns.size === 0)) {
+    if (this.#owesResets && (!this.#repliedLast || this.#turns.size === 0)) {
       this.#repliedLast = true
-      this.#emitReply(bytes, at)
+      this.#emitReset(bytes, at)
       return "sent"
     }
     this.#repliedLast = false
@@ -227,10 +242,22 @@ export class Streams {
     }
   }
 
-  /** The guest restarted, or stopped its device: it knows of no stream any more. What it finished sending still goes out. */
+  /** The guest restarted: it knows of no stream any more. What it finished sending still goes out. */
   transportReset(): void {
     this.#replies.clear()
+    for (const pair of this.#orphans.values()) this.#journal.close(pair)
+    this.#orphans.clear()
     for (const connection of this.#pairs.values()) connection.onTransportReset()
+  }
+
+  /**
+   * The guest can be reached no more, and whether it lives is not known: all streams end for the host, and become orphans for the guest. What it
+   * finished sending still goes out.
+   */
+  detach(): void {
+    this.#detaching = true
+    for (const connection of this.#pairs.values()) connection.onTransportReset()
+    this.#detaching = false
   }
 
   /** Ends all streams; the guest hears of it as long as `next` is called. */
@@ -251,6 +278,7 @@ export class Streams {
       bufAlloc: this.limits.bufferBytes,
     })
     this.#pairs.set(guestPort, hostPort, connection)
+    this.#journal.open(connection)
     connection.deadline = this.#now() + this.limits.connectMs
     this.#opening.add(connection.wait)
     connection.begin(request)
@@ -269,9 +297,24 @@ export class Streams {
     if (from === "draining") this.#draining.delete(connection)
     else if (to === "draining" || to === "ended") {
       this.#pairs.delete(connection.guestPort, connection.hostPort)
+      if (this.#detaching) this.#orphan(connection)
+      else this.#journal.close(connection)
       this.#turns.remove(connection.turn)
     }
     if (to === "draining") this.#draining.add(connection)
+  }
+
+  get #isFull(): boolean {
+    return this.size + this.#orphans.size >= this.limits.maxStreams
+  }
+
+  get #owesResets(): boolean {
+    return this.#replies.size > 0 || this.#orphans.size > 0
+  }
+
+  #orphan({ guestPort, hostPort }: Pair): void {
+    const reply = { guestPort, hostPort, type: TYPE_STREAM }
+    this.#orphans.set(keyOf({ srcPort: guestPort, dstPort: hostPort, type: TYPE_STREAM }), reply)
   }
 
   #hold(bytes: number): boolean {
@@ -286,13 +329,16 @@ export class Streams {
 
   /** Answers a packet of no stream with RST, unless it is one. Several of the same pair get one answer. */
   #refuse(packet: Packet, reason: Counter): undefined {
+    const key = keyOf(packet)
     if (packet.op === OP_RST) {
       this.#counts.add("resets-in")
+      const orphan = this.#orphans.get(key)
+      if (orphan !== undefined) this.#journal.close(orphan)
+      this.#orphans.delete(key)
       return
     }
     this.#counts.add(reason)
-    const key = keyOf(packet)
-    if (this.#replies.has(key)) return
+    if (this.#replies.has(key) || this.#orphans.has(key)) return
     if (this.congested) {
       this.#counts.add("reset-lost")
       return
@@ -300,9 +346,15 @@ export class Streams {
     this.#replies.set(key, { guestPort: packet.srcPort, hostPort: packet.dstPort, type: packet.type })
   }
 
-  #emitReply(bytes: Uint8Array, at: number): void {
-    for (const [key, { guestPort, hostPort, type }] of this.#replies) {
-      this.#replies.delete(key)
+  /** Of the resets that are owed: one to a packet of no stream, else one to an orphan. */
+  #emitReset(bytes: Uint8Array, at: number): void {
+    const owed = this.#replies.size > 0 ? this.#replies : this.#orphans
+    for (const [key, { guestPort, hostPort, type }] of owed) {
+      owed.delete(key)
+      if (owed === this.#orphans) {
+        this.#journal.close({ guestPort, hostPort })
+        this.#counts.add("orphans")
+      }
       const reply = this.#reply
       reply.srcCid = CID_HOST
       reply.srcPort = hostPort
@@ -321,11 +373,12 @@ export class Streams {
     for (;;) {
       const port = this.#hostPort
       this.#hostPort = port >= HOST_PORT_LAST ? HOST_PORT_FIRST : port + 1
-      if (this.#pairs.get(guestPort, port) === undefined) return port
+      const orphan = this.#orphans.has(keyOf({ srcPort: guestPort, dstPort: port, type: TYPE_STREAM }))
+      if (!orphan && this.#pairs.get(guestPort, port) === undefined) return port
     }
   }
 }
 
-function keyOf(packet: Packet): string {
+function keyOf(packet: Pick<Packet, "srcPort" | "dstPort" | "type">): string {
   return `${packet.srcPort}.${packet.dstPort}.${packet.type}`
 }

@@ -6,6 +6,7 @@
  */
 import type { Connection } from "../../../src/device/connection.ts"
 import type { End, HostSide } from "../../../src/device/host-side.ts"
+import type { Journal } from "../../../src/device/journal.ts"
 import { HEADER } from "../../../src/device/packet.ts"
 import { type StreamLimits, Streams } from "../../../src/device/streams.ts"
 import { lengthOf, type Parcel, packetAt, type Range } from "./wire.ts"
@@ -40,6 +41,8 @@ export interface BridgeOptions {
   readonly socketBytes: number
   readonly bufferBytes: number
   readonly refuses?: (port: number) => boolean
+  readonly journal?: Journal
+  readonly firstHostPort?: number
 }
 
 export class Bridge {
@@ -90,6 +93,8 @@ export class Bridge {
       now: options.now,
       limits: options.limits,
       trace: (line) => this.trace.push(line),
+      ...(options.journal === undefined ? {} : { journal: options.journal }),
+      ...(options.firstHostPort === undefined ? {} : { firstHostPort: options.firstHostPort }),
     })
   }
 
