@@ -28,6 +28,12 @@ await serve(vsock, {
       key: "udsPath",
     },
     {
+      flags: "--device <string>",
+      description: "as xhyve, HyperKit, vfkit or Firecracker are told of their device; may be repeated",
+      key: "devices",
+      parse: (text: string, before: readonly string[] = []) => [...before, text],
+    },
+    {
       flags: "--lonely-ms <ms>",
       description: "end when no hypervisor was connected for so long; 0, as without it, is never",
       key: "lonelyMs",
@@ -36,6 +42,9 @@ await serve(vsock, {
   ],
   examples: [
     "skep-vsock --guest-cid 3 --socket /tmp/vm/vhost.sock --directory /tmp/vm/vsock --uds-path /tmp/vm/v.sock",
+    "skep-vsock --socket /tmp/vm/vhost.sock --device virtio-sock,guest_cid=3,path=/tmp/vm/vsock,guest_forwards=2376",
+    "skep-vsock --guest-cid 3 --socket /tmp/vm/vhost.sock --device virtio-vsock,port=5,socketURL=/tmp/vm/a.sock,connect",
+    `skep-vsock --socket /tmp/vm/vhost.sock --device '{"guest_cid": 3, "uds_path": "/tmp/vm/v.sock"}'`,
     "qemu-system-x86_64 … -object memory-backend-memfd,id=m,size=1G,share=on -machine memory-backend=m \\",
     "  -chardev socket,id=v,path=/tmp/vm/vhost.sock -device vhost-user-vsock-device,chardev=v",
     "(echo 00000003.00001388; cat) | socat - UNIX:/tmp/vm/vsock/connect   # port 5000 of the guest",

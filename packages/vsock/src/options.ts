@@ -8,6 +8,7 @@ import { SidecarError } from "@skep/contract"
 import { z } from "zod"
 import { CID_HOST, CID_MAX, PORT_MAX } from "./device/packet.ts"
 import { DEFAULT_LIMITS, type StreamLimits } from "./device/streams.ts"
+import { addDevices } from "./dialect/devices.ts"
 import type { PortMap } from "./dialect/option-string.ts"
 import {
   checkDirectory,
@@ -72,16 +73,22 @@ const Options: z.ZodType<VsockOptions> = z.strictObject({
   lonelyMs: z.int().min(0).max(DAY_MS).default(0),
 })
 
+const Devices = z.looseObject({ devices: z.array(z.string().min(1).max(4096)).max(1024).default([]) })
+
 /**
- * Checks options from outside. Throws "bad-options" with one sentence that names the field and its value, and
+ * Checks options from outside; those of `devices`, strings of other programs (`dialect/devices.ts`), are among them afterwards. Throws "bad-options" with one sentence that names the field and its value, and
  * "path-too-long" for sockets that `platform`, this one unless told, could not bind.
  */
 export function parseVsockOptions(
   input: unknown,
   platform: Platform = process.platform === "darwin" ? "darwin" : "linux",
 ): VsockOptions {
-  const parsed = Options.safeParse(input)
-  if (!parsed.success) throw refusal(input, parsed.error)
+  const whole = Devices.safeParse(input)
+  if (!whole.success) throw refusal(input, whole.error)
+  const { devices, ...rest } = whole.data
+  const said = addDevices(rest, devices)
+  const parsed = Options.safeParse(said)
+  if (!parsed.success) throw refusal(said, parsed.error)
   const options = parsed.data
   checkSocketPath(options.socket, platform)
   if (options.directory !== undefined) checkDirectory(options.directory, platform)
