@@ -2,11 +2,17 @@
 import { spawnSync } from "node:child_process"
 import { join } from "node:path"
 import { checkNode, installDependencies } from "./dependencies.mjs"
-import { dockerPrograms, installPrograms, RUN_PROGRAMS, TEST_PROGRAMS } from "./host-programs.mjs"
+import {
+  BENCH_PROGRAMS,
+  dockerPrograms,
+  installPrograms,
+  RUN_PROGRAMS,
+  TEST_PROGRAMS,
+} from "./host-programs.mjs"
 
 checkNode()
 installDependencies()
-installPrograms([...RUN_PROGRAMS, ...TEST_PROGRAMS, ...dockerPrograms()])
+installPrograms([...RUN_PROGRAMS, ...TEST_PROGRAMS, ...BENCH_PROGRAMS, ...dockerPrograms()])
 const { build } = await import("./build.mjs")
 await build()
 const main = join(import.meta.dirname, "../test/bench/main.ts")

@@ -17,6 +17,12 @@ export const TEST_PROGRAMS = [
   { program: "script", packages: ["bsdutils"] },
 ]
 
+/** What the benchmarks use beside these: they compile a peer, and give threads a processor. */
+export const BENCH_PROGRAMS = [
+  { program: "gcc", packages: ["gcc", "libc6-dev"] },
+  { program: "taskset", packages: ["util-linux"] },
+]
+
 /**
  * The docker command, where Debian has a package of just that: from Debian 13 on. In Debian 12 it comes with a daemon that
  * nobody here needs, so there `skep docker-cli` takes the command alone out of that package.

@@ -13,12 +13,13 @@ import { parseArgs } from "node:util"
 import { markdownTable, svgChart, textTable } from "./report.ts"
 import type { Row } from "./row.ts"
 import { boot } from "./suites/boot.ts"
+import { engine } from "./suites/engine.ts"
 import { footprint } from "./suites/footprint.ts"
 import { loop } from "./suites/loop.ts"
 
 type Suite = (progress: (text: string) => void) => Promise<readonly Row[]>
 
-const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop }
+const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop, engine }
 const docs = join(import.meta.dirname, "../../docs")
 
 const { values, positionals } = parseArgs({
