@@ -7,7 +7,7 @@ import { dialGuest } from "../../src/guest/dial.ts"
 const never = new AbortController().signal
 
 /** A bridge for tests, which does with each client what it is told. */
-async function bridge(path: string, serve: (client: Socket, greeting: string) => void): Promise<Server> {
+async function bridge(path: string, serve: (client: Socket, greeting: string) => unknown): Promise<Server> {
   const server = createServer({ allowHalfOpen: true }, (client) => {
     client.on("error", () => client.destroy())
     client.once("data", (chunk: Buffer) => serve(client, chunk.toString()))

@@ -67,9 +67,9 @@ function machineArguments({ devices, memoryMiB }: MachineDescription): readonly 
   if (devices.length === 0) return ["-machine", option("microvm", machine)]
   const memory = { id: MEMORY, size: `${memoryMiB}M`, share: true }
   return [
-    ...["-object", option("memory-backend-memfd", memory)],
-    ...["-machine", option("microvm", { ...machine, "memory-backend": MEMORY })],
-  ]
+    ["-object", option("memory-backend-memfd", memory)],
+    ["-machine", option("microvm", { ...machine, "memory-backend": MEMORY })],
+  ].flat()
 }
 
 const MEMORY = "memory"
@@ -81,9 +81,9 @@ const MEMORY = "memory"
 function vhostUserArguments({ kind, name }: VhostUserDevice, path: string): readonly string[] {
   const id = `vhost-${name}`
   return [
-    ...["-chardev", option("socket", { id, path, server: true, wait: true })],
-    ...["-device", option(MODELS[kind], { chardev: id })],
-  ]
+    ["-chardev", option("socket", { id, path, server: true, wait: true })],
+    ["-device", option(MODELS[kind], { chardev: id })],
+  ].flat()
 }
 
 const MODELS: Readonly<Record<VhostUserDevice["kind"], string>> = { vsock: "vhost-user-vsock-device" }

@@ -115,17 +115,17 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
     this.#running = running
     this.#ready.resolve(running)
     onUp?.(running)
-    const aborted = withResolvers<void>()
-    signal.addEventListener("abort", () => aborted.resolve(), { once: true })
-    const reason = await Promise.race([
-      aborted.promise,
+    const letGo = withResolvers<"let go">()
+    signal.addEventListener("abort", () => letGo.resolve("let go"), { once: true })
+    const reason: unknown = await Promise.race([
+      letGo.promise,
       running.closed.then(
         () => new SidecarError("not-running", `The sidecar "${name}" stopped`),
         (error: unknown) => error,
       ),
     ])
     this.#running = undefined
-    if (signal.aborted) return
+    if (reason === "let go") return
     this.#losses++
     this.#lastError = reason
     log.info("sidecar lost", { sidecar: name, reason: String(reason) })
