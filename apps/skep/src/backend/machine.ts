@@ -227,7 +227,8 @@ export class Machine {
 
   async view(active: boolean): Promise<MachineView> {
     if (this.#broken !== undefined) await this.#read() // somebody may have mended the file
-    const [status, docker] = await Promise.all([this.#vm?.status(), this.#docker()])
+    const vm = this.#vm
+    const [status, docker, guest] = await Promise.all([vm?.status(), this.#docker(), vm?.guest()])
     const problem = this.#problem(docker)
     return {
       name: this.name,
@@ -241,7 +242,9 @@ export class Machine {
       dockerSocket: this.paths.dockerSocket,
       directory: this.paths.directory,
       consoleLog: this.paths.consoleLog,
-      ...(this.#vm?.ports === undefined ? {} : { ports: this.#vm.ports.status() }),
+      ...(vm?.ports === undefined ? {} : { ports: vm.ports.status() }),
+      ...(vm?.way === undefined ? {} : { way: vm.way }),
+      ...(guest === undefined ? {} : { guest }),
     }
   }
 

@@ -4,8 +4,10 @@
  * @module
  */
 import type { ErrorBody, LauncherStatus, MachineState } from "@skep/contract"
+import type { Way } from "../docker/ways.ts"
 import type { MachineRecord } from "../machine/record.ts"
 import type { PortsStatus } from "../ports/ports.ts"
+import type { GuestView } from "./vm/guest-agent.ts"
 
 export interface MachineView {
   readonly name: string
@@ -22,4 +24,7 @@ export interface MachineView {
   readonly directory: string
   readonly consoleLog: string
   readonly ports?: PortsStatus
+  /** How Docker was reached last. */
+  readonly way?: Way
+  readonly guest?: GuestView
 }

@@ -42,6 +42,12 @@ function agentOver(engine: Engine): Agent {
   // A request that goes away meanwhile leaves its stream to the next: so nothing here aborts.
   const { signal } = new AbortController()
   setMaxListeners(0, signal)
+  const keepSocketAlive = agent.keepSocketAlive.bind(agent)
+  agent.keepSocketAlive = (stream) => {
+    if (engine.keeps?.(stream) === false) return false
+    keepSocketAlive(stream)
+    return true
+  }
   agent.createConnection = (_options, callback) => {
     if (callback !== undefined) void supply(engine, signal, callback)
     return undefined

@@ -16,6 +16,8 @@ export interface Engine extends AsyncDisposable {
    * Codes: "unreachable", "busy" (too many wait), "not-running" (after disposal).
    */
   connect(signal: AbortSignal): Promise<Duplex>
+  /** Whether a stream may be kept for later requests; every one may unless told. */
+  keeps?(stream: Duplex): boolean
   /** Fulfils after disposal, rejects with "unreachable" once the way to the engine is lost. */
   readonly closed: Promise<void>
 }

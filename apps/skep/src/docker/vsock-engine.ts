@@ -9,7 +9,8 @@
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { SidecarError } from "@skep/contract"
-import { dialGuest, GUEST_PORTS } from "../guest/dial.ts"
+import { GUEST_PORTS } from "@skep/guest/agent"
+import { dialGuest } from "../guest/dial.ts"
 
 /** A machine's vsock, as the engine needs it. */
 export interface VsockEngineOptions {

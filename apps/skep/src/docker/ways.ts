@@ -2,17 +2,21 @@
  * The engine of a machine by whichever way is open: its vsock, or SSH while that is away.
  *
  *     connect() ──► vsock ── accepted ──► the stream
- *                     └── refused, or not there ──► SSH, connected now and let go when the vsock serves again
+ *                     └── refused, or not there ──► whichever comes first: SSH, connected now and let go when the vsock serves again,
+ *                                                   or the vsock, which is tried on meanwhile
+ *
+ * A stream over SSH is not kept for later requests, which had better go over the vsock again.
  *
  * @module
  */
 import type { Duplex } from "node:stream"
 import { type Log, SidecarError } from "@skep/contract"
-import { orAborted, withResolvers } from "@skep/runtime/deadline"
+import { orAborted, sleep, withResolvers } from "@skep/runtime/deadline"
 import type { Engine } from "./engine.ts"
 
 /** A guest accepts within some milliseconds; one that does not is better asked another way than waited for. */
 const VSOCK_MS = 1500
+const VSOCK_AGAIN_MS = 100
 /** How long a stream waits for SSH, which has to begin with a handshake. */
 const SSH_MS = 20_000
 
@@ -34,6 +38,7 @@ export class Ways implements Engine {
   readonly closed: Promise<void>
   readonly #closed = withResolvers<void>()
   readonly #options: WaysOptions
+  readonly #secondBest = new WeakSet<Duplex>()
   #ssh: SshWay | undefined
   #sshStreams = 0
   #way: Way | undefined
@@ -53,7 +58,12 @@ export class Ways implements Engine {
     if (this.#over)
       throw new SidecarError("not-running", "Cannot reach the Docker engine: the machine is stopping")
     const stream = await this.#overVsock(signal)
-    return stream ?? (await this.#overSsh(signal))
+    if (stream !== undefined) return stream
+    return this.#options.vsock === undefined ? await this.#overSsh(signal) : await this.#overEither(signal)
+  }
+
+  keeps(stream: Duplex): boolean {
+    return this.#options.vsock === undefined || !this.#secondBest.has(stream)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,6 +88,35 @@ export class Ways implements Engine {
     }
   }
 
+  async #overEither(signal: AbortSignal): Promise<Duplex> {
+    const decided = new AbortController()
+    const limit = AbortSignal.any([signal, decided.signal])
+    const both = [this.#overSsh(limit), this.#overVsockAgain(limit)]
+    let won: Duplex | undefined
+    try {
+      won = await Promise.race(both)
+      return won
+    } finally {
+      decided.abort(new SidecarError("aborted", "The other way was open first"))
+      for (const each of both) {
+        each.then(
+          (stream) => {
+            if (stream !== won) stream.destroy()
+          },
+          () => undefined, // the race has its reason, or did not need it
+        )
+      }
+    }
+  }
+
+  async #overVsockAgain(signal: AbortSignal): Promise<Duplex> {
+    for (;;) {
+      await sleep(VSOCK_AGAIN_MS, signal)
+      const stream = await this.#overVsock(signal)
+      if (stream !== undefined) return stream
+    }
+  }
+
   async #overSsh(signal: AbortSignal): Promise<Duplex> {
     this.#ssh ??= this.#options.ssh()
     this.#sshStreams++
@@ -92,6 +131,7 @@ export class Ways implements Engine {
       )
       const stream = await engine.connect(signal)
       this.#take("ssh")
+      this.#secondBest.add(stream)
       stream.once("close", () => this.#sshEnded())
       return stream
     } catch (error) {

@@ -14,9 +14,6 @@ import { withResolvers } from "@skep/runtime/deadline"
 const ANSWER_MS = 6000
 const LINE_MAX = 32
 
-/** What the guest serves (packages/guest/AGENT.md). */
-export const GUEST_PORTS = { ssh: 22, agent: 1025, docker: 2376 } as const
-
 export interface GuestPort {
   /** The bridge's `connect` socket. */
   readonly connect: string

@@ -73,6 +73,37 @@ describe("Ways", () => {
     expect(told).toEqual(["ssh", "vsock"])
   })
 
+  it("takes the vsock that comes back while SSH is still being connected", async () => {
+    const ssh = sshWays(() => new Promise(() => undefined))
+    let attempts = 0
+    const over = new PassThrough()
+    await using ways = new Ways({
+      vsock: async () => {
+        attempts++
+        if (attempts < 3) throw away
+        return over
+      },
+      ssh: ssh.open,
+      log: silentLog,
+    })
+    expect(await ways.connect(never)).toBe(over)
+    await expect.poll(() => ssh.counts).toEqual({ opened: 1, ended: 1 })
+  })
+
+  it("lets streams over vsock be kept for later requests, and those over SSH only where there is nothing better", async () => {
+    let isAway = false
+    const vsock = async (): Promise<Duplex> => {
+      if (isAway) throw away
+      return new PassThrough()
+    }
+    await using both = new Ways({ vsock, ssh: sshWays().open, log: silentLog })
+    expect(both.keeps(await both.connect(never))).toBe(true)
+    isAway = true
+    expect(both.keeps(await both.connect(never))).toBe(false)
+    await using only = new Ways({ ssh: sshWays().open, log: silentLog })
+    expect(only.keeps(await only.connect(never))).toBe(true)
+  })
+
   it("has only SSH for a machine without a vsock", async () => {
     const ssh = sshWays()
     const ways = new Ways({ ssh: ssh.open, log: silentLog })

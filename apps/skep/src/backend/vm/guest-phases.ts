@@ -1,16 +1,20 @@
 /**
- * The milestones that a guest reports on its console (packages/guest): kernel, init, disk, network, ssh, docker.
+ * The milestones that a guest reports on its console (packages/guest): kernel, init, disk, network, ssh, vsock, docker.
  *
  * @module
  */
 import { SidecarError, type SidecarEvent } from "@skep/contract"
 import { orAborted, withResolvers } from "@skep/runtime"
 
+/** What a guest can do without: its failure is told only to those who wait for it. */
+const OPTIONAL: ReadonlySet<string> = new Set(["vsock"])
+
 /** Remembers the phases that were reached and lets callers wait for the next. */
 export class GuestPhases {
   readonly #reached = new Set<string>()
   #changed = withResolvers<void>()
   #failure: SidecarError | undefined
+  readonly #optional = new Map<string, SidecarError>()
 
   /** Takes the launcher's events `phase` and `failed`; ignores the rest. */
   onEvent(event: SidecarEvent): void {
@@ -26,13 +30,16 @@ export class GuestPhases {
   /** Resolves when the phase was reached. Rejects with "crashed" when the guest gave up, or with the signal's reason. */
   async wait(name: string, signal: AbortSignal): Promise<void> {
     while (!this.#reached.has(name)) {
-      if (this.#failure !== undefined) throw this.#failure
+      const failure = this.#failure ?? this.#optional.get(name)
+      if (failure !== undefined) throw failure
       await orAborted(this.#changed.promise, signal)
     }
   }
 
   #fail(phase: string, reason: string): void {
-    this.#failure = new SidecarError("crashed", `The guest gave up in its phase "${phase}": ${reason}`)
+    const failure = new SidecarError("crashed", `The guest gave up in its phase "${phase}": ${reason}`)
+    if (OPTIONAL.has(phase)) this.#optional.set(phase, failure)
+    else this.#failure = failure
     this.#change()
   }
 

@@ -7,13 +7,12 @@
  */
 import { connect, createServer, type Socket } from "node:net"
 import type { Log } from "@skep/contract"
+import { HOST_PORTS } from "@skep/guest/agent"
 import { LogFile } from "@skep/launcher"
 import { Cleanup, listenPrivately, privateDirectory } from "@skep/runtime"
 import { servicePath } from "@skep/vsock/dialect"
 import type { MachinePaths } from "../../home/paths.ts"
 
-const SYSLOG_PORT = 514
-const SSH_AGENT_PORT = 1026
 const LOG_BYTES = 4 << 20
 /** More at a time than any guest needs; who comes then is hung up on. */
 const CLIENTS_MAX = 64
@@ -32,10 +31,10 @@ export async function serveGuest({ paths, sshAgent, log }: HostServicesOptions):
   await privateDirectory(directory)
   const file = new LogFile(paths.guestLog, LOG_BYTES)
   cleanup.defer(() => file[Symbol.dispose]())
-  cleanup.use(await serve(servicePath(directory, SYSLOG_PORT), (guest) => keepLog(guest, file)))
+  cleanup.use(await serve(servicePath(directory, HOST_PORTS.log), (guest) => keepLog(guest, file)))
   if (sshAgent !== undefined) {
     cleanup.use(
-      await serve(servicePath(directory, SSH_AGENT_PORT), (guest) => joinAgent(guest, sshAgent, log)),
+      await serve(servicePath(directory, HOST_PORTS.sshAgent), (guest) => joinAgent(guest, sshAgent, log)),
     )
   }
   return cleanup.move()

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Socket } from "node:net"
 import {
   type LauncherRunning,
   type LauncherStatus,
@@ -10,15 +11,19 @@ import {
   SidecarError,
   type SidecarEvent,
 } from "@skep/contract"
+import { GUEST_PORTS } from "@skep/guest/agent"
 import { hypervisorRuns, pullPlug } from "@skep/launcher"
 import { withResolvers } from "@skep/runtime"
 import type { Engine, EngineState } from "../../docker/engine.ts"
+import type { Way } from "../../docker/ways.ts"
+import { dialGuest } from "../../guest/dial.ts"
 import type { Ports } from "../../ports/ports.ts"
 import type { Report } from "../operation.ts"
 import { withDetail } from "../phase.ts"
 import { type Attachment, attach } from "./attach.ts"
 import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
+import { GuestAgent, type GuestView } from "./guest-agent.ts"
 import type { GuestPhases } from "./guest-phases.ts"
 import type { MachineVsock } from "./vsock.ts"
 
@@ -49,6 +54,7 @@ export class Vm {
   readonly #launcher: LauncherRunning
   readonly #phases: GuestPhases
   readonly #vsock: MachineVsock | undefined
+  readonly #agent: GuestAgent | undefined
   #state: MachineState
   #pause: string | undefined
   #engine: (() => EngineState) | undefined
@@ -64,6 +70,7 @@ export class Vm {
     this.#launcher = launcher
     this.#phases = phases
     this.#vsock = vsock
+    this.#agent = vsock === undefined ? undefined : agentOf(context, phases, vsock)
     // A launcher that came later may have found a machine without its keeper.
     if (vsock !== undefined)
       vsock.lost = status.devices.some(({ state }) => state === "lost" || state === "unkept")
@@ -101,7 +108,10 @@ export class Vm {
     if (event.type === "keeper-restarted") this.#restoreVsock()
     if (event.type === "state" && isState(event["state"])) {
       this.#state = event["state"]
-      if (this.#state === "running") this.#pause = undefined
+      if (this.#state === "running") {
+        this.#pause = undefined
+        this.#agent?.setClock()
+      }
     }
   }
 
@@ -173,10 +183,22 @@ export class Vm {
     })
   }
 
+  /** What is known of its inside; undefined where nobody tells. Never rejects. */
+  guest(): Promise<GuestView | undefined> {
+    return this.#agent?.view() ?? Promise.resolve(undefined)
+  }
+
+  /** By which way Docker was reached last. */
+  get way(): Way | undefined {
+    return this.#attachment?.ways.way
+  }
+
   /** Returns whether the guest powered itself off; otherwise it was killed. */
   async powerdown(deadlineMs: number): Promise<boolean> {
     this.#state = "stopping"
     try {
+      // By its agent and by its power button, whichever it hears.
+      void this.#agent?.poweroff(AbortSignal.timeout(deadlineMs))
       await this.#launcher.powerdown(deadlineMs)
     } catch (error) {
       if (!(error instanceof SidecarError)) throw error
@@ -208,6 +230,7 @@ export class Vm {
   /** Lets go of it: the virtual machine, its sidecars and its forwards stay. */
   async release(): Promise<void> {
     if ("release" in this.#launcher && typeof this.#launcher.release === "function") this.#launcher.release()
+    await this.#agent?.[Symbol.asyncDispose]()
     await this.#vsock?.release()
   }
 
@@ -244,11 +267,19 @@ export class Vm {
     await this.#attachment?.[Symbol.asyncDispose]().then(undefined, (error: unknown) => {
       this.#context.log.info("detached with an error", { reason: String(error) })
     })
+    await this.#agent?.[Symbol.asyncDispose]()
     // Where only the launcher is gone, the machine goes on with its sidecars, and another launcher takes it over.
     if (await hypervisorRuns(this.#context.paths.run)) await this.#vsock?.release()
     else await this.#vsock?.[Symbol.asyncDispose]()
     return crash
   }
+}
+
+function agentOf(context: VmContext, phases: GuestPhases, { connect }: MachineVsock): GuestAgent {
+  const { log, emit } = context
+  const dial = (signal: AbortSignal): Promise<Socket> =>
+    dialGuest({ connect, port: GUEST_PORTS.agent }, signal)
+  return new GuestAgent({ dial, phases, log, emit })
 }
 
 function asSidecarError(error: unknown): SidecarError {

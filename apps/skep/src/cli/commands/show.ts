@@ -48,7 +48,13 @@ export async function status(session: Session, name: string): Promise<void> {
     output.value(machine)
     return
   }
-  const rows = [...stateRows(machine), ...sizeRows(machine), ...portRows(machine), ...problemRows(machine)]
+  const rows = [
+    ...stateRows(machine),
+    ...sizeRows(machine),
+    ...guestRows(machine),
+    ...portRows(machine),
+    ...problemRows(machine),
+  ]
   for (const [key, value] of rows)
     output.line(`${output.style(colours[key] ?? "bold", key.padEnd(10))}  ${value}`)
 }
@@ -57,10 +63,10 @@ const colours: Readonly<Record<string, "yellow" | "red">> = { warning: "yellow",
 
 type Row = readonly [string, string]
 
-function stateRows({ state, docker, dockerSocket, vm }: MachineView): readonly Row[] {
+function stateRows({ state, docker, dockerSocket, vm, way }: MachineView): readonly Row[] {
   const rows: Row[] = [
     ["state", state],
-    ["docker", docker],
+    ["docker", docker === "up" && way !== undefined ? `up, over ${way}` : docker],
     ["socket", `unix://${dockerSocket}`],
   ]
   if (vm === undefined) return rows
@@ -80,6 +86,49 @@ function sizeRows(machine: MachineView): readonly Row[] {
     ["ssh", `127.0.0.1:${record.sshPort}`],
     ["disk", disk(machine)],
   ]
+}
+
+/** Beyond this, builds and certificates begin to go wrong. */
+const SKEW_MAX_MS = 1000
+
+/** What the guest's agent tells of its inside. */
+function guestRows({ guest }: MachineView): readonly Row[] {
+  if (guest === undefined) return []
+  const { skewMs, facts } = guest
+  const rows: Row[] = skewMs === undefined ? [] : [clockRow(skewMs)]
+  if (facts === undefined) return rows
+  const { memory, memoryPressure, dataDisk, addresses, listeners } = facts
+  const used = formatBytes(memory.totalBytes - memory.availableBytes)
+  const stalledPercent = memoryPressure?.some.avg10Percent ?? 0
+  const stalled = stalledPercent === 0 ? "" : `, short of it ${stalledPercent} % of the last 10 s`
+  rows.push(["memory", `${used} of ${formatBytes(memory.totalBytes)} used${stalled}`])
+  if (dataDisk !== undefined)
+    rows.push([
+      "data disk",
+      `${formatBytes(dataDisk.usedBytes)} of ${formatBytes(dataDisk.totalBytes)} used inside`,
+    ])
+  const global = addresses.filter(({ scope }) => scope === "global")
+  if (global.length > 0)
+    rows.push(["addresses", global.map((each) => `${each.address} (${each.interface})`).join(", ")])
+  const ports = [...new Set(listeners.map(({ transport, port }) => `${port}/${transport}`))]
+  if (ports.length > 0) rows.push(["listens", shortened(ports)])
+  return rows
+}
+
+function clockRow(skewMs: number): Row {
+  const size = Math.abs(skewMs)
+  const off =
+    size < 1
+      ? "right to a millisecond"
+      : `${Math.round(size)} ms ${skewMs > 0 ? "ahead of" : "behind"} the host`
+  return size > SKEW_MAX_MS ? ["warning", `the guest's clock is ${off}`] : ["clock", off]
+}
+
+const PORTS_SHOWN = 12
+
+function shortened(ports: readonly string[]): string {
+  const more = ports.length - PORTS_SHOWN
+  return more > 0 ? `${ports.slice(0, PORTS_SHOWN).join(", ")} and ${more} more` : ports.join(", ")
 }
 
 function portRows({ ports }: MachineView): readonly Row[] {
