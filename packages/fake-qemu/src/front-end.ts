@@ -87,6 +87,11 @@ export class FrontEnd implements Disposable {
     throw new Error(`the back end did not answer ${request}`)
   }
 
+  /** Drops answers that nobody waits for. */
+  drop(): void {
+    while (sys.receive(this.fd, this.#buffer.address, MESSAGE_MAX, sys.MSG_DONTWAIT) > 0) continue
+  }
+
   /** Sends a request with NEED_REPLY. Returns whether it was fulfilled. */
   acknowledged(request: number, options: Omit<SendOptions, "needReply"> = {}): boolean {
     return firstWord(this.ask(request, { ...options, needReply: true })) === 0n

@@ -7,3 +7,4 @@ export { type Buffer, DriverRing, type DriverRingOptions, type Used } from "./dr
 export { FrontEnd, type FrontEndOptions, type SendOptions } from "./front-end.ts"
 export { GuestRam, type GuestRamOptions, type RamRegion } from "./guest-ram.ts"
 export { firstWord, memoryTable, message, type Region, ring, words } from "./message.ts"
+export { fuzzing, type Random, seeded } from "./random.ts"

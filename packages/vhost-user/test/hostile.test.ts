@@ -70,6 +70,43 @@ describe("a guest", () => {
       "indirect-nested",
     ],
     [
+      "whose indirect table is a loop",
+      (rig) => {
+        const table = rig.ram.allocate(32)
+        const buffer = rig.ram.allocate(8)
+        for (const at of [table, table + 16]) {
+          const view = rig.ram.view(at, 16)
+          view.setBigUint64(0, BigInt(buffer), true)
+          view.setUint32(8, 8, true)
+          view.setUint16(12, NEXT, true)
+          view.setUint16(14, at === table ? 1 : 0, true)
+        }
+        chain(rig, { flags: INDIRECT, length: 32, address: table })
+      },
+      "chain-too-long",
+    ],
+    [
+      "whose indirect table leads out of itself",
+      (rig) => {
+        const table = rig.ram.allocate(32)
+        const view = rig.ram.view(table, 16)
+        view.setUint16(12, NEXT, true)
+        view.setUint16(14, 2, true)
+        chain(rig, { flags: INDIRECT, length: 32, address: table })
+      },
+      "next-outside",
+    ],
+    [
+      "whose buffer goes over the border of its memory into a hole",
+      (rig) => chain(rig, { address: endOf(rig, 0) - 4, length: 8 }),
+      "address-outside",
+    ],
+    [
+      "whose indirect table goes over the border of its memory into a hole",
+      (rig) => chain(rig, { flags: INDIRECT, address: endOf(rig, 0) - 16, length: 32 }),
+      "address-outside",
+    ],
+    [
       "whose readable buffer follows a writable one",
       (rig) => {
         only(rig).setDescriptor(0, { address: rig.ram.allocate(8), length: 8 }, WRITE | NEXT, 1)
@@ -206,6 +243,12 @@ describe("codecs", () => {
     )
   })
 })
+
+/** Where the guest's memory ends before a hole. */
+function endOf(rig: Rig, index: number): number {
+  const region = rig.ram.regions[index]
+  return (region?.guestAddress ?? 0) + (region?.size ?? 0)
+}
 
 /** One descriptor, offered. */
 function chain(

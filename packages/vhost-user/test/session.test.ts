@@ -200,6 +200,20 @@ describe("a front end that breaks the protocol loses its connection and no more:
     expect(rig.front.setMemory()).toBe(false)
   })
 
+  test("memory that was shrunk before it came is refused, and cannot be shrunk after", () => {
+    using rig = open({ ram: { unsealed: true } })
+    const region = rig.ram.regions[0]
+    if (region === undefined) throw new Error("no region")
+    expect(sys.ftruncate(region.fd, region.size - 4096)).toBe(0)
+    expect(rig.front.setMemory()).toBe(false)
+    expect(sys.ftruncate(region.fd, 0)).toBe(-sys.EPERM) // sealed by the attempt
+    expect(rig.events).toEqual([])
+    using whole = open({ ram: { unsealed: true } })
+    whole.front.start(whole.rings)
+    for (const { fd } of whole.ram.regions) expect(sys.ftruncate(fd, 0)).toBe(-sys.EPERM)
+    expect(echo(whole, "still there")).toBe("still there")
+  })
+
   test("a message in pieces is one message", () => {
     using rig = open()
     for (const byte of header(request.GET_FEATURES, 0)) rig.front.sendRaw(Uint8Array.of(byte))
