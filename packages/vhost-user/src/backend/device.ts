@@ -24,6 +24,8 @@ export interface Device {
   onKick(queue: Queue): void
   /** The queue stops: every address of its chains is void when this returns. What was taken and not given back is lost. */
   onStop(queue: Queue): void
+  /** The guest broke the rules of this queue: nothing comes from it or goes to it until it is stopped and started anew. */
+  onBroken?(queue: Queue): void
   /** The front end is gone, and with it the guest, as far as this device knows. After every `onStop`. */
   onGone?(): void
 }

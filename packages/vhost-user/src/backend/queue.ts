@@ -253,6 +253,7 @@ export class Queue {
     if (why === undefined) return
     this.#enabled = false
     if (this.#errorFd >= 0) sys.signal(this.#errorFd)
+    this.#parts.device.onBroken?.(this)
     this.#parts.onBroken(this, why)
   }
 }

@@ -137,6 +137,10 @@ export class VsockDevice implements Device, HostSide {
     else this.#tx = undefined
   }
 
+  onBroken(): void {
+    this.streams.detach()
+  }
+
   onGone(): void {
     this.streams.detach()
   }
@@ -207,9 +211,9 @@ export class VsockDevice implements Device, HostSide {
       }
       written = Math.max(0, result)
     }
-    if (written < length) host.hold(this.#rest(queue, chain, HEADER + written, length - written))
-    // Last, since it may end the stream.
     if (written > 0) connection.onHostWritten(written)
+    if (written < length && connection.mayKeep())
+      host.hold(this.#rest(queue, chain, HEADER + written, length - written))
   }
 
   /** A copy of `length` bytes of the chain, after the first `skipped`. */

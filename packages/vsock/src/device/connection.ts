@@ -130,7 +130,8 @@ export class Connection {
 
   /**
    * Takes a packet for this stream. True if its payload, all `packet.len` bytes of it, goes to the host's socket:
-   * the driver writes or keeps them and reports with `onHostWritten`. `carried` is how many bytes really follow.
+   * the driver writes them and reports with `onHostWritten`, and of what the socket did not take asks whether it
+   * `mayKeep` it. `carried` is how many bytes really follow.
    */
   onPacket(packet: Packet, carried: number): boolean {
     if (packet.op === OP_RST) {
@@ -182,10 +183,7 @@ export class Connection {
       return false
     }
     if (!this.#credit.onReceived(length)) return this.#violate("over-credit")
-    if (!this.#table.hold(length)) {
-      this.#credit.onForwarded(length)
-      return this.#violate("over-budget")
-    }
+    this.#table.hold(length)
     return true
   }
 
@@ -269,6 +267,15 @@ export class Connection {
     if (this.#state === "established") this.#settle()
     else if (this.#state === "draining" && this.undelivered === 0) this.#drained("closed")
     this.#wake()
+  }
+
+  /**
+   * Whether the bytes that the host's socket did not take may be kept. Where all streams together have too many of them, this one is reset, and
+   * nothing of it is to be kept: one whose host reads never comes here, however full it is.
+   */
+  mayKeep(): boolean {
+    if (!this.#hostOpen) return false
+    return this.#table.hasRoom() || this.#violate("over-budget")
   }
 
   /** The host sends no more (end of file). */

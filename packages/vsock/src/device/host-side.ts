@@ -47,8 +47,10 @@ export interface Table {
   readonly guestCid: number
   readonly host: HostSide
   count(name: Counter, by?: number): void
-  /** Accounts for bytes that wait for a host's socket. False if that would be too many in all; they count for nothing then. */
-  hold(bytes: number): boolean
+  /** Accounts for bytes on their way to a host's socket. */
+  hold(bytes: number): void
+  /** Whether they are no more than all streams together may have. */
+  hasRoom(): boolean
   release(bytes: number): void
   /** `connection` left state `from` by `event`. */
   moved(connection: Connection, from: State, event: Event): void

@@ -119,7 +119,10 @@ export class Streams {
       guestCid: options.guestCid,
       host: options.host,
       count: (name, by) => this.#counts.add(name, by),
-      hold: (bytes) => this.#hold(bytes),
+      hold: (bytes) => {
+        this.#held += bytes
+      },
+      hasRoom: () => this.#held <= this.limits.maxHeldBytes,
       release: (bytes) => {
         this.#held -= bytes
       },
@@ -315,12 +318,6 @@ export class Streams {
   #orphan({ guestPort, hostPort }: Pair): void {
     const reply = { guestPort, hostPort, type: TYPE_STREAM }
     this.#orphans.set(keyOf({ srcPort: guestPort, dstPort: hostPort, type: TYPE_STREAM }), reply)
-  }
-
-  #hold(bytes: number): boolean {
-    if (this.#held + bytes > this.limits.maxHeldBytes) return false
-    this.#held += bytes
-    return true
   }
 
   #drop(reason: Counter): undefined {

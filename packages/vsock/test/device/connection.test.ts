@@ -278,14 +278,24 @@ describe("data", () => {
     expect(rig.count("over-credit")).toBe(1)
   })
 
-  it("beyond what all streams may hold ends the stream that sent it", () => {
+  it("beyond what all streams may hold ends the stream that cannot be rid of it, and no other", () => {
     const rig = new Rig({ bufferBytes: 1000, maxHeldBytes: 1500 })
     const first = rig.established()
     rig.send("rw", { len: 1000 })
+    expect(first.mayKeep()).toBe(true)
     rig.send("request", { srcPort: 2 })
-    rig.send("rw", { srcPort: 2, len: 500 })
+    const second = rig.send("rw", { srcPort: 2, len: 500 })
+    expect(second?.mayKeep()).toBe(true)
+    rig.send("request", { srcPort: 3 })
+    const third = rig.send("rw", { srcPort: 3, len: 700 })
+    third?.onHostWritten(700) // its host reads
+    expect(third?.state).toBe("established")
     expect(rig.streams.heldBytes).toBe(1500)
+    rig.host()
     rig.send("rw", { srcPort: 2, len: 1 })
+    expect(second?.mayKeep()).toBe(false)
+    expect(second?.mayKeep()).toBe(false)
+    expect(rig.host()).toBe("close violation")
     expect(rig.count("over-budget")).toBe(1)
     expect(rig.streams.heldBytes).toBe(1000)
     expect(first.state).toBe("established")

@@ -103,6 +103,7 @@ class Attack {
     if ("packet" in one) {
       const stream = this.streams.onPacket(one.packet, one.carried)
       if (stream !== undefined) this.#expect(one.packet.len <= LIMITS.bufferBytes, "too much to deliver")
+      if (stream?.mayKeep() === false) this.#expect(stream.undelivered === 0, "kept after all")
     } else if ("happens" in one) {
       this.#happen(one)
     } else if ("takes" in one) {

@@ -112,6 +112,7 @@ export class Bridge {
     if (socket.closed || socket.end !== undefined) this.complaints.push("bytes for a closed socket")
     socket.kept.push(payload)
     this.#write(socket)
+    if (connection.undelivered > 0) connection.mayKeep()
   }
 
   /** Uses one buffer of the rx ring, if there is anything for it. */
