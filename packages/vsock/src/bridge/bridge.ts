@@ -30,7 +30,7 @@ const BACKLOG = 511
 const GREETING_MS = 5000
 /** Clients that have not yet said what they want. Beyond them whoever took longer than that makes room; others wait in the backlog. */
 const GREETERS_MAX = 256
-const PATIENCE_MS = 250
+const PATIENCE_MS = 1000
 
 export interface BridgeCounters {
   accepted: number
