@@ -329,9 +329,9 @@ export class Connection {
     else this.#reset("gone")
   }
 
-  /** The guest knows of no stream any more. */
+  /** The guest knows of no stream any more. One that it was never asked for waits for its successor. */
   onTransportReset(): void {
-    this.#forget("gone")
+    if ((this.#due & REQUEST) === 0) this.#forget("gone")
   }
 
   #open(): void {

@@ -1,4 +1,5 @@
 // Clients of the host, of every kind: whatever one does, the others go on.
+import { execFileSync } from "node:child_process"
 import { readdirSync } from "node:fs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
@@ -94,6 +95,14 @@ describe("a client that", () => {
     expect(rig.read(rig.reach(6))).toBeUndefined()
   })
 
+  it("comes a little before the machine is served by it", () => {
+    using rig = openBridge()
+    const client = rig.reach(PORT)
+    rig.wait(4000)
+    using _machine = rig.machine()
+    expect(rig.echo(client, "early")).toBe("early")
+  })
+
   it("comes while no machine is there is hung up on after 5 s", () => {
     using rig = openBridge()
     const client = rig.reach(PORT)
@@ -144,6 +153,45 @@ describe("a client that", () => {
     expect(counts["over-budget"]).toBeGreaterThan(0)
     expect(rig.bridge.device.streams.size).toBe(1 + deaf.length - counts["over-budget"])
     expect(rig.echo(other, "undisturbed")).toBe("undisturbed")
+  })
+})
+
+/** Lets this process have `more` descriptors than it has, until disposed. */
+function limitDescriptors(more: number): Disposable {
+  const of = ["--pid", String(process.pid)]
+  const before = execFileSync("prlimit", [...of, "--nofile", "--output=SOFT", "--noheadings"])
+  const limit = (soft: string | number): void => {
+    execFileSync("prlimit", [...of, `--nofile=${soft}:`])
+  }
+  limit(descriptors() + more)
+  return { [Symbol.dispose]: () => limit(before.toString().trim()) }
+}
+
+describe("clients beyond the descriptors of this process", () => {
+  it("wait in the backlog, leave the front end its own, and are served when others leave", () => {
+    using _limit = limitDescriptors(170)
+    using rig = openBridge() // spares 128 of them, and has some for itself: about 40 clients
+    const first = Array.from({ length: 50 }, () => {
+      const client = rig.dial(hyperkitGreeting(CID, PORT))
+      rig.settle(1)
+      return client
+    })
+    const { accepted, crowded } = rig.bridge.counters
+    expect(accepted).toBeGreaterThan(10)
+    expect(accepted).toBeLessThan(50)
+    expect(crowded).toBeGreaterThan(0)
+    expect(rig.bridge.device.hosts).toBe(accepted)
+    using machine = rig.machine() // its memory, kicks and calls are a dozen descriptors
+    expect(rig.echo(first[0] ?? -1, "served")).toBe("served")
+    // A service has to wait its turn, too: the guest is refused, clearly.
+    rig.serve(7000)
+    const refused = machine.guest.connect(7000)
+    rig.settle()
+    expect(refused.state).toBe("over")
+    for (const client of first.slice(0, 20)) rig.hangUp(client)
+    for (let round = 0; round < 20; round++) rig.wait(100)
+    expect(rig.bridge.counters.accepted).toBe(50)
+    expect(rig.echo(first.at(-1) ?? -1, "served")).toBe("served")
   })
 })
 

@@ -108,6 +108,7 @@ describe("detach()", () => {
     const { before: rig, journal } = killed()
     rig.established()
     rig.connect(22)
+    expect(rig.taken()).toBe("request")
     rig.streams.detach()
     expect(rig.host()).toBe("close gone, close gone")
     expect([rig.streams.size, rig.streams.orphans, journal.pairs.length]).toEqual([0, 2, 2])

@@ -168,6 +168,7 @@ describe("transportReset()", () => {
     const rig = new Rig()
     rig.established()
     rig.connect()
+    expect(rig.taken()).toBe("request")
     rig.send("rw", { srcPort: 99, len: 1 })
     rig.streams.transportReset()
     expect(rig.host()).toBe("close gone, close gone")
@@ -177,6 +178,17 @@ describe("transportReset()", () => {
     // The guest begins anew.
     rig.send("request")
     expect(rig.taken()).toBe("response")
+  })
+
+  it("leaves what the guest was not yet asked for to the next one", () => {
+    const rig = new Rig()
+    const connection = rig.connect()
+    rig.streams.transportReset()
+    rig.streams.detach()
+    expect([rig.host(), rig.streams.orphans]).toEqual(["", 0])
+    expect(rig.taken()).toBe("request")
+    rig.reply(connection, "response")
+    expect(rig.host()).toBe("opened")
   })
 
   it("still gives the host what the guest had finished sending", () => {
