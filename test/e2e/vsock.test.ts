@@ -18,11 +18,15 @@ const CID = 3
 const BOOT_MS = 120_000
 const ECHO_PORT = 5000
 const HELLO_PORT = 7000
+/** A service that never says anything, and the one that the guest tells when it is over. */
+const SILENT_PORT = 7001
+const OVER_PORT = 7002
 /** The guest's own socat and kernel, nothing of ours. */
 const BOOT_LOCAL = `#!/bin/sh
 modprobe vmw_vsock_virtio_transport
 socat VSOCK-LISTEN:${ECHO_PORT},fork,reuseaddr,backlog=128 EXEC:cat &
 while ! echo hello from the guest | socat - VSOCK-CONNECT:2:${HELLO_PORT}; do sleep 1; done &
+while sleep 1; do socat -u VSOCK-CONNECT:2:${SILENT_PORT} OPEN:/dev/null && echo over | socat - VSOCK-CONNECT:2:${OVER_PORT}; done &
 `
 
 const skep = sharedSkep()
@@ -30,9 +34,20 @@ const directory = mkdtempSync(join(tmpdir(), "vs-"))
 const at = (name: string): string => join(directory, name)
 const sidecarProgram = join(import.meta.dirname, "../../apps/skep/dist/programs/vsock.js")
 const greetings: string[] = []
+/** What became of the guest's stream on which nobody says anything: "open", "cut", "over\n" as the guest sees it. */
+const idle: string[] = []
 const service = createServer((socket) => {
   socket.on("data", (chunk: Buffer) => greetings.push(chunk.toString()))
   socket.on("error", () => socket.destroy())
+})
+const silent = createServer((socket) => {
+  idle.push("open")
+  socket.on("error", () => socket.destroy())
+  socket.on("close", () => idle.push("cut"))
+})
+const over = createServer((socket) => {
+  socket.on("error", () => socket.destroy())
+  socket.on("data", (chunk: Buffer) => idle.push(chunk.toString()))
 })
 
 let sidecar: ChildProcess
@@ -68,6 +83,8 @@ beforeAll(async () => {
   })
   sidecar = await startSidecar()
   service.listen(join(at("v"), "00000002.00001b58"))
+  silent.listen(join(at("v"), "00000002.00001b59"))
+  over.listen(join(at("v"), "00000002.00001b5a"))
   keeper = await startLoop<KeeperCalls>(new URL("../vm/keeper-thread.ts", import.meta.url), {
     data: { front: at("front.sock"), back: at("back.sock") },
   })
@@ -83,7 +100,7 @@ afterAll(async () => {
   await ended(qemu, "SIGKILL")
   await keeper.stop()
   await ended(sidecar, "SIGTERM")
-  service.close()
+  for (const server of [service, silent, over]) server.close()
   rmSync(directory, { recursive: true, force: true })
 })
 
@@ -159,8 +176,10 @@ describe("the guest", () => {
 })
 
 describe("a killed back end", () => {
-  it("ends its streams, and the next one serves the same guest without its help", async () => {
+  it("ends its streams, idle ones too, and the next one serves the same guest without its help", async () => {
     for (let round = 1; round <= 3; round++) {
+      await expect.poll(() => idle.at(-1), { timeout: 20_000 }).toBe("open")
+      idle.length = 0
       const open = dial(ECHO_PORT)
       expect(await new Promise((resolve) => open.once("data", resolve).write("?"))).toBeDefined()
       const cut = once(open, "close")
@@ -170,6 +189,8 @@ describe("a killed back end", () => {
       await expect.poll(() => echoed("again"), { timeout: 20_000 }).toBe("again")
       const { state, counters } = await keeper.call("status", undefined)
       expect(state).toBe("relaying")
+      // The guest only waits to read there: it is told, or it would wait for ever.
+      await expect.poll(() => idle.slice(0, 2), { timeout: 20_000 }).toEqual(["cut", "over\n"])
       expect(counters.replays).toBeGreaterThanOrEqual(round)
     }
   })
