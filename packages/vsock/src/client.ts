@@ -10,7 +10,7 @@ import { adopt, type SpawnCommand, spawn } from "@skep/runtime"
 import { parseVsockOptions, type VsockOptions } from "./options.ts"
 import { parseVsockStatus, type VsockRunning, type VsockStatus } from "./status.ts"
 
-export { ownPaths, parseVsockOptions, type VsockOptions } from "./options.ts"
+export { journalPath, ownPaths, parseVsockOptions, type VsockOptions } from "./options.ts"
 export { parseVsockStatus, type VsockRunning, type VsockStatus } from "./status.ts"
 
 /** How to run the sidecar's `main`: `node vsock.js`, or from source with the flags of a loader. */

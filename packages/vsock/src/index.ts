@@ -7,6 +7,7 @@ export {
   type AdoptVsock,
   adoptVsock,
   controlSocketOf,
+  journalPath,
   ownPaths,
   parseVsockOptions,
   parseVsockStatus,

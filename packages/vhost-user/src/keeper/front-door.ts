@@ -6,7 +6,7 @@
  *   connecting  ──connected──► there ──lost──► connecting, after 10 ms if it had said anything, else twice as long as last time, up to 1 s
  * ```
  *
- * QEMU listens with `-chardev socket,server=on` and takes another client when it has lost one.
+ * QEMU listens with `-chardev socket,server=on`, waits for the first client, and takes another when it has lost one.
  *
  * @module
  */
