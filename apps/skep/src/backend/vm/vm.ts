@@ -202,6 +202,7 @@ export class Vm {
       await this.#launcher.powerdown(deadlineMs)
     } catch (error) {
       if (!(error instanceof SidecarError)) throw error
+      this.#context.log.info("not powered off", { reason: error.message })
       await this.kill()
       return false
     }
