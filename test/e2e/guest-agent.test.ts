@@ -18,7 +18,7 @@ import {
 } from "@skep/guest/agent"
 import ssh2 from "ssh2"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { prepareBare, withVsock } from "../vm/bare-qemu.ts"
+import { BARE_SECRET, prepareBare, withVsock } from "../vm/bare-qemu.ts"
 import { sharedSkep } from "./skep.ts"
 
 const MEMORY_MIB = 768
@@ -268,7 +268,7 @@ describe("the host's services", () => {
       "echo question | socat -t 10 - UNIX-CONNECT:/run/host-services/ssh-auth.sock",
     )
     expect(out).toBe("the host's agent")
-    expect(agentClients).toEqual(["question\n"])
+    expect(agentClients).toEqual([`${BARE_SECRET}\nquestion\n`])
     expect((await ran(client, "stat -c '%a' /run/host-services /run/host-services/ssh-auth.sock")).out).toBe(
       "755\n666\n",
     )

@@ -205,6 +205,27 @@ describe("the SSH agent", () => {
   })
 })
 
+describe("a container without that socket", () => {
+  it("is not led to the SSH agent, though it can open a vsock", async () => {
+    const asked: string[] = []
+    const path = join(skep.home, "asked.sock")
+    const server = createServer((client) => {
+      asked.push("somebody")
+      client.on("error", () => client.destroy()).end("an agent")
+    })
+    server.listen(path)
+    await once(server, "listening")
+    await skep.run(["status"], { env: { SSH_AUTH_SOCK: path } })
+    const { stdout } = await skep.docker([
+      ...["run", "--rm", "-v", "/usr:/usr:ro", "-v", "/usr/lib:/lib:ro", "-v", "/usr/lib64:/lib64:ro", IMAGE],
+      ...["sh", "-c", "echo let me in | /usr/bin/socat -t10 - VSOCK-CONNECT:2:1026; echo over"],
+    ])
+    server.close()
+    expect(stdout).toBe("over\n")
+    expect(asked).toEqual([])
+  })
+})
+
 describe("killed under a running machine", () => {
   it("skep-vsock: a stream that is open ends with an error, and the next command works", async () => {
     await skep.docker([

@@ -10,6 +10,8 @@ import { createDisk, parseLauncherOptions, qemuArguments, type UserNetwork } fro
 import ssh2 from "ssh2"
 
 const GIB = 2 ** 30
+/** Of the bare guest: what it says first to the host's SSH agent. */
+export const BARE_SECRET = "a secret of the bare guest"
 
 export interface BareOptions {
   /** Emptied first; sockets are made there. */
@@ -34,7 +36,13 @@ export async function prepareBare(options: BareOptions): Promise<readonly string
   await createDisk(data, 4 * GIB)
   const seed = join(directory, "seed.img")
   const hostKey = ssh2.utils.generateKeyPairSync("ed25519").private
-  await writeSeed(seed, { hostname: "bare", authorizedKeys: [], hostKey, bootLocal })
+  await writeSeed(seed, {
+    hostname: "bare",
+    authorizedKeys: [],
+    hostKey,
+    vsockSecret: BARE_SECRET,
+    bootLocal,
+  })
   const description = parseLauncherOptions({
     name: "bare",
     cpus: 2,

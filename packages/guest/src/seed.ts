@@ -6,6 +6,7 @@
  * hostname               one line
  * authorized_keys        who may log in as root
  * ssh_host_ed25519_key   the machine's host key, OpenSSH form, so the host knows it before the first boot
+ * vsock_secret           proves to the host that this guest's root asks, not a container  (optional)
  * daemon.json            settings of dockerd                                      (optional)
  * env                    environment of dockerd, shell assignments                (optional)
  * boot.local             script run in the background once Docker answers         (optional)
@@ -29,6 +30,8 @@ export interface Seed {
   readonly authorizedKeys: readonly string[]
   /** The private Ed25519 key by which the machine proves who it is, in OpenSSH's form. */
   readonly hostKey: string
+  /** One line that only this machine's root and its host know: see AGENT.md, port 1026. */
+  readonly vsockSecret?: string
   /** Settings of dockerd: laid over the image's own `daemon.json`, key by key. */
   readonly daemon?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
@@ -78,6 +81,7 @@ function files(seed: Seed): readonly (readonly [name: string, content: string])[
     ["authorized_keys", seed.authorizedKeys.map((line) => `${line.trim()}\n`).join("")],
     ["ssh_host_ed25519_key", `${seed.hostKey.trim()}\n`],
   ]
+  if (seed.vsockSecret !== undefined) list.push(["vsock_secret", `${seed.vsockSecret}\n`])
   if (seed.daemon !== undefined) {
     list.push(["daemon.json", `${JSON.stringify({ ...DAEMON_DEFAULTS, ...seed.daemon }, null, 2)}\n`])
   }

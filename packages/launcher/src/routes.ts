@@ -12,6 +12,7 @@ import { endProcess } from "./machine/pull-plug.ts"
 
 /** What an answer may take beyond the deadline that the launcher itself keeps. */
 const ANSWER_MS = 5000
+const ENDING_MS = 1000
 
 const Powerdown = z.strictObject({ deadlineMs: z.int().min(1).max(600_000) })
 
@@ -64,6 +65,18 @@ export function parseLauncherStatus(value: unknown): LauncherStatus {
   return Status.parse(value)
 }
 
+/** Whether it has ended cleanly, or is about to. */
+async function endsCleanly(closed: Promise<void>): Promise<boolean> {
+  const late = new Promise<false>((resolve) => setTimeout(() => resolve(false), ENDING_MS).unref())
+  return await Promise.race([
+    late,
+    closed.then(
+      () => true,
+      () => false,
+    ),
+  ])
+}
+
 /** A launcher in another process. */
 export function launcherClient(remote: Remote<LauncherStatus>): LauncherRunning {
   /** The machine is gone when its launcher says so; its directories are free when the launcher is gone too. */
@@ -71,7 +84,17 @@ export function launcherClient(remote: Remote<LauncherStatus>): LauncherRunning 
   return {
     ...remote,
     powerdown: async (deadlineMs) => {
-      await remote.request("POST", "/powerdown", { deadlineMs }, AbortSignal.timeout(deadlineMs + ANSWER_MS))
+      try {
+        await remote.request(
+          "POST",
+          "/powerdown",
+          { deadlineMs },
+          AbortSignal.timeout(deadlineMs + ANSWER_MS),
+        )
+      } catch (error) {
+        // The launcher may be gone with its machine before its answer is.
+        if (!(await endsCleanly(remote.closed))) throw error
+      }
       await gone()
     },
     kill: async () => {

@@ -8,7 +8,7 @@
  */
 import { connect, type Socket } from "node:net"
 import { SidecarError } from "@skep/contract"
-import { withResolvers } from "@skep/runtime/deadline"
+import { type FirstLine, firstLine } from "./first-line.ts"
 
 /** The bridge itself gives the guest 5 s; one that does not answer at all gets a moment more. */
 const ANSWER_MS = 6000
@@ -27,43 +27,27 @@ export interface GuestPort {
 export async function dialGuest({ connect: path, port }: GuestPort, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted()
   const socket = connect({ path, allowHalfOpen: true })
-  const accepted = withResolvers<void>()
-  const refuse = (code: "unreachable" | "timeout", why: string, cause?: unknown): void =>
-    accepted.reject(
-      new SidecarError(code, `Cannot reach port ${port} of the machine over vsock: ${why}`, { cause }),
-    )
-  let line = ""
-  // Byte by byte: what follows the line is the guest's, which may speak first and at once.
-  const onReadable = (): void => {
-    for (let byte = readByte(socket); byte !== undefined; byte = readByte(socket)) {
-      if (byte === "\n") return line.startsWith("OK ") ? accepted.resolve() : onStranger()
-      line += byte
-      if (line.length > LINE_MAX) return onStranger()
-    }
-  }
-  const onStranger = (): void => refuse("unreachable", "its bridge does not speak this dialect")
-  const onEnd = (): void => refuse("unreachable", "nobody listens there")
-  const onError = (error: Error): void => refuse("unreachable", error.message, error)
-  const onAbort = (): void => accepted.reject(signal.reason)
-  const timer = setTimeout(() => refuse("timeout", `no answer within ${ANSWER_MS / 1000} s`), ANSWER_MS)
-  socket.on("readable", onReadable).once("end", onEnd).on("error", onError)
-  signal.addEventListener("abort", onAbort, { once: true })
-  socket.write(`CONNECT ${port}\n`)
+  const late = AbortSignal.timeout(ANSWER_MS)
+  const refusal = (code: "unreachable" | "timeout", why: string, cause?: unknown): SidecarError =>
+    new SidecarError(code, `Cannot reach port ${port} of the machine over vsock: ${why}`, { cause })
   try {
-    await accepted.promise
+    socket.write(`CONNECT ${port}\n`)
+    const answer = await firstLine(socket, LINE_MAX, AbortSignal.any([signal, late]))
+    const why = reasonOf(answer)
+    if (why !== undefined) throw refusal("unreachable", why)
     return socket
   } catch (error) {
     socket.destroy()
-    throw error
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener("abort", onAbort)
-    socket.off("readable", onReadable).off("end", onEnd)
-    if (!socket.destroyed) socket.off("error", onError)
+    signal.throwIfAborted()
+    if (error instanceof SidecarError) throw error
+    if (late.aborted) throw refusal("timeout", `no answer within ${ANSWER_MS / 1000} s`)
+    throw refusal("unreachable", error instanceof Error ? error.message : String(error), error)
   }
 }
 
-function readByte(socket: Socket): string | undefined {
-  const byte: unknown = socket.read(1)
-  return Buffer.isBuffer(byte) ? byte.toString("latin1") : undefined
+/** Why it is no acceptance. */
+function reasonOf(answer: FirstLine): string | undefined {
+  if (answer === "ended") return "nobody listens there"
+  const accepted = answer !== "too-long" && answer.line.startsWith("OK ")
+  return accepted ? undefined : "its bridge does not speak this dialect"
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHmac } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
 import { errnoOf, writeFileWhole } from "@skep/runtime/files"
@@ -19,6 +20,11 @@ export interface KeyPair {
 export interface MachineKeys {
   readonly user: KeyPair
   readonly host: KeyPair
+}
+
+/** A line that only the host and the guest's root know: the guest learns it from its seed, as it does the key that it comes from. */
+export function vsockSecretOf({ host }: MachineKeys): string {
+  return createHmac("sha256", host.privateKey).update("skep vsock secret").digest("hex")
 }
 
 /** Creates both key pairs. */

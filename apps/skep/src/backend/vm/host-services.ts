@@ -5,22 +5,33 @@
  *
  * @module
  */
+import { timingSafeEqual } from "node:crypto"
 import { connect, createServer, type Socket } from "node:net"
 import type { Log } from "@skep/contract"
 import { HOST_PORTS } from "@skep/guest/agent"
 import { LogFile } from "@skep/launcher"
 import { Cleanup, listenPrivately, privateDirectory } from "@skep/runtime"
 import { servicePath } from "@skep/vsock/dialect"
+import { firstLine } from "../../guest/first-line.ts"
 import type { MachinePaths } from "../../home/paths.ts"
 
 const LOG_BYTES = 4 << 20
 /** More at a time than any guest needs; who comes then is hung up on. */
 const CLIENTS_MAX = 64
+const SECRET_MS = 5000
+
+/** How the guest reaches the user's SSH agent. */
+export interface SharedAgent {
+  /** Leads to the agent of whoever used Skep last; followed on each connection. */
+  readonly path: string
+  /** What a client has to say first, on a line of its own: any container can open a vsock, but only the guest's root knows this. */
+  readonly secret: string
+}
 
 export interface HostServicesOptions {
   readonly paths: MachinePaths
-  /** Leads to the agent of whoever used Skep last; asked for on each connection. Undefined: there is none for this machine. */
-  readonly sshAgent: string | undefined
+  /** Undefined: there is none for this machine. */
+  readonly sshAgent: SharedAgent | undefined
   readonly log: Log
 }
 
@@ -34,7 +45,7 @@ export async function serveGuest({ paths, sshAgent, log }: HostServicesOptions):
   cleanup.use(await serve(servicePath(directory, HOST_PORTS.log), (guest) => keepLog(guest, file)))
   if (sshAgent !== undefined) {
     cleanup.use(
-      await serve(servicePath(directory, HOST_PORTS.sshAgent), (guest) => joinAgent(guest, sshAgent, log)),
+      await serve(servicePath(directory, HOST_PORTS.sshAgent), (guest) => void admit(guest, sshAgent, log)),
     )
   }
   return cleanup.move()
@@ -65,6 +76,22 @@ async function serve(path: string, accepted: (guest: Socket) => void): Promise<A
 function keepLog(guest: Socket, file: LogFile): void {
   guest.on("data", (chunk: Buffer) => file.write(chunk))
   guest.once("end", () => guest.end())
+}
+
+async function admit(guest: Socket, { path, secret }: SharedAgent, log: Log): Promise<void> {
+  try {
+    const said = await firstLine(guest, secret.length + 1, AbortSignal.timeout(SECRET_MS))
+    if (typeof said === "object" && isSame(said.line, secret)) return joinAgent(guest, path, log)
+    log.info("ssh agent refused", { reason: "somebody in the guest does not know the machine's secret" })
+  } catch (error) {
+    log.debug("ssh agent refused", { reason: String(error) })
+  }
+  guest.destroy()
+}
+
+function isSame(said: string, secret: string): boolean {
+  const [a, b] = [Buffer.from(said), Buffer.from(secret)]
+  return a.length === b.length && timingSafeEqual(a, b)
 }
 
 /** Each direction ends by itself; whoever breaks off ends both. */

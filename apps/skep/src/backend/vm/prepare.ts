@@ -9,7 +9,7 @@ import type { Image } from "@skep/guest"
 import type { LauncherOptions } from "@skep/launcher"
 import { privateDirectory } from "@skep/runtime"
 import type { Home, MachinePaths } from "../../home/paths.ts"
-import type { MachineKeys } from "../../machine/keys.ts"
+import { type MachineKeys, vsockSecretOf } from "../../machine/keys.ts"
 import { freePort, isPortFree } from "../../machine/port.ts"
 import type { MachineRecord } from "../../machine/record.ts"
 import type { Report } from "../operation.ts"
@@ -29,6 +29,7 @@ export async function prepareDisks(
     hostname: record.name === "default" ? "skep" : `skep-${record.name}`,
     authorizedKeys: [keys.user.publicKey],
     hostKey: keys.host.privateKey,
+    vsockSecret: vsockSecretOf(keys),
     env: { SKEP_MACHINE: record.name, SKEP_HOST: hostname() },
   })
 }

@@ -10,6 +10,7 @@ import { privateDirectory, Supervisor } from "@skep/runtime"
 import { adoptVsock, controlSocketOf, type RemoteVsock, vsockProcess } from "@skep/vsock/client"
 import { connectPath } from "@skep/vsock/dialect"
 import type { MachinePaths } from "../../home/paths.ts"
+import { vsockSecretOf } from "../../machine/keys.ts"
 import type { Report } from "../operation.ts"
 import type { VmContext } from "./context.ts"
 import { serveGuest } from "./host-services.ts"
@@ -89,10 +90,12 @@ export class MachineVsock implements AsyncDisposable {
   }
 
   async #serve(): Promise<AsyncDisposable | undefined> {
-    const { paths, home, log, sharesSshAgent } = this.#context
+    const { paths, home, log, keys, sharesSshAgent } = this.#context
     try {
       await privateDirectory(paths.run)
-      const sshAgent = (await sharesSshAgent()) ? home.sshAgent : undefined
+      const sshAgent = (await sharesSshAgent())
+        ? { path: home.sshAgent, secret: vsockSecretOf(await keys()) }
+        : undefined
       return await serveGuest({ paths, sshAgent, log })
     } catch (error) {
       log.info("cannot serve the guest", { reason: String(error) })

@@ -8,6 +8,7 @@ import { serveGuest } from "../../../src/backend/vm/host-services.ts"
 import { shareSshAgent } from "../../../src/client/ssh-agent.ts"
 import { homeFrom, machinePaths } from "../../../src/home/paths.ts"
 
+const SECRET = "ab".repeat(32)
 const LOG = "00000002.00000202"
 const AGENT = "00000002.00000402"
 
@@ -61,12 +62,16 @@ describe("the host's services", () => {
   it("lead to the SSH agent that the link names at that moment, both ways", async () => {
     await using directory = await temporaryDirectory()
     const { home, paths } = place(directory)
-    await using _services = await serveGuest({ paths, sshAgent: home.sshAgent, log: silentLog })
+    await using _services = await serveGuest({
+      paths,
+      sshAgent: { path: home.sshAgent, secret: SECRET },
+      log: silentLog,
+    })
     for (const name of ["one", "two"]) {
       const server = await agentAt(directory.at(name), name)
       await shareSshAgent(home, { SSH_AUTH_SOCK: directory.at(name) })
       const socket = guest(paths.vsockDirectory, AGENT)
-      socket.end("a question")
+      socket.end(`${SECRET}\na question`)
       expect(await said(socket)).toBe(`${name} heard a question`)
       server.close()
     }
@@ -75,10 +80,31 @@ describe("the host's services", () => {
   it("hang up where there is no agent", async () => {
     await using directory = await temporaryDirectory()
     const { home, paths } = place(directory)
-    await using _services = await serveGuest({ paths, sshAgent: home.sshAgent, log: silentLog })
+    await using _services = await serveGuest({
+      paths,
+      sshAgent: { path: home.sshAgent, secret: SECRET },
+      log: silentLog,
+    })
     const socket = guest(paths.vsockDirectory, AGENT)
+    socket.write(`${SECRET}\n`)
     expect(await said(socket)).toBe("")
     socket.destroy()
+  })
+
+  it("lead nobody to the agent who does not know the machine's secret", async () => {
+    await using directory = await temporaryDirectory()
+    const { home, paths } = place(directory)
+    const server = await agentAt(directory.at("agent"), "the agent")
+    await shareSshAgent(home, { SSH_AUTH_SOCK: directory.at("agent") })
+    const sshAgent = { path: home.sshAgent, secret: SECRET }
+    await using _services = await serveGuest({ paths, sshAgent, log: silentLog })
+    for (const first of ["", "\n", "a question", `${SECRET}x\n`, `${SECRET.slice(1)}\n`, `x${SECRET}\n`]) {
+      const socket = guest(paths.vsockDirectory, AGENT)
+      socket.end(first)
+      expect(await said(socket), first).toBe("")
+      socket.destroy()
+    }
+    server.close()
   })
 
   it("offer no agent to a guest that is to have none", async () => {
@@ -93,7 +119,11 @@ describe("the host's services", () => {
   it("end with their clients, and leave nothing but the log", async () => {
     await using directory = await temporaryDirectory()
     const { home, paths } = place(directory)
-    const services = await serveGuest({ paths, sshAgent: home.sshAgent, log: silentLog })
+    const services = await serveGuest({
+      paths,
+      sshAgent: { path: home.sshAgent, secret: SECRET },
+      log: silentLog,
+    })
     const socket = guest(paths.vsockDirectory, LOG)
     socket.write("a line\n")
     await once(socket, "connect")
