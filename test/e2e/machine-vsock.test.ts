@@ -13,6 +13,8 @@ import { run, sharedSkep } from "./skep.ts"
 const skep = sharedSkep()
 const directory = join(skep.home, "r/default/vsock")
 const CID = "00000003"
+/** For a container: the guest's own programs, such as socat, with what they need. */
+const GUEST_PROGRAMS = ["-v", "/usr:/usr:ro", "-v", "/usr/lib:/lib:ro", "-v", "/usr/lib64:/lib64:ro"]
 
 beforeAll(async () => {
   await skep.run(["up"])
@@ -195,12 +197,9 @@ describe("the SSH agent", () => {
     const env = { SSH_AUTH_SOCK: await agentNamed("third") }
     await skep.run(["status"], { env })
     const socket = "/run/host-services/ssh-auth.sock"
-    const { stdout } = await skep.docker([
-      ...["run", "--rm", "--user", "1000", "-v", `${socket}:/agent`],
-      // The guest's own socat, with what it needs.
-      ...["-v", "/usr:/usr:ro", "-v", "/usr/lib:/lib:ro", "-v", "/usr/lib64:/lib64:ro", IMAGE],
-      ...["/usr/bin/socat", "-t10", "-", "UNIX-CONNECT:/agent"],
-    ])
+    const options = ["--user", "1000", "-v", `${socket}:/agent`, ...GUEST_PROGRAMS]
+    const command = ["/usr/bin/socat", "-t10", "-", "UNIX-CONNECT:/agent"]
+    const { stdout } = await skep.docker(["run", "--rm", ...options, IMAGE, ...command])
     expect(stdout).toBe("third\n")
   })
 })
@@ -216,10 +215,8 @@ describe("a container without that socket", () => {
     server.listen(path)
     await once(server, "listening")
     await skep.run(["status"], { env: { SSH_AUTH_SOCK: path } })
-    const { stdout } = await skep.docker([
-      ...["run", "--rm", "-v", "/usr:/usr:ro", "-v", "/usr/lib:/lib:ro", "-v", "/usr/lib64:/lib64:ro", IMAGE],
-      ...["sh", "-c", "echo let me in | /usr/bin/socat -t10 - VSOCK-CONNECT:2:1026; echo over"],
-    ])
+    const line = "echo let me in | /usr/bin/socat -t10 - VSOCK-CONNECT:2:1026; echo over"
+    const { stdout } = await skep.docker(["run", "--rm", ...GUEST_PROGRAMS, IMAGE, "sh", "-c", line])
     server.close()
     expect(stdout).toBe("over\n")
     expect(asked).toEqual([])
@@ -287,8 +284,8 @@ describe("skep stop", () => {
       programs.some((program) => line.includes(program)),
     )
     expect(left).toEqual([])
-    for (const name of ["vsock.sock", "keeper.sock", "vhost-vsock.sock", "vsock/connect"])
-      expect(existsSync(join(skep.home, "r/default", name)), name).toBe(false)
+    const sockets = ["vsock.sock", "keeper.sock", "vhost-vsock.sock", "vsock/connect"]
+    expect(sockets.filter((name) => existsSync(join(skep.home, "r/default", name)))).toEqual([])
     await skep.run(["up"])
   })
 })

@@ -24,6 +24,7 @@ import {
 } from "../machine/record.ts"
 import type { Images } from "./image-builder/images.ts"
 import type { Progress, Report } from "./operation.ts"
+import { type DockerState, problemOf } from "./problem.ts"
 import { Sequence } from "./sequence.ts"
 import type { MachineView } from "./view.ts"
 import { bringUp } from "./vm/bring-up.ts"
@@ -64,6 +65,8 @@ export class Machine {
   /** Created by an `up` that has not succeeded yet: an interruption removes it again. */
   #unborn = false
   #removed = false
+  /** Settles when it is known what follows the end of the virtual machine. */
+  #losing: Promise<void> = Promise.resolve()
   /** Why it is not running, where there is more to say than that it was stopped. */
   #crash: SidecarError | undefined
   #proxy: DockerProxy | undefined
@@ -282,7 +285,12 @@ export class Machine {
   }
 
   async #boot(wanted: MachineRecord, report: Report, signal: AbortSignal): Promise<Vm> {
-    const keys = (): Promise<MachineKeys> => ensureKeys(this.paths, this.name)
+    // Whoever asks first may have to make them.
+    let made: Promise<MachineKeys> | undefined
+    const keys = (): Promise<MachineKeys> => {
+      made ??= ensureKeys(this.paths, this.name)
+      return made
+    }
     const addressed = { ...wanted, guestCid: wanted.guestCid ?? this.#context.freeCid() }
     this.#record = addressed // at once, so that no other machine takes the address
     const { vm, record } = await bringUp(this.#vmContext(addressed, keys), report, signal)
@@ -334,7 +342,7 @@ export class Machine {
   #own(vm: Vm): void {
     this.#vm = vm
     this.#crash = undefined
-    void vm.ended.then((crash) => this.#lost(vm, crash))
+    this.#losing = vm.ended.then((crash) => this.#lost(vm, crash))
   }
 
   /** The virtual machine is gone, or only its launcher is: then a new one takes it over. */
@@ -396,33 +404,28 @@ export class Machine {
   }
 
   /** Whether Docker answers, not only whether there is a way to it. */
-  async #docker(): Promise<MachineView["docker"] | "silent"> {
+  async #docker(): Promise<DockerState> {
     const engine = this.#engineState()
     if (engine.state !== "up") return engine.state
     return (await engineAnswers(engine.engine, PING_MS)) ? "up" : "silent"
   }
 
-  #problem(docker: MachineView["docker"] | "silent"): SidecarError | undefined {
-    if (docker === "silent") {
-      const message = `Docker in the machine "${this.name}" does not answer`
-      const next = `See skep logs --source docker ${this.name}, or start it anew with skep restart ${this.name}`
-      return new SidecarError("unreachable", message, { next })
-    }
-    const pause = this.#vm?.pausedBecause
-    if (pause !== undefined) {
-      const next = `Make room on the host, then resume it with: skep up ${this.name}`
-      return new SidecarError("disk-full", `The machine "${this.name}" is paused: ${pause}`, { next })
-    }
-    if (this.#broken !== undefined) return this.#broken
-    if (this.#crash === undefined) return this.#vm?.failure
-    const { code, message, detail, next = `Start it again with: skep up ${this.name}` } = this.#crash
-    return new SidecarError(code, message, { cause: this.#crash, detail, next })
+  #problem(docker: DockerState): SidecarError | undefined {
+    return problemOf({
+      name: this.name,
+      docker,
+      pausedBecause: this.#vm?.pausedBecause,
+      broken: this.#broken,
+      crash: this.#crash ?? this.#vm?.crash,
+      failure: this.#vm?.failure,
+    })
   }
 
   #engineState(): EngineState {
     const { state } = this
     if (state === "running" || state === "starting") {
-      return this.#vm?.engineState() ?? { state: "starting", ready: () => this.#engineAfterStart() }
+      const vm = this.#vm?.isLost === true ? undefined : this.#vm
+      return vm?.engineState() ?? { state: "starting", ready: () => this.#engineAfterStart() }
     }
     const problem = this.#problem("down")
     const reason = problem?.message ?? `The machine "${this.name}" is ${state}`
@@ -431,6 +434,7 @@ export class Machine {
   }
 
   async #engineAfterStart(): ReturnType<Vm["engineReady"]> {
+    if (this.#vm?.isLost === true) await this.#losing
     await this.#changes.operation?.done
     if (this.#vm === undefined)
       throw new SidecarError("not-running", `The machine "${this.name}" did not start`)

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { orAborted } from "@skep/runtime"
 import { writeSshFiles } from "../../machine/keys.ts"
 import { type MachineRecord, writeRecord } from "../../machine/record.ts"
 import type { Report } from "../operation.ts"
@@ -34,12 +35,31 @@ export interface Booted {
 
 /** An abort or a failure leaves no process and no socket; the disk keeps what was written. */
 export async function bringUp(context: VmContext, report: Report, signal: AbortSignal): Promise<Booted> {
-  const { home, paths } = context
   const image: Image = await runPhase(IMAGE, report, signal, async (limit) => {
     const found = await context.images.prepare(report, limit)
     report({ type: "detail", phase: IMAGE.name, text: imageSummary(found) })
     return found
   })
+  // Beside the next phase, since QEMU waits for its devices.
+  const sidecar = new MachineVsock(context)
+  try {
+    return await boot({ context, image, sidecar, report, signal })
+  } catch (error) {
+    await sidecar[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+interface Boot {
+  readonly context: VmContext
+  readonly image: Image
+  readonly sidecar: MachineVsock
+  readonly report: Report
+  readonly signal: AbortSignal
+}
+
+async function boot({ context, image, sidecar, report, signal }: Boot): Promise<Booted> {
+  const { home, paths } = context
   const record = await runPhase(DISK, report, signal, async () => {
     const wanted = await prepareSshPort(context.record, report)
     const keys = await context.keys()
@@ -50,13 +70,11 @@ export async function bringUp(context: VmContext, report: Report, signal: AbortS
   })
   const booting = { ...context, record }
   const vm = await runPhase(BOOT, report, signal, async (limit) => {
-    // QEMU waits for its devices, so the sidecar comes first.
-    const vsock = await new MachineVsock(booting).ready(report)
+    const vsock = await orAborted(sidecar.ready(report), limit)
     try {
       const options = await describeMachine(home, paths, record, image, vsock !== undefined)
       return await startLauncher(booting, options, { report, signal: limit, vsock: () => vsock })
     } catch (error) {
-      await vsock?.[Symbol.asyncDispose]()
       throw withDetail(
         error,
         await consoleTail(paths.consoleLog, CONSOLE_LINES),

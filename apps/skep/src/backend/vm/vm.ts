@@ -62,6 +62,8 @@ export class Vm {
   #attachment: Attachment | undefined
   #failure: SidecarError | undefined
   #restoring: Promise<void> = Promise.resolve()
+  #runsOn = false
+  #crash: SidecarError | undefined
   /** Aborted with the reason when the virtual machine is gone. */
   readonly #gone = new AbortController()
 
@@ -82,6 +84,16 @@ export class Vm {
 
   get state(): MachineState {
     return this.#state
+  }
+
+  /** How it ended, if that was not in order. */
+  get crash(): SidecarError | undefined {
+    return this.#crash
+  }
+
+  /** Whether its launcher is gone and it runs on: somebody else is about to own it. */
+  get isLost(): boolean {
+    return this.#runsOn
   }
 
   /** Why its Docker could not be reached, or undefined. */
@@ -259,8 +271,11 @@ export class Vm {
 
   async #end(): Promise<SidecarError | undefined> {
     const crash = await this.#launcher.closed.then(() => undefined, asSidecarError)
-    this.#state = crash === undefined ? "stopped" : "crashed"
+    // Where only the launcher is gone, the machine goes on with its sidecars, and another launcher takes it over.
+    this.#runsOn = crash !== undefined && (await hypervisorRuns(this.#context.paths.run))
+    this.#state = crash === undefined ? "stopped" : this.#runsOn ? "starting" : "crashed"
     this.#engine = undefined
+    this.#crash = this.#runsOn ? undefined : crash
     const reason =
       crash ?? new SidecarError("not-running", `The machine "${this.#context.record.name}" powered off`)
     this.#gone.abort(reason)
@@ -269,8 +284,7 @@ export class Vm {
       this.#context.log.info("detached with an error", { reason: String(error) })
     })
     await this.#agent?.[Symbol.asyncDispose]()
-    // Where only the launcher is gone, the machine goes on with its sidecars, and another launcher takes it over.
-    if (await hypervisorRuns(this.#context.paths.run)) await this.#vsock?.release()
+    if (this.#runsOn) await this.#vsock?.release()
     else await this.#vsock?.[Symbol.asyncDispose]()
     return crash
   }
