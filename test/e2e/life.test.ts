@@ -72,6 +72,9 @@ describe("a second machine", () => {
       "{{.Server.Version}}",
     ])
     expect(version.stdout.trim()).not.toBe("")
+    const [first, second] = await skep.json(["ls"])
+    expect([first.record.guestCid, second.record.guestCid]).toEqual([3, 4])
+    expect([first.way, second.way]).toEqual(["vsock", "vsock"])
     const busy = await skep.run(["rm", "second"], { check: false })
     expect(busy).toMatchObject({ code: 4, stderr: expect.stringContaining("--force") })
 
@@ -81,7 +84,8 @@ describe("a second machine", () => {
     expect(processesMentioning(join(skep.home, "r/second"))).toEqual([])
     const { stdout } = await run("docker", ["context", "ls", "--format", "{{.Name}}"], { env: skep.env })
     expect(stdout).not.toContain("skep-second")
-    expect(readdirSync(join(skep.home, "r")).toSorted()).toEqual([
+    const files = readdirSync(join(skep.home, "r")).filter((name) => name !== "ssh-agent.sock")
+    expect(files.toSorted()).toEqual([
       "backend.lock",
       "backend.sock",
       "backend.sock.lock",

@@ -56,6 +56,7 @@ export function skepIn(home: string): Skep {
   }
   delete env["DOCKER_HOST"]
   delete env["DOCKER_CONTEXT"]
+  delete env["SSH_AUTH_SOCK"]
   const skep: Skep = {
     home,
     env,

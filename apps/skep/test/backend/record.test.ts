@@ -3,7 +3,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, test } from "vitest"
 import type { Settings } from "../../src/home/settings.ts"
-import { changed, differences, newRecord, readRecord, writeRecord } from "../../src/machine/record.ts"
+import {
+  changed,
+  differences,
+  freeCid,
+  newRecord,
+  readRecord,
+  writeRecord,
+} from "../../src/machine/record.ts"
 
 const SETTINGS: Settings = {
   cpus: 2,
@@ -20,6 +27,13 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "skep-record-"))
 })
 afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+describe("freeCid()", () => {
+  test("DB-25: gives the first machine 3, and the next ones what no other has", () => {
+    expect(freeCid([])).toBe(3)
+    expect(freeCid([undefined, 3, 4, 6])).toBe(5)
+  })
+})
 
 describe("machine.json", () => {
   test("is read as it was written", async () => {
