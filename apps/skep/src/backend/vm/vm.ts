@@ -271,8 +271,9 @@ export class Vm {
 
   async #end(): Promise<SidecarError | undefined> {
     const crash = await this.#launcher.closed.then(() => undefined, asSidecarError)
-    // Where only the launcher is gone, the machine goes on with its sidecars, and another launcher takes it over.
-    this.#runsOn = crash !== undefined && (await hypervisorRuns(this.#context.paths.run))
+    // Where only the launcher is gone, the machine goes on with its sidecars, and another launcher takes it over; unless it is to end.
+    const lostOnly = crash !== undefined && this.#state !== "stopping"
+    this.#runsOn = lostOnly && (await hypervisorRuns(this.#context.paths.run))
     this.#state = crash === undefined ? "stopped" : this.#runsOn ? "starting" : "crashed"
     this.#engine = undefined
     this.#crash = this.#runsOn ? undefined : crash
