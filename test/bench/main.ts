@@ -16,10 +16,11 @@ import { boot } from "./suites/boot.ts"
 import { engine } from "./suites/engine.ts"
 import { footprint } from "./suites/footprint.ts"
 import { loop } from "./suites/loop.ts"
+import { vsock } from "./suites/vsock.ts"
 
 type Suite = (progress: (text: string) => void) => Promise<readonly Row[]>
 
-const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop, engine }
+const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop, engine, vsock }
 const docs = join(import.meta.dirname, "../../docs")
 
 const { values, positionals } = parseArgs({

@@ -87,3 +87,21 @@ export function withVsock(argv: readonly string[], memoryMiB: number, socket: st
     "vhost-user-vsock-device,chardev=vsock",
   ]
 }
+
+export interface SerialPort {
+  /** As the guest sees it under /sys/class/virtio-ports. */
+  readonly name: string
+  /** QEMU listens there, for one client at a time. */
+  readonly socket: string
+}
+
+/** The same with ports of a virtio-serial device. */
+export function withSerialPorts(argv: readonly string[], ports: readonly SerialPort[]): readonly string[] {
+  const each = ports.flatMap(({ name, socket }, index) => [
+    "-chardev",
+    `socket,id=port${index},path=${socket},server=on,wait=off`,
+    "-device",
+    `virtserialport,chardev=port${index},name=${name}`,
+  ])
+  return [...argv, "-device", "virtio-serial-device", ...each]
+}
