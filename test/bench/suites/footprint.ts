@@ -14,8 +14,8 @@ import { alternate, type Row, rowOf } from "../row.ts"
 const IDLE_MS = 60_000
 const CLOCK_TICKS = 100
 const SUITE = "footprint"
-/** One backend, one launcher. */
-const PROCESSES = 2
+/** One backend; one launcher, keeper and skep-vsock of the one machine. */
+const PROCESSES = 4
 
 export async function footprint(progress: (text: string) => void): Promise<readonly Row[]> {
   const home = benchHome()
@@ -98,7 +98,7 @@ async function idle(home: BenchHome, progress: (text: string) => void): Promise<
   const pids = ourProcesses(home.directory)
   if (pids.length !== PROCESSES)
     throw new Error(
-      `an idle machine has ${pids.length} processes of Skep instead of a backend and a launcher`,
+      `an idle machine has ${pids.length} processes of Skep instead of a backend, and a launcher, a keeper and a skep-vsock`,
     )
   progress(`  idle for ${IDLE_MS / 1000} s: ${pids.length} processes`)
   const before = cpuSeconds(pids)
@@ -125,7 +125,7 @@ async function idle(home: BenchHome, progress: (text: string) => void): Promise<
   ]
 }
 
-/** Node processes whose command line names this home: the backend and the launchers, not QEMU. */
+/** Node processes whose command line names this home: the backend and the machines' sidecars, not QEMU. */
 function ourProcesses(home: string): readonly string[] {
   return readdirSync("/proc").filter((pid) => {
     if (!/^\d+$/.test(pid)) return false
