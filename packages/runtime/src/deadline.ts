@@ -31,6 +31,17 @@ export async function withDeadline<T>(
   }
 }
 
+/**
+ * A signal that aborts with `signal`, and after `ms` with the `TimeoutError` of `AbortSignal.timeout`. For a deadline that a whole call gets;
+ * it keeps no process alive.
+ */
+export function within(ms: number, signal: AbortSignal): AbortSignal {
+  const timeout = AbortSignal.timeout(ms)
+  // `any` holds its sources weakly: a timeout that nobody else listens to is collected with its timer, and never comes (Node 20).
+  timeout.addEventListener("abort", () => undefined, { once: true })
+  return AbortSignal.any([signal, timeout])
+}
+
 /** Settles as `promise` does, or rejects with the signal's reason if that aborts first. Leaves no listener behind. */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()

@@ -9,7 +9,7 @@ export { renderMetrics } from "./control/metrics.ts"
 export { type ControlRequest, type Handler, type Routes, Text } from "./control/routes.ts"
 export { type ControlOptions, type ControlServer, startControlServer } from "./control/server.ts"
 export { listenPrivately } from "./control/socket.ts"
-export { orAborted, type Resolvers, sleep, withDeadline, withResolvers } from "./deadline.ts"
+export { orAborted, type Resolvers, sleep, withDeadline, within, withResolvers } from "./deadline.ts"
 export {
   checkSocketPath,
   describeFileError,

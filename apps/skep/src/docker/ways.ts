@@ -11,7 +11,7 @@
  */
 import type { Duplex } from "node:stream"
 import { type Log, SidecarError } from "@skep/contract"
-import { orAborted, sleep, withResolvers } from "@skep/runtime/deadline"
+import { orAborted, sleep, within, withResolvers } from "@skep/runtime/deadline"
 import type { Engine } from "./engine.ts"
 
 /** A guest accepts within some milliseconds; one that does not is better asked another way than waited for. */
@@ -77,7 +77,7 @@ export class Ways implements Engine {
     const { vsock } = this.#options
     if (vsock === undefined) return undefined
     try {
-      const stream = await vsock(AbortSignal.any([signal, AbortSignal.timeout(VSOCK_MS)]))
+      const stream = await vsock(within(VSOCK_MS, signal))
       this.#take("vsock")
       if (this.#sshStreams === 0) void this.#letGo()
       return stream

@@ -6,7 +6,7 @@
 import { type Identity, type Instance, type Running, SidecarError, type SidecarEvent } from "@skep/contract"
 import { z } from "zod"
 import { type ControlCall, call, subscribe } from "../control/client.ts"
-import { sleep, withResolvers } from "../deadline.ts"
+import { sleep, within, withResolvers } from "../deadline.ts"
 import { isAlive, signalProcess } from "../identity.ts"
 
 const HEALTH_DEADLINE_MS = 3000
@@ -54,7 +54,7 @@ export interface Remote<Status> extends Running<Status> {
  */
 export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remote<Status>> {
   const { control } = options
-  const limit = (): AbortSignal => AbortSignal.any([options.signal, AbortSignal.timeout(HEALTH_DEADLINE_MS)])
+  const limit = (): AbortSignal => within(HEALTH_DEADLINE_MS, options.signal)
   const health = await healthOf(options, limit())
   const instance = health.identity.nonce
   const { promise: closed, resolve, reject } = withResolvers<void>()

@@ -5,7 +5,7 @@
  * @module
  */
 import { SidecarError } from "@skep/contract"
-import { orAborted, withResolvers } from "@skep/runtime"
+import { orAborted, within, withResolvers } from "@skep/runtime"
 import { openConnection, type SshAddress } from "../../docker/ssh-connection.ts"
 
 const DEADLINE_MS = 30_000
@@ -18,7 +18,7 @@ const REBIND = [
 
 /** Rejects with "timeout" or "unreachable", or with "crashed" when the guest could not do it. */
 export async function rebindVsock(address: SshAddress, signal: AbortSignal): Promise<void> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)])
+  const limit = within(DEADLINE_MS, signal)
   const connection = await openConnection(address, { signal: limit, deadlineMs: DEADLINE_MS, keepaliveMs: 0 })
   try {
     const exited = withResolvers<number | undefined>()
