@@ -23,7 +23,7 @@ export interface SuperviseOptions<R> {
   readonly onDown?: (reason: unknown) => void
 }
 
-/** Disposing it stops the sidecar; `release` leaves it running. Both end the supervision. */
+/** Disposing it stops the sidecar, `release` leaves it running: the one that is there, and one that is just being opened. Both end the supervision. */
 export class Supervisor<R extends Running<unknown> & { release?: () => void }> implements AsyncDisposable {
   /** Fulfils when the sidecar runs for the first time; rejects when the first attempt failed. */
   readonly ready: Promise<R>
@@ -34,6 +34,7 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
   #running: R | undefined
   #lastError: unknown
   #losses = 0
+  #released = false
 
   constructor(options: SuperviseOptions<R>) {
     this.#options = options
@@ -59,6 +60,7 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
 
   release(): void {
     const running = this.#running
+    this.#released = true
     this.#end()
     running?.release?.()
   }
@@ -108,8 +110,9 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
   async #watch(running: R, signal: AbortSignal): Promise<void> {
     const { name, log, onUp, onDown } = this.#options
     if (signal.aborted) {
-      // It came too late to be anybody's.
-      await running[Symbol.asyncDispose]()
+      // It came too late to be anybody's here.
+      if (this.#released) running.release?.()
+      else await running[Symbol.asyncDispose]()
       return
     }
     this.#running = running
