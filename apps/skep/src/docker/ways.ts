@@ -55,8 +55,7 @@ export class Ways implements Engine {
   }
 
   async connect(signal: AbortSignal): Promise<Duplex> {
-    if (this.#over)
-      throw new SidecarError("not-running", "Cannot reach the Docker engine: the machine is stopping")
+    this.#mustGoOn()
     const stream = await this.#overVsock(signal)
     if (stream !== undefined) return stream
     return this.#options.vsock === undefined ? await this.#overSsh(signal) : await this.#overEither(signal)
@@ -118,6 +117,7 @@ export class Ways implements Engine {
   }
 
   async #overSsh(signal: AbortSignal): Promise<Duplex> {
+    this.#mustGoOn() // the attempt over vsock may have outlasted the machine, and nobody would end this connection
     this.#ssh ??= this.#options.ssh()
     this.#sshStreams++
     try {
@@ -138,6 +138,11 @@ export class Ways implements Engine {
       this.#sshEnded()
       throw error
     }
+  }
+
+  #mustGoOn(): void {
+    if (this.#over)
+      throw new SidecarError("not-running", "Cannot reach the Docker engine: the machine is stopping")
   }
 
   #sshEnded(): void {

@@ -115,6 +115,20 @@ describe("Ways", () => {
     await expect(ways.connect(never)).rejects.toMatchObject({ code: "not-running" })
   })
 
+  it("opens no SSH connection when it was disposed during an attempt over vsock", async () => {
+    const ssh = sshWays()
+    const ways = new Ways({
+      vsock: async () => {
+        await ways[Symbol.asyncDispose]()
+        throw away
+      },
+      ssh: ssh.open,
+      log: silentLog,
+    })
+    await expect(ways.connect(never)).rejects.toMatchObject({ code: "not-running" })
+    expect(ssh.counts).toEqual({ opened: 0, ended: 0 })
+  })
+
   it("says why neither way is open", async () => {
     const refused = new SidecarError("permission-denied", "another host key")
     const ssh = sshWays(() => Promise.reject(refused))
