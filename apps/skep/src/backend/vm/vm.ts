@@ -25,6 +25,7 @@ import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { GuestAgent, type GuestView } from "./guest-agent.ts"
 import type { GuestPhases } from "./guest-phases.ts"
+import { restoreVsock } from "./restore-vsock.ts"
 import type { MachineVsock } from "./vsock.ts"
 
 const CONSOLE_LINES = 12
@@ -117,7 +118,8 @@ export class Vm {
       this.#pause = `the disk ${String(event["disk"])} cannot be written: ${String(event["reason"])}`
     }
     if (event.type === "keeper-lost" && this.#vsock !== undefined) this.#vsock.lost = true
-    if (event.type === "keeper-restarted") this.#restoreVsock()
+    const guestStartedIt = event.type === "phase" && event["name"] === "vsock"
+    if (event.type === "keeper-restarted" || guestStartedIt) this.#restoreVsock()
     if (event.type === "state" && isState(event["state"])) {
       this.#state = event["state"]
       if (this.#state === "running") {
@@ -152,6 +154,7 @@ export class Vm {
   async attach(report: Report, signal: AbortSignal): Promise<void> {
     const limit = AbortSignal.any([signal, this.#gone.signal])
     if (this.#attachment !== undefined) {
+      this.#restoreVsock()
       await this.#attachment.waitForDocker(report, limit)
       return
     }
@@ -247,24 +250,25 @@ export class Vm {
     await this.#vsock?.release()
   }
 
-  /** The keeper was lost, and another one is there: the vsock works again when the guest's driver has started it anew. One at a time. */
+  /** Looks whether the vsock is lost with its keeper, and has the guest's driver start it anew. One at a time. */
   #restoreVsock(): void {
     this.#restoring = this.#restoring.then(() => this.#restore())
   }
 
   async #restore(): Promise<void> {
     const { log, emit } = this.#context
-    if (this.#vsock === undefined || this.#attachment === undefined) return
-    const { devices = [] } = (await this.status()) ?? {}
-    if (!devices.some((device) => device.state === "lost")) return
-    this.#vsock.lost = true
+    const vsock = this.#vsock
+    const attachment = this.#attachment
+    if (vsock === undefined || attachment === undefined) return
     try {
-      await this.#attachment.rebindVsock(this.#gone.signal)
-      this.#vsock.lost = false
+      const status = await this.status()
+      if (status === undefined) return
+      const rebind = (): Promise<void> => attachment.rebindVsock(this.#gone.signal)
+      if (!(await restoreVsock(vsock, { devices: status.devices, rebind }))) return
       log.info("vsock restored")
       emit({ type: "vsock-restored" })
     } catch (error) {
-      // Docker goes over SSH, and the next keeper or start tries again.
+      // Docker goes over SSH, and the next keeper, start or boot of the guest tries again.
       log.info("cannot restore the vsock", { reason: String(error) })
     }
   }

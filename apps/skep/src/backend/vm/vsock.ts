@@ -17,7 +17,8 @@ import { serveGuest } from "./host-services.ts"
 
 /** It serves one machine: without that for so long, nobody is left who would want it. */
 const LONELY_MS = 60_000
-const ALIVE_MS = 1000
+/** One that was killed refuses at once; one that takes longer is busy, and so is its host. */
+const ALIVE_MS = 5000
 const ADOPT_MS = 5000
 
 /** Disposing it ends the sidecar: the machine is over. */
@@ -27,7 +28,9 @@ export class MachineVsock implements AsyncDisposable {
   readonly #context: VmContext
   readonly #sidecar: Supervisor<RemoteVsock>
   readonly #services: Promise<AsyncDisposable | undefined>
-  #lost = false
+  /** Whether the keeper was lost: then nothing answers before the guest's driver has started the device anew. */
+  lost = false
+  #over = false
 
   /** Begins at once; `ready` says how that went. */
   constructor(context: VmContext) {
@@ -50,20 +53,12 @@ export class MachineVsock implements AsyncDisposable {
       await this.#sidecar.ready
       return this
     } catch (error) {
-      if (!(error instanceof SidecarError)) throw error
+      // One that was ended from here says nothing of the machine: its start was interrupted.
+      if (this.#over || !(error instanceof SidecarError)) throw error
       await this[Symbol.asyncDispose]()
       report({ type: "note", text: `this machine gets no vsock, so Docker goes over SSH: ${error.message}` })
       return undefined
     }
-  }
-
-  /** Whether the keeper was lost: then nothing answers before the guest's driver has started the device anew. */
-  get lost(): boolean {
-    return this.#lost
-  }
-
-  set lost(value: boolean) {
-    this.#lost = value
   }
 
   /** Whether the sidecar runs and has the guest. Never rejects. */
@@ -85,6 +80,7 @@ export class MachineVsock implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#over = true
     await this.#endServices()
     await this.#sidecar[Symbol.asyncDispose]()
   }
