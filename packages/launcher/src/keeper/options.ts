@@ -19,6 +19,8 @@ export interface KeeperOptions {
   readonly devices: readonly KeptDevice[]
   /** It ends by itself when no QEMU has been there for so long; 0 for never. */
   readonly lonelyMs: number
+  /** Another keeper was there before, so that QEMU may have devices which it tells no keeper of. Only told again by `status`. */
+  readonly late: boolean
 }
 
 const absolutePath = z.string().regex(/^\/[^\n\0]*$/, "must be an absolute path")
@@ -41,6 +43,7 @@ const Options: z.ZodType<KeeperOptions> = z.strictObject({
       "must have distinct names",
     ),
   lonelyMs: z.int().min(0).max(600_000).default(0),
+  late: z.boolean().default(false),
 })
 
 /** Throws "bad-options". */

@@ -18,6 +18,8 @@ export interface KeptDeviceStatus {
 
 export interface KeeperStatus {
   readonly devices: readonly KeptDeviceStatus[]
+  /** As its options say, for a launcher that did not start it. */
+  readonly late: boolean
   readonly counters: Counters
 }
 
@@ -29,6 +31,7 @@ const Status: z.ZodType<KeeperStatus> = z.object({
       runs: z.boolean(),
     }),
   ),
+  late: z.boolean().default(false), // a keeper of an earlier build does not say
   counters: z.record(z.string(), z.number()),
 })
 

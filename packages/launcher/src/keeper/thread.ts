@@ -22,7 +22,7 @@ export type ThreadNotice =
   /** No QEMU has been there for as long as it was to wait. */
   | { readonly type: "lonely" }
 
-runLoop<ThreadCalls, KeeperOptions, ThreadNotice>(({ loop, data: { devices, lonelyMs }, notify }) => {
+runLoop<ThreadCalls, KeeperOptions, ThreadNotice>(({ loop, data: { devices, lonelyMs, late }, notify }) => {
   const scope = loop.scope("keeper")
   const lonely = scope.timer(() => void notify({ type: "lonely" }))
   const watch = (): void => {
@@ -44,6 +44,7 @@ runLoop<ThreadCalls, KeeperOptions, ThreadNotice>(({ loop, data: { devices, lone
   return {
     status: () => ({
       devices: keepers.map(({ name, keeper }) => ({ name, state: keeper.state, runs: keeper.runs })),
+      late,
       counters: countersOf(keepers),
     }),
   }

@@ -32,11 +32,13 @@ export class Upkeep implements AsyncDisposable {
       name: "keeper",
       log: env.context.log,
       open: async (signal) => {
-        const wanted = this.#wanted(signal)
-        const running = await adoptKeeper(wanted)
-        if (running !== undefined) return running
+        const running = await adoptKeeper(this.#wanted(signal))
+        if (running !== undefined) {
+          this.#ignorant ||= (await running.status()).late
+          return running
+        }
         this.#ignorant ||= found
-        return await spawnKeeper(wanted)
+        return await spawnKeeper(this.#wanted(signal))
       },
       onDown: () => {
         this.#ignorant = true
@@ -81,6 +83,7 @@ export class Upkeep implements AsyncDisposable {
           back: socket,
         })),
         lonelyMs: LONELY_MS,
+        late: this.#ignorant,
       },
       control: paths.keeper,
       logFile: paths.keeperLog,

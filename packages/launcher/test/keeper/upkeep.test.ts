@@ -14,6 +14,8 @@ import { parseKeeperStatus } from "../../src/keeper/status.ts"
 import { openPlace, type Place, spawnedLauncher } from "../fixture.ts"
 
 const never = new AbortController().signal
+/** A launcher that takes over does not wait for its keeper. */
+const PATIENT = { timeout: 15_000 }
 
 function withDevice(place: Place): ReturnType<Place["options"]> {
   return place.options(0, {
@@ -113,8 +115,24 @@ describe("a machine with a device of another program", () => {
     await killed.closed.catch(() => undefined)
     await using running = await launcher.start(withDevice(place), testContext())
     expect((await running.status()).adopted).toBe(true)
-    await expect.poll(() => statesOf(running)).toEqual(["vsock waiting false"])
+    await expect.poll(() => statesOf(running), PATIENT).toEqual(["vsock waiting false"])
     expect(await keeperOf(control)).toEqual(before)
+  })
+
+  it("stays lost where its keeper was lost, and then the launcher that knew", async () => {
+    await using place = await openPlace()
+    const { control } = paths(place)
+    const { context, came } = awaited("keeper-restarted")
+    const killed = await spawnedLauncher().start(withDevice(place), context)
+    process.kill((await keeperOf(control))?.pid ?? 0, "SIGKILL")
+    await came
+    const second = await keeperOf(control)
+    const { pid } = await launcherPid(`${place.options().runDirectory}/launcher.sock`)
+    process.kill(pid, "SIGKILL")
+    await killed.closed.catch(() => undefined)
+    await using running = await launcher.start(withDevice(place), testContext())
+    await expect.poll(() => statesOf(running), PATIENT).toEqual(["vsock lost false"])
+    expect(await keeperOf(control)).toEqual(second)
   })
 
   it("is lost with its keeper where launcher and keeper were killed, and no other keeper is left", async () => {
@@ -126,7 +144,7 @@ describe("a machine with a device of another program", () => {
     for (const each of [pid, before?.pid ?? 0]) process.kill(each, "SIGKILL")
     await killed.closed.catch(() => undefined)
     await using running = await launcher.start(withDevice(place), testContext())
-    await expect.poll(() => statesOf(running)).toEqual(["vsock lost false"])
+    await expect.poll(() => statesOf(running), PATIENT).toEqual(["vsock lost false"])
     expect(before !== undefined && isAlive(before)).toBe(false)
   })
 
