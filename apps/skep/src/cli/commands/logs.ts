@@ -35,7 +35,7 @@ export async function logs(session: Session, name: string, options: LogsOptions)
   if (source !== "backend") checkExists(session.home, name)
   const printer = logPrinter(session.output, source)
   try {
-    if (source === "docker") await printGuestLog(session, name, options, printer)
+    if (source === "docker") await printDockerLog(session, name, options, printer)
     else await printFile(session, pathOf(session, name, source), options, printer)
   } finally {
     printer.end()
@@ -71,7 +71,7 @@ function pathOf(session: Session, name: string, source: Exclude<Source, "docker"
 }
 
 /** The engine's log lies in the guest's memory, and is read there. */
-async function printGuestLog(
+async function printDockerLog(
   session: Session,
   name: string,
   { lines, follow }: LogsOptions,

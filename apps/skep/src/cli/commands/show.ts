@@ -6,6 +6,7 @@
 import type { MachineView } from "../../backend/view.ts"
 import { checkExists, connectBackend, hasMachines } from "../../client/backend.ts"
 import { EXIT } from "../exit.ts"
+import { guestRows, type Row } from "../guest-rows.ts"
 import { formatBytes, formatDuration } from "../output.ts"
 import type { Session } from "../session.ts"
 
@@ -51,7 +52,7 @@ export async function status(session: Session, name: string): Promise<void> {
   const rows = [
     ...stateRows(machine),
     ...sizeRows(machine),
-    ...guestRows(machine),
+    ...guestRows(machine.guest, Date.now()),
     ...portRows(machine),
     ...problemRows(machine),
   ]
@@ -60,8 +61,6 @@ export async function status(session: Session, name: string): Promise<void> {
 }
 
 const colours: Readonly<Record<string, "yellow" | "red">> = { warning: "yellow", problem: "red" }
-
-type Row = readonly [string, string]
 
 function stateRows({ state, docker, dockerSocket, vm, way }: MachineView): readonly Row[] {
   const rows: Row[] = [
@@ -86,49 +85,6 @@ function sizeRows(machine: MachineView): readonly Row[] {
     ["ssh", `127.0.0.1:${record.sshPort}`],
     ["disk", disk(machine)],
   ]
-}
-
-/** Beyond this, builds and certificates begin to go wrong. */
-const SKEW_MAX_MS = 1000
-
-/** What the guest's agent tells of its inside. */
-function guestRows({ guest }: MachineView): readonly Row[] {
-  if (guest === undefined) return []
-  const { skewMs, facts } = guest
-  const rows: Row[] = skewMs === undefined ? [] : [clockRow(skewMs)]
-  if (facts === undefined) return rows
-  const { memory, memoryPressure, dataDisk, addresses, listeners } = facts
-  const used = formatBytes(memory.totalBytes - memory.availableBytes)
-  const stalledPercent = memoryPressure?.some.avg10Percent ?? 0
-  const stalled = stalledPercent === 0 ? "" : `, short of it ${stalledPercent} % of the last 10 s`
-  rows.push(["memory", `${used} of ${formatBytes(memory.totalBytes)} used${stalled}`])
-  if (dataDisk !== undefined)
-    rows.push([
-      "data disk",
-      `${formatBytes(dataDisk.usedBytes)} of ${formatBytes(dataDisk.totalBytes)} used inside`,
-    ])
-  const global = addresses.filter(({ scope }) => scope === "global")
-  if (global.length > 0)
-    rows.push(["addresses", global.map((each) => `${each.address} (${each.interface})`).join(", ")])
-  const ports = [...new Set(listeners.map(({ transport, port }) => `${port}/${transport}`))]
-  if (ports.length > 0) rows.push(["listens", shortened(ports)])
-  return rows
-}
-
-function clockRow(skewMs: number): Row {
-  const size = Math.abs(skewMs)
-  const off =
-    size < 1
-      ? "right to a millisecond"
-      : `${Math.round(size)} ms ${skewMs > 0 ? "ahead of" : "behind"} the host`
-  return size > SKEW_MAX_MS ? ["warning", `the guest's clock is ${off}`] : ["clock", off]
-}
-
-const PORTS_SHOWN = 12
-
-function shortened(ports: readonly string[]): string {
-  const more = ports.length - PORTS_SHOWN
-  return more > 0 ? `${ports.slice(0, PORTS_SHOWN).join(", ")} and ${more} more` : ports.join(", ")
 }
 
 function portRows({ ports }: MachineView): readonly Row[] {
