@@ -5,7 +5,7 @@
  */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { within } from "@skep/runtime"
+import { within } from "../src/index.ts"
 import { describe, expect, it } from "vitest"
 
 setFlagsFromString("--expose-gc")

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Running } from "@skep/contract"
-import { Supervisor, silentLog, withResolvers } from "@skep/runtime"
+import { Supervisor, silentLog, withResolvers } from "../src/index.ts"
 import { describe, expect, it } from "vitest"
 
 /** A supervisor in the middle of opening its sidecar, which writes down what becomes of it. */
