@@ -22,6 +22,8 @@ const SECRET_MS = 5000
 
 /** How the guest reaches the user's SSH agent. */
 export interface SharedAgent {
+  /** Asked for each client: the user's setting as it is now. Never rejects. */
+  readonly isShared: () => Promise<boolean>
   /** Leads to the agent of whoever used Skep last; followed on each connection. */
   readonly path: string
   /** What a client has to say first, on a line of its own: any container can open a vsock, but only the guest's root knows this. */
@@ -30,8 +32,7 @@ export interface SharedAgent {
 
 export interface HostServicesOptions {
   readonly paths: MachinePaths
-  /** Undefined: there is none for this machine. */
-  readonly sshAgent: SharedAgent | undefined
+  readonly sshAgent: SharedAgent
   readonly log: Log
 }
 
@@ -43,11 +44,9 @@ export async function serveGuest({ paths, sshAgent, log }: HostServicesOptions):
   const file = new LogFile(paths.guestLog, LOG_BYTES)
   cleanup.defer(() => file[Symbol.dispose]())
   cleanup.use(await serve(servicePath(directory, HOST_PORTS.log), (guest) => keepLog(guest, file)))
-  if (sshAgent !== undefined) {
-    cleanup.use(
-      await serve(servicePath(directory, HOST_PORTS.sshAgent), (guest) => void admit(guest, sshAgent, log)),
-    )
-  }
+  cleanup.use(
+    await serve(servicePath(directory, HOST_PORTS.sshAgent), (guest) => void admit(guest, sshAgent, log)),
+  )
   return cleanup.move()
 }
 
@@ -78,11 +77,18 @@ function keepLog(guest: Socket, file: LogFile): void {
   guest.once("end", () => guest.end())
 }
 
-async function admit(guest: Socket, { path, secret }: SharedAgent, log: Log): Promise<void> {
+async function admit(guest: Socket, { isShared, path, secret }: SharedAgent, log: Log): Promise<void> {
   try {
     const said = await firstLine(guest, secret.length + 1, AbortSignal.timeout(SECRET_MS))
-    if (typeof said === "object" && isSame(said.line, secret)) return joinAgent(guest, path, log)
-    log.info("ssh agent refused", { reason: "somebody in the guest does not know the machine's secret" })
+    const isKnown = typeof said === "object" && isSame(said.line, secret)
+    if (isKnown && (await isShared())) {
+      if (!guest.destroyed) joinAgent(guest, path, log) // else it has gone meanwhile, and would tell nobody so again
+      return
+    }
+    const reason = isKnown
+      ? "settings.json turns it off"
+      : "somebody in the guest does not know the machine's secret"
+    log.info("ssh agent refused", { reason })
   } catch (error) {
     log.debug("ssh agent refused", { reason: String(error) })
   }

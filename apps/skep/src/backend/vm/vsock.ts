@@ -89,9 +89,8 @@ export class MachineVsock implements AsyncDisposable {
     const { paths, home, log, keys, sharesSshAgent } = this.#context
     try {
       await privateDirectory(paths.run)
-      const sshAgent = (await sharesSshAgent())
-        ? { path: home.sshAgent, secret: vsockSecretOf(await keys()) }
-        : undefined
+      const secret = vsockSecretOf(await keys())
+      const sshAgent = { isShared: sharesSshAgent, path: home.sshAgent, secret }
       return await serveGuest({ paths, sshAgent, log })
     } catch (error) {
       log.info("cannot serve the guest", { reason: String(error) })

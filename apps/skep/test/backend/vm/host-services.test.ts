@@ -4,9 +4,9 @@ import { connect, createServer, type Server, type Socket } from "node:net"
 import { silentLog } from "@skep/runtime"
 import { leftoversOf, type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
-import { serveGuest } from "../../../src/backend/vm/host-services.ts"
+import { type SharedAgent, serveGuest } from "../../../src/backend/vm/host-services.ts"
 import { shareSshAgent } from "../../../src/client/ssh-agent.ts"
-import { homeFrom, machinePaths } from "../../../src/home/paths.ts"
+import { type Home, homeFrom, machinePaths } from "../../../src/home/paths.ts"
 
 const SECRET = "ab".repeat(32)
 const LOG = "00000002.00000202"
@@ -17,6 +17,10 @@ function place(directory: TemporaryDirectory) {
   const paths = machinePaths(home, "box")
   for (const path of [home.run, paths.run, paths.directory]) mkdirSync(path, { recursive: true, mode: 0o700 })
   return { home, paths }
+}
+
+function agentOf({ sshAgent }: Home): SharedAgent {
+  return { isShared: async () => true, path: sshAgent, secret: SECRET }
 }
 
 /** Somebody in the guest who connects to a port of the host. */
@@ -49,8 +53,8 @@ async function agentAt(path: string, name: string): Promise<Server> {
 describe("the host's services", () => {
   it("DB-26: keep what the guest logs, from one connection after the other", async () => {
     await using directory = await temporaryDirectory()
-    const { paths } = place(directory)
-    await using _services = await serveGuest({ paths, sshAgent: undefined, log: silentLog })
+    const { home, paths } = place(directory)
+    await using _services = await serveGuest({ paths, sshAgent: agentOf(home), log: silentLog })
     for (const line of ["first\n", "second\n"]) {
       const socket = guest(paths.vsockDirectory, LOG)
       socket.end(line)
@@ -64,7 +68,7 @@ describe("the host's services", () => {
     const { home, paths } = place(directory)
     await using _services = await serveGuest({
       paths,
-      sshAgent: { path: home.sshAgent, secret: SECRET },
+      sshAgent: agentOf(home),
       log: silentLog,
     })
     for (const name of ["one", "two"]) {
@@ -82,7 +86,7 @@ describe("the host's services", () => {
     const { home, paths } = place(directory)
     await using _services = await serveGuest({
       paths,
-      sshAgent: { path: home.sshAgent, secret: SECRET },
+      sshAgent: agentOf(home),
       log: silentLog,
     })
     const socket = guest(paths.vsockDirectory, AGENT)
@@ -96,7 +100,7 @@ describe("the host's services", () => {
     const { home, paths } = place(directory)
     const server = await agentAt(directory.at("agent"), "the agent")
     await shareSshAgent(home, { SSH_AUTH_SOCK: directory.at("agent") })
-    const sshAgent = { path: home.sshAgent, secret: SECRET }
+    const sshAgent = agentOf(home)
     await using _services = await serveGuest({ paths, sshAgent, log: silentLog })
     for (const first of ["", "\n", "a question", `${SECRET}x\n`, `${SECRET.slice(1)}\n`, `x${SECRET}\n`]) {
       const socket = guest(paths.vsockDirectory, AGENT)
@@ -107,13 +111,26 @@ describe("the host's services", () => {
     server.close()
   })
 
-  it("offer no agent to a guest that is to have none", async () => {
+  it("lead to the agent while the setting says so", async () => {
     await using directory = await temporaryDirectory()
-    const { paths } = place(directory)
-    await using _services = await serveGuest({ paths, sshAgent: undefined, log: silentLog })
-    const socket = connect(`${paths.vsockDirectory}/${AGENT}`)
-    const [error] = (await once(socket, "error")) as [NodeJS.ErrnoException]
-    expect(error.code).toBe("ENOENT")
+    const { home, paths } = place(directory)
+    const server = await agentAt(directory.at("agent"), "the agent")
+    await shareSshAgent(home, { SSH_AUTH_SOCK: directory.at("agent") })
+    let on = false
+    const sshAgent = { ...agentOf(home), isShared: async () => on }
+    await using _services = await serveGuest({ paths, sshAgent, log: silentLog })
+    for (const [setting, answer] of [
+      [false, ""],
+      [true, "the agent heard a question"],
+      [false, ""],
+    ] as const) {
+      on = setting
+      const socket = guest(paths.vsockDirectory, AGENT)
+      socket.end(`${SECRET}\na question`)
+      expect(await said(socket)).toBe(answer)
+      socket.destroy()
+    }
+    server.close()
   })
 
   it("end with their clients, and leave nothing but the log", async () => {
@@ -121,7 +138,7 @@ describe("the host's services", () => {
     const { home, paths } = place(directory)
     const services = await serveGuest({
       paths,
-      sshAgent: { path: home.sshAgent, secret: SECRET },
+      sshAgent: agentOf(home),
       log: silentLog,
     })
     const socket = guest(paths.vsockDirectory, LOG)
