@@ -5,8 +5,8 @@
  */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { within } from "../src/index.ts"
 import { describe, expect, it } from "vitest"
+import { within } from "../src/index.ts"
 
 setFlagsFromString("--expose-gc")
 const collect = runInNewContext("gc") as () => void

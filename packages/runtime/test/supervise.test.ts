@@ -4,8 +4,8 @@
  * @module
  */
 import type { Running } from "@skep/contract"
-import { Supervisor, silentLog, withResolvers } from "../src/index.ts"
 import { describe, expect, it } from "vitest"
+import { Supervisor, silentLog, withResolvers } from "../src/index.ts"
 
 /** A supervisor in the middle of opening its sidecar, which writes down what becomes of it. */
 function opening(): {
