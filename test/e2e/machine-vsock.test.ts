@@ -261,6 +261,11 @@ describe("killed under a running machine", () => {
     await backOnVsock()
   })
 
+  it("the launcher alone: the next one finds its keeper, and Docker stays on the vsock", async () => {
+    await killed("launcher")
+    await backOnVsock()
+  })
+
   it("launcher, keeper and skep-vsock together", async () => {
     const { vm } = await skep.json(["status"])
     await killed("launcher", "keeper", "vsock")

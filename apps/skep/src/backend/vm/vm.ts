@@ -5,6 +5,7 @@
  */
 import type { Socket } from "node:net"
 import {
+  type DeviceStatus,
   type LauncherRunning,
   type LauncherStatus,
   type MachineState,
@@ -74,9 +75,8 @@ export class Vm {
     this.#phases = phases
     this.#vsock = vsock
     this.#agent = vsock === undefined ? undefined : agentOf(context, phases, vsock)
-    // A launcher that came later may have found a machine without its keeper.
-    if (vsock !== undefined)
-      vsock.lost = status.devices.some(({ state }) => state === "lost" || state === "unkept")
+    // A launcher that came later may have found a machine without its keeper. "unkept" is no loss yet: it may be about to find it.
+    if (vsock !== undefined) vsock.lost = status.devices.some(isLost)
     this.#state = status.state
     this.#pause = status.state === "paused" ? status.reason : undefined
     this.#engineCame.promise.catch(() => undefined)
@@ -304,6 +304,10 @@ function agentOf(context: VmContext, phases: GuestPhases, { connect }: MachineVs
 
 function asSidecarError(error: unknown): SidecarError {
   return error instanceof SidecarError ? error : new SidecarError("crashed", String(error), { cause: error })
+}
+
+function isLost({ state }: DeviceStatus): boolean {
+  return state === "lost"
 }
 
 function isState(value: unknown): value is MachineState {
