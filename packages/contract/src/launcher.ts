@@ -27,8 +27,8 @@ export interface DeviceStatus {
   readonly name: string
   /**
    * "waiting": neither side is there yet. "relaying": all is well. "standing-in" and "replaying": its back end is gone, and another is told
-   * what it has to know. "unkept": the keeper is gone and another one is being started. "lost": the other one is there, and the device works
-   * again when the guest's driver starts it anew.
+   * what it has to know. "unkept": the keeper is gone and another one is being started, or it does not answer. "lost": the other one is
+   * there, and the device works again when the guest's driver starts it anew.
    */
   readonly state: "waiting" | "relaying" | "standing-in" | "replaying" | "unkept" | "lost"
   /** Whether the guest's driver uses it. */

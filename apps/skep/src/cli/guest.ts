@@ -29,7 +29,9 @@ export async function openGuest(session: Session, name: string): Promise<SshConn
   checkExists(session.home, name)
   const backend = await connectBackend(session.home, session.signal)
   const machine = await backend.machine(name)
-  if (machine.record === undefined || machine.vm === undefined) {
+  // A machine may run though nothing is known of it for a moment: its launcher is being replaced, or hangs.
+  const runs = machine.vm !== undefined || machine.state === "running"
+  if (machine.record === undefined || !runs) {
     throw new SidecarError("not-running", `Cannot reach into "${name}": the machine is ${machine.state}`, {
       next: `Start it with skep up ${name}`,
     })

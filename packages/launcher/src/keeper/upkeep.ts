@@ -8,7 +8,7 @@
  */
 import type { DeviceStatus } from "@skep/contract"
 import { SidecarError } from "@skep/contract"
-import { type Remote, Supervisor } from "@skep/runtime"
+import { type Remote, Supervisor, withDeadline } from "@skep/runtime"
 import type { VhostUserDevice } from "../description.ts"
 import type { Environment } from "../machine/environment.ts"
 import { adoptKeeper, type KeeperProcessOptions, spawnKeeper } from "./process.ts"
@@ -16,6 +16,8 @@ import type { KeeperStatus } from "./status.ts"
 
 /** A keeper without QEMU for this long has been forgotten by everybody. */
 const LONELY_MS = 30_000
+/** One that does not answer must not make the launcher look silent as well: whoever asks that gives up after some seconds. */
+const ANSWER_MS = 1000
 
 export class Upkeep implements AsyncDisposable {
   readonly #env: Environment
@@ -95,11 +97,15 @@ export class Upkeep implements AsyncDisposable {
   }
 
   async #ask(): Promise<KeeperStatus | undefined> {
+    const { running } = this.#keeper
+    if (running === undefined) return undefined
     try {
-      return await this.#keeper.running?.status()
+      return await withDeadline("ask the keeper", ANSWER_MS, neverAborts, () => running.status())
     } catch (error) {
-      if (error instanceof SidecarError) return undefined // it is gone, and the supervisor is about to see it
+      if (error instanceof SidecarError) return undefined // it hangs, or is gone, and the supervisor is about to see it
       throw error
     }
   }
 }
+
+const neverAborts = new AbortController().signal

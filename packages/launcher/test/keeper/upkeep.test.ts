@@ -105,6 +105,20 @@ describe("a machine with a device of another program", () => {
     )
   })
 
+  it("tells its state though its keeper does not answer", async () => {
+    await using place = await openPlace()
+    await using running = await launcher.start(withDevice(place), testContext())
+    const { pid } = (await keeperOf(paths(place).control)) ?? { pid: 0 }
+    process.kill(pid, "SIGSTOP")
+    try {
+      expect((await running.status()).state).toBe("running")
+      expect(await statesOf(running)).toEqual(["vsock unkept false"])
+    } finally {
+      process.kill(pid, "SIGCONT")
+    }
+    await expect.poll(() => statesOf(running)).toEqual(["vsock waiting false"])
+  })
+
   it("keeps its keeper when its launcher is killed, and the next one finds it", async () => {
     await using place = await openPlace()
     const { control } = paths(place)
