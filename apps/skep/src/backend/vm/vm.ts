@@ -27,7 +27,7 @@ import type { VmContext } from "./context.ts"
 import { GuestAgent, type GuestView } from "./guest-agent.ts"
 import type { GuestPhases } from "./guest-phases.ts"
 import { restoreVsock } from "./restore-vsock.ts"
-import type { MachineVsock } from "./vsock.ts"
+import { endVsock, type MachineVsock } from "./vsock.ts"
 
 const CONSOLE_LINES = 12
 const STATES: ReadonlySet<string> = new Set([
@@ -236,6 +236,8 @@ export class Vm {
       await this.#launcher[Symbol.asyncDispose]()
     }
     await this.ended
+    // Let go of, as the machine seemed to run on without its launcher: no other launcher will come for it.
+    if (this.#runsOn) await endVsock(this.#context.paths)
   }
 
   async resume(): Promise<void> {
