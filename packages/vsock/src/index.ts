@@ -3,6 +3,30 @@
  *
  * @module
  */
+
+export {
+  acknowledgement,
+  checkSocketPath,
+  connectPath,
+  type Dialect,
+  type FirecrackerDevice,
+  firecrackerServicePath,
+  forwardLink,
+  forwardPath,
+  GREETING_MAX,
+  type Greeted,
+  GreetingReader,
+  type HyperkitDevice,
+  hyperkitGreeting,
+  type Platform,
+  type PortMap,
+  parseFirecracker,
+  parseHyperkit,
+  parseVfkit,
+  type Refusal,
+  servicePath,
+  VPNKIT_PORT,
+} from "@skep/vsock-host/dialect"
 export {
   type AdoptVsock,
   adoptVsock,
@@ -41,27 +65,4 @@ export {
   Streams,
   type StreamsOptions,
 } from "./device/streams.ts"
-export {
-  acknowledgement,
-  checkSocketPath,
-  connectPath,
-  type Dialect,
-  type FirecrackerDevice,
-  firecrackerServicePath,
-  forwardLink,
-  forwardPath,
-  GREETING_MAX,
-  type Greeted,
-  GreetingReader,
-  type HyperkitDevice,
-  hyperkitGreeting,
-  type Platform,
-  type PortMap,
-  parseFirecracker,
-  parseHyperkit,
-  parseVfkit,
-  type Refusal,
-  servicePath,
-  VPNKIT_PORT,
-} from "./dialect/index.ts"
 export { vsock } from "./vsock.ts"

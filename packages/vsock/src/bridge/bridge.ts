@@ -1,191 +1,53 @@
 /**
- * The host's sockets around a vsock device, in the dialects of HyperKit, Firecracker and vfkit (`../dialect/socket-path.ts`).
- *
- * Paths belong to whoever holds the sidecar's lock; what lies there is stale and replaced. Sockets have mode 0600.
+ * A vsock device and the host's sockets around it: who connects to a port of the guest, and whom the guest reaches.
  *
  * @module
  */
-import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs"
-import { basename } from "node:path"
-import { check, type Scope } from "@skep/loop"
-import { type Region, Scratch } from "@skep/loop/memory"
-import * as sys from "@skep/loop/sys"
-import { acceptClients, connectUnix } from "@skep/vhost-user"
-import type { StreamLimits } from "../device/streams.ts"
-import type { Dialect } from "../dialect/greeting.ts"
-import {
-  connectPath,
-  firecrackerServicePath,
-  forwardLink,
-  forwardPath,
-  servicePath,
-} from "../dialect/socket-path.ts"
+import type { Scope } from "@skep/loop"
+import { type HostCounters, HostSockets } from "@skep/vsock-host"
+import type { Dialect } from "@skep/vsock-host/dialect"
 import { journalPath, type VsockOptions } from "../options.ts"
-import { socketsMax } from "./descriptors.ts"
 import { VsockDevice } from "./device.ts"
-import { type Greeter, greet, type Unwelcome, welcome } from "./greeter.ts"
 import { JournalFile } from "./journal-file.ts"
 
-const BACKLOG = 511
-const GREETING_MS = 5000
-/** Clients that have not yet said what they want. Beyond them whoever took longer than that makes room; others wait in the backlog. */
-const GREETERS_MAX = 256
-const PATIENCE_MS = 1000
-
-export interface BridgeCounters {
-  accepted: number
-  refused: number
-  /** How often clients had to wait in a backlog: too many that say nothing yet, or too many for our descriptors. */
-  crowded: number
-}
+export type BridgeCounters = HostCounters
 
 export class Bridge {
   readonly device: VsockDevice
-  readonly counters: BridgeCounters = { accepted: 0, refused: 0, crowded: 0 }
-  /** Why clients were refused, by reason. */
-  readonly refusals: Partial<Record<Unwelcome, number>> = {}
-  readonly #options: VsockOptions
-  readonly #scope: Scope
-  readonly #scratch = new Scratch(4096)
-  readonly #bounce: Region = this.#scratch.region("greeting", 512)
-  readonly #services: ReadonlyMap<number, string>
-  readonly #socketsMax = socketsMax()
-  /** The oldest first. */
-  readonly #greeters = new Set<Greeter>()
+  readonly #sockets: HostSockets
 
   /** Opens every socket. Throws the `SystemError` of the first that cannot be; then none is left. */
   constructor(scope: Scope, options: VsockOptions, firstHostPort?: number) {
-    this.#options = options
-    this.#scope = scope
-    this.#services = new Map(
-      options.ports.filter(({ mode }) => mode === "listen").map(({ port, path }) => [port, path]),
-    )
-    const limits: StreamLimits = options.limits
+    const { guestCid, limits } = options
     this.device = new VsockDevice({
       scope,
-      guestCid: options.guestCid,
+      guestCid,
       limits,
-      services: { connect: (port) => this.#connectService(port) },
-      journal: new JournalFile({
-        path: journalPath(options),
-        guestCid: options.guestCid,
-        maxStreams: limits.maxStreams,
-      }),
+      services: { connect: (port) => this.#sockets.connectService(port) },
+      journal: new JournalFile({ path: journalPath(options), guestCid, maxStreams: limits.maxStreams }),
       ...(firstHostPort === undefined ? {} : { firstHostPort }),
     })
-    scope.onDispose(() => this.#scratch[Symbol.dispose]())
-    this.#open()
-  }
-
-  #open(): void {
-    const { directory, udsPath, guestCid, guestForwards, ports } = this.#options
-    if (directory !== undefined) {
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
-      this.#listenForGreetings(connectPath(directory))
-      for (const port of guestForwards) {
-        const path = forwardPath(directory, guestCid, port)
-        this.#listen(path, (fd) => this.#reach(fd, port))
-        this.#link(forwardLink(directory, port), basename(path))
-      }
-    }
-    if (udsPath !== undefined) this.#listenForGreetings(udsPath)
-    for (const { port, path, mode } of ports) {
-      if (mode === "connect") this.#listen(path, (fd) => this.#reach(fd, port))
-    }
-  }
-
-  #listenForGreetings(path: string): void {
-    this.#listen(
-      path,
-      (fd) => this.#greet(fd),
-      () => this.#hasPatience(),
-    )
-  }
-
-  #listen(path: string, accepted: (fd: number) => void, hasRoom: () => boolean = () => true): void {
-    rmSync(path, { force: true })
-    const fd = check(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM | sys.SOCK_NONBLOCK), "socket")
-    acceptClients({
-      scope: this.#scope,
-      fd,
-      hasRoom: () => this.#sockets < this.#socketsMax && hasRoom(),
-      onClient: (client) => {
-        this.counters.accepted++
-        accepted(client)
-      },
-      onPause: () => this.counters.crowded++,
+    this.#sockets = new HostSockets({
+      scope,
+      host: options,
+      inUse: () => this.device.hosts,
+      onClient: (fd, port, dialect) => this.#reach(fd, port, dialect),
     })
-    // The mask keeps the socket private from its first moment; the mode afterwards is for readers of `ls`.
-    check(sys.bind(fd, { family: "unix", path }), "bind", path)
-    this.#scope.onDispose(() => rmSync(path, { force: true }))
-    chmodSync(path, 0o600)
-    check(sys.listen(fd, BACKLOG), "listen", path)
   }
 
-  /** Sockets of the host that are open for clients and services. */
-  get #sockets(): number {
-    return this.#greeters.size + this.device.hosts
+  get counters(): BridgeCounters {
+    return this.#sockets.counters
   }
 
-  #link(path: string, target: string): void {
-    rmSync(path, { force: true })
-    symlinkSync(target, path)
-    this.#scope.onDispose(() => rmSync(path, { force: true }))
+  /** Why clients were refused, by reason. */
+  get refusals(): HostSockets["refusals"] {
+    return this.#sockets.refusals
   }
 
-  /** Whether there is room for another client that has said nothing yet; makes some if need be. */
-  #hasPatience(): boolean {
-    if (this.#greeters.size < GREETERS_MAX) return true
-    const [oldest] = this.#greeters
-    if (oldest === undefined || this.#scope.loop.now - oldest.since < PATIENCE_MS) return false
-    oldest.dismiss()
-    return true
-  }
-
-  #greet(fd: number): void {
-    const greeter = greet({
-      scope: this.#scope,
-      fd,
-      guestCid: this.#options.guestCid,
-      deadlineMs: GREETING_MS,
-      bounce: this.#bounce,
-      onGreeted: (client, port, dialect) => {
-        this.#greeters.delete(greeter)
-        this.#reach(client, port, dialect)
-      },
-      onRefused: (reason) => {
-        this.#greeters.delete(greeter)
-        this.counters.refused++
-        this.refusals[reason] = (this.refusals[reason] ?? 0) + 1
-      },
-    })
-    this.#greeters.add(greeter)
-  }
-
-  #reach(fd: number, port: number, dialect?: Dialect): void {
+  #reach(fd: number, port: number, dialect: Dialect | undefined): void {
     this.device.connectGuest(port, {
       fd,
-      onOpened: (connection) => {
-        const answer = dialect === undefined ? undefined : welcome(dialect, connection)
-        if (answer === undefined) return
-        this.#bounce.bytes.set(answer)
-        // A socket that was just accepted has room for a line.
-        sys.send(fd, this.#bounce.address, answer.length, sys.MSG_DONTWAIT)
-      },
+      onOpened: ({ hostPort }) => this.#sockets.welcome(fd, dialect, hostPort),
     })
-  }
-
-  /** The socket of a host service: a map of its own, then the directory's, then the one beside the Firecracker socket. */
-  #connectService(port: number): number {
-    if (this.#sockets >= this.#socketsMax) return -sys.EMFILE
-    const { directory, udsPath } = this.#options
-    const mapped = this.#services.get(port)
-    if (mapped !== undefined) return connectUnix(mapped)
-    const paths = [
-      ...(directory === undefined ? [] : [servicePath(directory, port)]),
-      ...(udsPath === undefined ? [] : [firecrackerServicePath(udsPath, port)]),
-    ]
-    const path = paths.find((each) => existsSync(each))
-    return path === undefined ? -sys.ENOENT : connectUnix(path)
   }
 }

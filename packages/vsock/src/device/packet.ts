@@ -7,6 +7,8 @@
  *
  * @module
  */
+export { CID_HOST, CID_MAX, PORT_MAX } from "@skep/vsock-host/dialect"
+
 import { putU16le, putU32le, u16le, u32le } from "./bytes.ts"
 
 const SRC_CID = 0
@@ -21,13 +23,6 @@ const BUF_ALLOC = 36
 const FWD_CNT = 40
 /** Bytes of a header; the payload begins here. */
 export const HEADER = 44
-
-/** The host's own address. */
-export const CID_HOST = 2
-/** The largest address a guest may have: the one above it is VMADDR_CID_ANY. */
-export const CID_MAX = 0xffff_fffe
-/** The largest port: the one above it is VMADDR_PORT_ANY. */
-export const PORT_MAX = 0xffff_fffe
 
 export const TYPE_STREAM = 1
 

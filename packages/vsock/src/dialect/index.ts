@@ -1,33 +1,29 @@
 /**
- * How programs of the host speak to a vsock bridge: greetings, names of sockets, option strings. `import … from "@skep/vsock/dialect"`.
- *
- * Pure: no descriptor, no native code.
+ * The dialects of the bridge's sockets, for programs that speak them: `import … from "@skep/vsock/dialect"`. They are those of
+ * `@skep/vsock-host`, which all bridges share.
  *
  * @module
  */
 export {
   acknowledgement,
+  checkSocketPath,
+  connectPath,
   type Dialect,
-  GREETING_MAX,
-  hyperkitGreeting,
-  type Refusal,
-  VPNKIT_PORT,
-} from "./greeting.ts"
-export { type Greeted, GreetingReader } from "./greeting-reader.ts"
-export {
   type FirecrackerDevice,
+  firecrackerServicePath,
+  forwardLink,
+  forwardPath,
+  GREETING_MAX,
+  type Greeted,
+  GreetingReader,
   type HyperkitDevice,
+  hyperkitGreeting,
+  type Platform,
   type PortMap,
   parseFirecracker,
   parseHyperkit,
   parseVfkit,
-} from "./option-string.ts"
-export {
-  checkSocketPath,
-  connectPath,
-  firecrackerServicePath,
-  forwardLink,
-  forwardPath,
-  type Platform,
+  type Refusal,
   servicePath,
-} from "./socket-path.ts"
+  VPNKIT_PORT,
+} from "@skep/vsock-host/dialect"

@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { CID_MAX, PORT_MAX } from "../device/packet.ts"
+import { CID_MAX, PORT_MAX } from "./address.ts"
 
 /** The port in the guest on which vpnkit's forwarder expects a multiplexer: it sends "00000003.0000f3a5\n". */
 export const VPNKIT_PORT = 62_373

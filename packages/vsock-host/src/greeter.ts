@@ -1,5 +1,5 @@
 /**
- * A host client on a socket where a greeting says which port of the guest it wants (`../dialect/greeting.ts`).
+ * A host client on a socket where a greeting says which port of the guest it wants (`dialect/greeting.ts`).
  *
  * Of what it sends only the greeting is read here: the bytes behind it stay in the socket for the stream. There is no answer to a refusal in
  * either dialect, the socket is closed; the counters say why.
@@ -9,9 +9,8 @@
 import type { Scope } from "@skep/loop"
 import type { Region } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
-import type { Connection } from "../device/connection.ts"
-import { acknowledgement, type Dialect, GREETING_MAX, type Refusal } from "../dialect/greeting.ts"
-import { GreetingReader } from "../dialect/greeting-reader.ts"
+import { type Dialect, GREETING_MAX, type Refusal } from "./dialect/greeting.ts"
+import { GreetingReader } from "./dialect/greeting-reader.ts"
 
 const LINE_FEED = 0x0a
 
@@ -64,9 +63,4 @@ export function greet(options: GreeterOptions): Greeter {
   })
   scope.timer(() => refuse("silent")).after(options.deadlineMs)
   return { since: scope.loop.now, dismiss: () => refuse("silent") }
-}
-
-/** What a client of this dialect is told when the guest has accepted. */
-export function welcome(dialect: Dialect, connection: Connection): Uint8Array | undefined {
-  return dialect === "firecracker" ? Buffer.from(acknowledgement(connection.hostPort)) : undefined
 }

@@ -11,7 +11,7 @@
  * @module
  */
 import { SidecarError } from "@skep/contract"
-import { CID_HOST, PORT_MAX } from "../device/packet.ts"
+import { CID_HOST, PORT_MAX } from "./address.ts"
 import { hex } from "./greeting.ts"
 
 /** sun_path without its closing zero byte. */

@@ -1,14 +1,14 @@
 /**
- * How many sockets of the host the bridge may have at a time.
+ * How many sockets a bridge may have at a time.
  *
- * A process that has used up its descriptors cannot receive those of the front end either (SCM_RIGHTS), and QEMU sends new ones whenever the
- * guest masks an interrupt: clients of the host must not be able to bring that about.
+ * A process that has used up its descriptors cannot do what it is there for. Behind vhost-user it cannot receive those of the front end either
+ * (SCM_RIGHTS), and QEMU sends new ones whenever the guest masks an interrupt: clients of the host must not be able to bring that about.
  *
  * @module
  */
 import { readdirSync, readFileSync } from "node:fs"
 
-/** For the front end, the loop, the control socket and its clients. */
+/** For the front end, listening sockets, the loop, the control socket and its clients. */
 const SPARED = 128
 /** Where the limit cannot be read: POSIX's. */
 const FALLBACK = 1024
