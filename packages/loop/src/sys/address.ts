@@ -1,16 +1,17 @@
 /**
- * Socket addresses as bytes: struct sockaddr_un, sockaddr_in, sockaddr_in6 (unix(7), ip(7), ipv6(7)).
+ * Socket addresses as bytes: struct sockaddr_un, sockaddr_in, sockaddr_in6, sockaddr_vm (unix(7), ip(7), ipv6(7), vsock(7)).
  *
  * ```
  * unix   | family u16 | path, up to 107 bytes and a zero |
  * inet   | family u16 | port u16be | address 4 |  8 zeros  |
  * inet6  | family u16 | port u16be | flow u32 | address 16 | scope u32 |
+ * vsock  | family u16 |   u16 = 0  | port u32 | cid u32 | flags u8, 3 zeros |
  * ```
  *
  * @module
  */
 import { isIPv4, isIPv6 } from "node:net"
-import { AF_INET, AF_INET6, AF_UNIX } from "./constants.ts"
+import { AF_INET, AF_INET6, AF_UNIX, AF_VSOCK } from "./constants.ts"
 
 /** sun_path has 108 bytes, the last a zero. */
 export const UNIX_PATH_MAX = 107
@@ -24,6 +25,10 @@ const INET_SIZE = 16
 const INET6_ADDRESS = 8
 const INET6_SCOPE = 24
 const INET6_SIZE = 28
+const VSOCK_PORT = 4
+const VSOCK_CID = 8
+const VSOCK_SIZE = 16
+const U32_MAX = 0xffff_ffff
 
 export type SocketAddress =
   | {
@@ -32,10 +37,13 @@ export type SocketAddress =
     }
   | { readonly family: "inet"; readonly address: string; readonly port: number }
   | { readonly family: "inet6"; readonly address: string; readonly port: number; readonly scope?: number }
+  /** 32 bits each; in `bind` 2^32 - 1 is any, VMADDR_CID_ANY and VMADDR_PORT_ANY. */
+  | { readonly family: "vsock"; readonly cid: number; readonly port: number }
 
 /** The address as the kernel takes it, or why it cannot be one. */
 export function emit(address: SocketAddress): Uint8Array | "path-too-long" | "bad-address" {
   if (address.family === "unix") return emitUnix(address.path)
+  if (address.family === "vsock") return emitVsock(address.cid, address.port)
   const { port } = address
   if (!Number.isInteger(port) || port < 0 || port > 65535) return "bad-address"
   if (address.family === "inet") {
@@ -73,6 +81,8 @@ export function parse(bytes: Uint8Array, length: number): SocketAddress | undefi
     const host = { family: "inet6", address: ipv6Text(words), port: view.getUint16(PORT) } as const
     return scope === 0 ? host : { ...host, scope }
   }
+  if (family === AF_VSOCK && length >= VSOCK_SIZE)
+    return { family: "vsock", cid: view.getUint32(VSOCK_CID, true), port: view.getUint32(VSOCK_PORT, true) }
   return undefined
 }
 
@@ -91,6 +101,18 @@ function emitUnix(path: string): Uint8Array | "path-too-long" | "bad-address" {
 function unixPath(name: Uint8Array): string {
   const end = name[0] === 0 ? -1 : name.indexOf(0)
   return Buffer.from(end < 0 ? name : name.subarray(0, end)).toString("utf8")
+}
+
+function emitVsock(cid: number, port: number): Uint8Array | "bad-address" {
+  for (const value of [cid, port]) {
+    if (!Number.isInteger(value) || value < 0 || value > U32_MAX) return "bad-address"
+  }
+  const bytes = new Uint8Array(VSOCK_SIZE)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, AF_VSOCK, true)
+  view.setUint32(VSOCK_PORT, port, true)
+  view.setUint32(VSOCK_CID, cid, true)
+  return bytes
 }
 
 function headed(family: number, size: number, port: number): Uint8Array {

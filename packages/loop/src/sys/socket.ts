@@ -138,13 +138,9 @@ function encoded(syscall: string, address: SocketAddress): Uint8Array {
     throw new SystemError(
       syscall,
       ENAMETOOLONG,
-      `the path of a Unix socket has at most ${UNIX_PATH_MAX} bytes: "${pathOf(address)}"`,
+      `the path of a Unix socket has at most ${UNIX_PATH_MAX} bytes: "${address.family === "unix" ? address.path : ""}"`,
     )
   if (bytes === "bad-address")
     throw new SystemError(syscall, EINVAL, `no such address: ${JSON.stringify(address)}`)
   return bytes
-}
-
-function pathOf(address: SocketAddress): string {
-  return address.family === "unix" ? address.path : address.address
 }

@@ -11,6 +11,11 @@ const addresses: fc.Arbitrary<SocketAddress> = fc.oneof(
       ...rest,
       address: new URL(`http://[${address}]`).hostname.slice(1, -1),
     })),
+  fc.record({
+    family: fc.constant("vsock" as const),
+    cid: fc.nat({ max: 0xffff_ffff }),
+    port: fc.nat({ max: 0xffff_ffff }),
+  }),
   fc
     .string({ maxLength: 30, unit: "grapheme" })
     .filter((path) => !path.includes("\0") && Buffer.from(path).toString() === path)
@@ -50,6 +55,9 @@ describe("socket addresses", () => {
         10, 0, 0, 80, 0, 0, 0, 0, 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 3, 0, 0, 0,
       ]),
     )
+    expect(emit({ family: "vsock", cid: 0xffff_fffe, port: 0x0102_0304 })).toEqual(
+      new Uint8Array([40, 0, 0, 0, 4, 3, 2, 1, 0xfe, 0xff, 0xff, 0xff, 0, 0, 0, 0]),
+    )
     expect(emit({ family: "unix", path: "/s" })).toEqual(new Uint8Array([1, 0, 0x2f, 0x73, 0]))
     expect(emit({ family: "unix", path: "\0s" })).toEqual(new Uint8Array([1, 0, 0, 0x73]))
   })
@@ -62,6 +70,8 @@ describe("socket addresses", () => {
     expect(emit({ family: "inet", address: "127.0.0.256", port: 1 })).toBe("bad-address")
     expect(emit({ family: "inet", address: "127.0.0.1", port: 65536 })).toBe("bad-address")
     expect(emit({ family: "inet6", address: "127.0.0.1", port: 1 })).toBe("bad-address")
+    expect(emit({ family: "vsock", cid: 3, port: 2 ** 32 })).toBe("bad-address")
+    expect(emit({ family: "vsock", cid: -1, port: 1 })).toBe("bad-address")
     expect(emit({ family: "inet6", address: "fe80::1%1", port: 1 })).toBe("bad-address")
   })
 })

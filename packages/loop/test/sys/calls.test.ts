@@ -177,3 +177,22 @@ describe("fileSize()", () => {
     closeSync(file)
   })
 })
+
+describe("AF_VSOCK", () => {
+  const probe = sys.socket(sys.AF_VSOCK, sys.SOCK_STREAM)
+  if (probe >= 0) sys.close(probe)
+  const ANY = 0xffff_ffff
+
+  it.skipIf(probe < 0)(
+    "takes our address, and says the one it gave: the kernel reads the layout alike",
+    () => {
+      const first = own(sys.socket(sys.AF_VSOCK, sys.SOCK_STREAM))
+      expect(sys.bind(first, { family: "vsock", cid: ANY, port: ANY })).toBe(0)
+      const given = sys.socketName(first)
+      if (typeof given === "number" || given.family !== "vsock") throw new Error(JSON.stringify(given))
+      expect(given.cid).toBe(ANY)
+      const second = own(sys.socket(sys.AF_VSOCK, sys.SOCK_STREAM))
+      expect(sys.bind(second, given)).toBe(-sys.EADDRINUSE)
+    },
+  )
+})
