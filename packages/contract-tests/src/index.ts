@@ -5,3 +5,11 @@
  */
 export { freeRule, type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
 export { type SidecarFixture, type SidecarSuite, sidecarContract, testContext } from "./sidecar-contract.ts"
+export { vsockContract } from "./vsock-contract.ts"
+export {
+  type VsockFixture,
+  type VsockGuest,
+  type VsockSetup,
+  type VsockSuite,
+  vsockSetup,
+} from "./vsock-fixture.ts"

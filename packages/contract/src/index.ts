@@ -24,3 +24,4 @@ export type {
   Sidecar,
   SidecarEvent,
 } from "./sidecar.ts"
+export type { VsockRunning, VsockStatus } from "./vsock.ts"
