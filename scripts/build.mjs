@@ -47,6 +47,8 @@ export async function build() {
       keeper: "packages/launcher/src/keeper/main.ts",
       "keeper-thread": "packages/launcher/src/keeper/thread.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
+      "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",
+      "vhost-vsock-thread": "packages/adapters/src/vhost-vsock/thread.ts",
       vsock: "packages/vsock/src/main.ts",
       "vsock-thread": "packages/vsock/src/thread.ts",
     },

@@ -48,7 +48,7 @@ export interface BenchGuest extends AsyncDisposable {
   readonly sidecarPid: number
   readonly qemuPid: number
   /** Where a client of the way begins, and what it says first. */
-  readonly address: (way: Way, service: Service) => SocketAddress
+  readonly address: (way: Way, service: Service) => HostAddress
   readonly greeting: (way: Way, service: Service | number) => string
   /** A connection that is through to the guest; end its use with `release`. */
   readonly open: (way: Way, service: Service) => Promise<Socket>
@@ -238,7 +238,9 @@ async function echoes(guest: BenchGuest, way: Way): Promise<boolean> {
   }
 }
 
-async function opened(address: SocketAddress, greeting: string): Promise<Socket> {
+type HostAddress = Exclude<SocketAddress, { readonly family: "vsock" }>
+
+async function opened(address: HostAddress, greeting: string): Promise<Socket> {
   const socket =
     address.family === "unix"
       ? connect({ path: address.path })

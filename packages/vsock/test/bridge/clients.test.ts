@@ -1,9 +1,9 @@
 // Clients of the host, of every kind: whatever one does, the others go on.
 import { execFileSync } from "node:child_process"
 import { readdirSync } from "node:fs"
+import { hyperkitGreeting } from "@skep/vsock-host/dialect"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { hyperkitGreeting } from "../../src/dialect/greeting.ts"
 import { openBridge } from "./bridge-rig.ts"
 import { CID, type GuestStream } from "./ring-guest.ts"
 

@@ -1,8 +1,8 @@
 // Guests and front ends that misbehave or die: each stream has a clear end, everybody else goes on.
 import { readdirSync } from "node:fs"
 import { fuzzing, type Random, seeded } from "@skep/fake-qemu"
+import { hyperkitGreeting } from "@skep/vsock-host/dialect"
 import { describe, expect, it } from "vitest"
-import { hyperkitGreeting } from "../../src/dialect/greeting.ts"
 import { openBridge } from "./bridge-rig.ts"
 import { CID, type RingGuest } from "./ring-guest.ts"
 

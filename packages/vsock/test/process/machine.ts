@@ -9,8 +9,7 @@ import { setTimeout as delay, setImmediate as turn } from "node:timers/promises"
 import { DriverRing, FrontEnd, GuestRam } from "@skep/fake-qemu"
 import { check } from "@skep/loop"
 import { connectUnix } from "@skep/vhost-user"
-import { hyperkitGreeting } from "../../src/dialect/greeting.ts"
-import { connectPath } from "../../src/dialect/socket-path.ts"
+import { connectPath, hyperkitGreeting } from "@skep/vsock-host/dialect"
 import { CID, RingGuest } from "../bridge/ring-guest.ts"
 
 /** While the front end waits for an answer this thread stands still, as QEMU's does: the others work. */
