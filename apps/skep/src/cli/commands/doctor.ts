@@ -134,6 +134,7 @@ async function accelerator(session: Session): Promise<Finding[]> {
         text: `${host.program} ${version}`,
       },
       acceleratorFinding(host),
+      await vsockFinding(host),
     ]
   } catch (error) {
     return [failed("hypervisor", error)]
@@ -162,6 +163,14 @@ function acceleratorFinding({ kvm, verdict }: HostDescription): Finding {
     text,
     ...(kvm === "denied" ? { next: "add the user to the group kvm, then log in again" } : {}),
   }
+}
+
+/** Which vsock device machines get, and why not the kernel's. */
+async function vsockFinding({ verdict }: HostDescription): Promise<Finding> {
+  const { preferKernelVsock, probeVhostVsock } = await import("@skep/adapters/vhost-vsock/choice")
+  const accelerator = verdict?.proven ?? "kvm"
+  const { kernel, reason } = preferKernelVsock({ probe: probeVhostVsock(), accelerator })
+  return { check: "vsock", verdict: "ok", text: `${kernel ? "the kernel's" : "skep-vsock"}: ${reason}` }
 }
 
 async function backend(session: Session): Promise<Finding[]> {
