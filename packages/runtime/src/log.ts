@@ -3,8 +3,11 @@
  *
  * @module
  */
+import { fstatSync, ftruncateSync, writeSync } from "node:fs"
 import type { Fields, Log } from "@skep/contract"
-import { type Logger, pino } from "pino"
+import { type DestinationStream, type Logger, pino } from "pino"
+
+const FILE_BYTES_MAX = 4 << 20
 
 export interface LogOptions {
   /** Stands in every line as `name`. */
@@ -16,7 +19,7 @@ export interface LogOptions {
 export async function openLog(options: LogOptions): Promise<Log> {
   const destination = process.stderr.isTTY
     ? (await import("pino-pretty")).default({ destination: 2, sync: true, ignore: "pid,hostname" })
-    : pino.destination({ fd: 2, sync: true })
+    : stderrDestination()
   const logger = pino(
     {
       name: options.name,
@@ -27,6 +30,29 @@ export async function openLog(options: LogOptions): Promise<Log> {
     destination,
   )
   return logOf(logger)
+}
+
+/**
+ * Stderr. Where that is a file, which nobody rotates, it begins anew beyond its bound: no guest and no failing back end can fill the disk of
+ * the host with lines.
+ */
+function stderrDestination(): DestinationStream {
+  if (!fstatSync(2).isFile()) return pino.destination({ fd: 2, sync: true })
+  let bytes = fstatSync(2).size
+  return {
+    write: (line) => {
+      bytes += Buffer.byteLength(line)
+      try {
+        if (bytes > FILE_BYTES_MAX) {
+          ftruncateSync(2)
+          bytes = Buffer.byteLength(line)
+        }
+        writeSync(2, line)
+      } catch {
+        // A full disk must not end the process that tells of it.
+      }
+    },
+  }
 }
 
 /** Says nothing: for tests and for one-shot commands. */

@@ -352,7 +352,7 @@ export class Machine {
     this.#vm = undefined
     if (crash === undefined) return
     const ending = this.state === "stopping"
-    if (!ending && record !== undefined && (await hypervisorRuns(this.paths.run))) {
+    if (!ending && record !== undefined && vm.isLost) {
       this.#log.info("launcher lost", { reason: crash.message })
       this.#changes.begin({
         kind: "adoption",

@@ -32,9 +32,11 @@ export async function adoptKeeper(wanted: KeeperProcessOptions): Promise<Remote<
     if (error instanceof SidecarError && error.code !== "timeout") return undefined
     throw error
   }
-  const { devices } = await found.status()
-  const same = namesOf(devices) === namesOf(wanted.options.devices)
-  if (same) return found
+  const status = await found.status().catch((error: unknown) => {
+    if (error instanceof SidecarError) throw error
+    return undefined // it is of another build, and speaks of itself in another way
+  })
+  if (status !== undefined && namesOf(status.devices) === namesOf(wanted.options.devices)) return found
   await found[Symbol.asyncDispose]()
   return undefined
 }

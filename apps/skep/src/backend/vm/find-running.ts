@@ -27,8 +27,19 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
   const image = await context.images.any()
   // The launcher looks which of the devices this machine was started with.
   const options = await describeMachine(context.home, context.paths, context.record, image, true)
-  const vsock = (status: LauncherStatus): MachineVsock | undefined => vsockOf(context, status)
-  return await startLauncher(context, options, { report: () => undefined, signal: never, vsock })
+  // First, since a launcher that cannot take the machine over starts it anew, and QEMU waits for its devices.
+  const sidecar = new MachineVsock(context)
+  const vsock = ({ devices }: LauncherStatus): MachineVsock | undefined => {
+    if (hasVsock(devices)) return sidecar
+    void sidecar[Symbol.asyncDispose]()
+    return undefined
+  }
+  try {
+    return await startLauncher(context, options, { report: () => undefined, signal: never, vsock })
+  } catch (error) {
+    await sidecar[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 /** Whether there may be something to find. */
@@ -51,7 +62,11 @@ export async function endStray(paths: MachinePaths, powerdownMs?: number): Promi
 }
 
 function vsockOf(context: VmContext, { devices }: LauncherStatus): MachineVsock | undefined {
-  return devices.some(({ name }) => name === "vsock") ? new MachineVsock(context) : undefined
+  return hasVsock(devices) ? new MachineVsock(context) : undefined
+}
+
+function hasVsock(devices: LauncherStatus["devices"]): boolean {
+  return devices.some(({ name }) => name === "vsock")
 }
 
 async function adoptExisting(context: VmContext): Promise<Vm | undefined> {

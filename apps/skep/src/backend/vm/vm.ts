@@ -279,7 +279,8 @@ export class Vm {
     const crash = await this.#launcher.closed.then(() => undefined, asSidecarError)
     // Where only the launcher is gone, the machine goes on with its sidecars, and another launcher takes it over; unless it is to end.
     const lostOnly = crash !== undefined && this.#state !== "stopping"
-    this.#runsOn = lostOnly && (await hypervisorRuns(this.#context.paths.run))
+    // Where nobody can tell, it is for the next launcher to find out.
+    this.#runsOn = lostOnly && (await hypervisorRuns(this.#context.paths.run).catch(() => true))
     this.#state = crash === undefined ? "stopped" : this.#runsOn ? "starting" : "crashed"
     this.#engine = undefined
     this.#crash = this.#runsOn ? undefined : crash
