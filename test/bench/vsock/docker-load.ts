@@ -14,7 +14,7 @@ import { alternate, type Row, rowOf } from "../row.ts"
 
 const IMAGE = "bench"
 const MEGABYTES = 200
-const ROUNDS = 2
+const ROUNDS = 3
 const BAR = 1.5
 const FORWARD_MS = 20_000
 
@@ -80,8 +80,9 @@ async function makeArchive(home: BenchHome, socket: string, archive: string): Pr
   await docker(home, socket, "rmi", IMAGE)
 }
 
-/** Megabytes a second until the image is there; it is not there before, nor afterwards. */
+/** Megabytes a second until the image is there; it is not there before, nor afterwards, and nothing is left to be written to the disk. */
 async function loaded(home: BenchHome, socket: string, archive: string): Promise<number> {
+  await home.skep("shell", "-m", MACHINE, "--", "sync")
   const took = await seconds(() => docker(home, socket, "load", "--quiet", "--input", archive))
   // Says so if it is not there.
   await docker(home, socket, "rmi", IMAGE)
