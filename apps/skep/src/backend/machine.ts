@@ -192,7 +192,8 @@ export class Machine {
           const began = performance.now()
           if (this.#vm === undefined) await endStray(this.paths, POWERDOWN_MS)
           else if (!(await this.#vm.powerdown(POWERDOWN_MS))) {
-            const text = `${this.name} did not power off in ${POWERDOWN_MS / 1000} s and was killed`
+            const after = Math.round((performance.now() - began) / 1000)
+            const text = `${this.name} did not power off in order and was killed after ${after} s`
             report({ type: "note", text })
           }
           this.#crash = undefined

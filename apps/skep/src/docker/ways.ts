@@ -142,7 +142,7 @@ export class Ways implements Engine {
 
   #mustGoOn(): void {
     if (this.#over)
-      throw new SidecarError("not-running", "Cannot reach the Docker engine: the machine is stopping")
+      throw new SidecarError("not-running", "Cannot reach the Docker engine: the way to it was just closed")
   }
 
   #sshEnded(): void {

@@ -4,11 +4,16 @@
  * @module
  */
 import { closeSync, openSync } from "node:fs"
-import { SidecarError, type SidecarEvent } from "@skep/contract"
-import { adopt, type Remote, silentLog, spawn } from "@skep/runtime"
+import { readFile, rm } from "node:fs/promises"
+import { type Identity as ProcessIdentity, SidecarError, type SidecarEvent } from "@skep/contract"
+import { adopt, errnoOf, type Remote, silentLog, spawn, writeFileWhole } from "@skep/runtime"
+import { z } from "zod"
+import { endProcess } from "../machine/end-process.ts"
 import { type KeeperOptions, parseKeeperOptions } from "./options.ts"
 import { keeperProgram } from "./program.ts"
 import { type KeeperStatus, parseKeeperStatus } from "./status.ts"
+
+const Identity: z.ZodType<ProcessIdentity> = z.object({ pid: z.int().min(1), startTime: z.string() })
 
 const NO_SIGNAL = new AbortController().signal
 
@@ -41,8 +46,37 @@ export async function adoptKeeper(wanted: KeeperProcessOptions): Promise<Remote<
   return undefined
 }
 
+/**
+ * Ends the keeper that was last seen on this control socket and is not there any more, as when somebody removed the socket: two would race for
+ * QEMU's connection.
+ */
+async function endForgotten(control: string): Promise<void> {
+  const forgotten = await lastKeeper(control)
+  if (forgotten !== undefined) await endProcess(forgotten)
+}
+
+async function lastKeeper(control: string): Promise<ProcessIdentity | undefined> {
+  try {
+    const parsed = Identity.safeParse(JSON.parse(await readFile(recordOf(control), "utf8")))
+    return parsed.success ? parsed.data : undefined
+  } catch (error) {
+    if (error instanceof SyntaxError || errnoOf(error) === "ENOENT") return undefined
+    throw error
+  }
+}
+
+async function remember(control: string, { pid, startTime }: ProcessIdentity): Promise<void> {
+  await writeFileWhole(recordOf(control), `${JSON.stringify({ pid, startTime })}\n`)
+}
+
+/** Beside the control socket: which process a keeper is, for when its socket does not lead to it. */
+function recordOf(control: string): string {
+  return `${control}.json`
+}
+
 /** Rejects with what the process reported, such as "unsupported". */
 export async function spawnKeeper(wanted: KeeperProcessOptions): Promise<Remote<KeeperStatus>> {
+  await endForgotten(wanted.control)
   const stderr = openSync(wanted.logFile, "a", 0o600)
   try {
     const sidecar = spawn<KeeperOptions, KeeperStatus, Remote<KeeperStatus>>(
@@ -58,7 +92,9 @@ export async function spawnKeeper(wanted: KeeperProcessOptions): Promise<Remote<
       (remote) => remote,
     )
     const { signal, emit } = wanted
-    return await sidecar.start(wanted.options, { signal, emit, log: silentLog })
+    const running = await sidecar.start(wanted.options, { signal, emit, log: silentLog })
+    await remember(wanted.control, running.identity)
+    return running
   } finally {
     closeSync(stderr)
   }
@@ -70,8 +106,14 @@ export async function endKeeper(control: string): Promise<void> {
     const found = await adopt({ control, signal: NO_SIGNAL, parseStatus: parseKeeperStatus })
     await found[Symbol.asyncDispose]()
   } catch (error) {
-    if (!(error instanceof SidecarError)) throw error // there is none, or it ends by itself once its QEMU is gone
+    if (!(error instanceof SidecarError)) throw error
+    await endForgotten(control)
   }
+  await forget(control)
+}
+
+async function forget(control: string): Promise<void> {
+  await rm(recordOf(control), { force: true })
 }
 
 function namesOf(devices: readonly { readonly name: string }[]): string {

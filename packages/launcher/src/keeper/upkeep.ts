@@ -11,7 +11,7 @@ import { SidecarError } from "@skep/contract"
 import { type Remote, Supervisor, withDeadline } from "@skep/runtime"
 import type { VhostUserDevice } from "../description.ts"
 import type { Environment } from "../machine/environment.ts"
-import { adoptKeeper, type KeeperProcessOptions, spawnKeeper } from "./process.ts"
+import { adoptKeeper, endKeeper, type KeeperProcessOptions, spawnKeeper } from "./process.ts"
 import type { KeeperStatus } from "./status.ts"
 
 /** A keeper without QEMU for this long has been forgotten by everybody. */
@@ -73,6 +73,8 @@ export class Upkeep implements AsyncDisposable {
   /** Ends the keeper: the machine is over. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#keeper[Symbol.asyncDispose]()
+    // Also the one that was there, and could not be reached any more.
+    await endKeeper(this.#env.paths.keeper)
   }
 
   #wanted(signal: AbortSignal): KeeperProcessOptions {

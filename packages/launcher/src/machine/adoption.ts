@@ -11,10 +11,10 @@ import { connectQmp, type Qmp, type QmpEvent } from "@skep/qmp"
 import { errnoOf, isAlive, orAborted, sleep, withDeadline, withResolvers } from "@skep/runtime"
 import { z } from "zod"
 import { connectSerial } from "./connect.ts"
+import { endProcess } from "./end-process.ts"
 import type { Environment } from "./environment.ts"
 import { Machine } from "./machine.ts"
 import { watchHypervisor } from "./process.ts"
-import { endProcess } from "./pull-plug.ts"
 import { fingerprintOf, type MachineRecord, readRecord } from "./record.ts"
 
 /** How long a hypervisor may take to answer: a busy host is no reason to end a machine that works. */
