@@ -9,7 +9,7 @@ import { check } from "@skep/loop"
 import { Iovecs, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import { runLoop } from "@skep/loop/worker"
-import { type Chain, type Device, listenUnix, type Queue, Server } from "@skep/vhost-user"
+import { type Chain, type Device, listenUnix, newCopy, type Queue, Server } from "@skep/vhost-user"
 
 const SMALL = 4096
 
@@ -18,7 +18,7 @@ class EchoDevice implements Device {
   readonly queueCount = 1
   readonly features = 0n
   readonly #iovecs: Iovecs
-  readonly #small = new Uint8Array(SMALL)
+  readonly #small = newCopy(SMALL)
   readonly #pair = new Int32Array(2)
 
   constructor(scratch: Scratch) {

@@ -64,7 +64,7 @@ export class Chain {
   }
 
   /** Copies the first `length` bytes that the device may read. Returns false where there are fewer. */
-  readHead(memory: GuestMemory, into: Uint8Array, length: number): boolean {
+  readHead(memory: GuestMemory, into: Copy, length: number): boolean {
     if (length > this.readableBytes) return false
     for (let piece = 0, done = 0; done < length; piece++) {
       const part = Math.min(length - done, this.lengthAt(piece))
@@ -75,7 +75,7 @@ export class Chain {
   }
 
   /** Copies `length` bytes to the beginning of what the device may write. Returns false where there is less room. */
-  writeHead(memory: GuestMemory, from: Uint8Array, length: number): boolean {
+  writeHead(memory: GuestMemory, from: Copy, length: number): boolean {
     if (length > this.writableBytes) return false
     for (let piece = this.readable, done = 0; done < length; piece++) {
       const part = Math.min(length - done, this.lengthAt(piece))
@@ -128,8 +128,8 @@ export class Chain {
     if (length === 0 || length % DESCRIPTOR !== 0 || length > indirect.bytes.length) return "indirect-size"
     const address = address64(table, word)
     // Copied out, as it may span regions and need not be aligned.
-    if (address < 0 || !memory.copyOut(address, length, indirect.bytes)) return "address-outside"
-    const { words } = indirect
+    if (address < 0 || !memory.copyOut(address, length, indirect)) return "address-outside"
+    const { u32: words } = indirect
     const size = length / DESCRIPTOR
     let index = 0
     for (let left = size; ; ) {

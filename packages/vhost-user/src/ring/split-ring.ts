@@ -68,6 +68,8 @@ export class SplitRing implements Disposable {
   readonly #eventIndex: boolean
   readonly #indirect: Copy | undefined
   #next: number
+  /** Up to where the guest is known to have offered. */
+  #seen: number
   #usedIndex: number
   #announced: number
   #broken: BrokenRing | undefined
@@ -89,6 +91,7 @@ export class SplitRing implements Disposable {
     this.#eventIndex = options.eventIndex
     this.#indirect = options.indirect ? newCopy(size * DESCRIPTOR) : undefined
     this.#next = options.base & MASK16
+    this.#seen = this.#next
     this.#usedIndex = Atomics.load(this.#used, INDEX)
     this.#announced = this.#usedIndex
   }
@@ -117,9 +120,13 @@ export class SplitRing implements Disposable {
   /** Takes the next chain into `chain`. */
   pop(): Popped {
     if (this.#broken !== undefined) return "broken"
-    const { offered } = this
-    if (offered === 0) return "empty"
-    if (offered < 0) return this.#breaks("index-jumped")
+    // Read again only when all that was seen is taken: the guest's processor writes there all the time.
+    if (this.#next === this.#seen) {
+      const { offered } = this
+      if (offered === 0) return "empty"
+      if (offered < 0) return this.#breaks("index-jumped")
+      this.#seen = (this.#next + offered) & MASK16
+    }
     const head = this.#available[RING + (this.#next & (this.size - 1))] ?? 0
     const bad = this.chain.fill(this.#table, head, this.#memory, this.#indirect)
     if (bad !== undefined) return this.#breaks(bad)

@@ -9,7 +9,7 @@
 import type { Scope, Timer } from "@skep/loop"
 import { Iovecs, type Region, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
-import type { Chain, Device, Queue, Taken } from "@skep/vhost-user"
+import { type Chain, type Copy, type Device, newCopy, type Queue, type Taken } from "@skep/vhost-user"
 import type { Connection } from "../device/connection.ts"
 import type { End, HostSide } from "../device/host-side.ts"
 import { HEADER, packetView, parse } from "../device/packet.ts"
@@ -62,7 +62,7 @@ export class VsockDevice implements Device, HostSide {
   readonly #scratch = new Scratch(SCRATCH)
   readonly #iovecs = new Iovecs(this.#scratch, "payload")
   readonly #bounce: Region = this.#scratch.region("bounce", BOUNCE)
-  readonly #header = new Uint8Array(HEADER)
+  readonly #header: Copy = newCopy(HEADER)
   readonly #packet = packetView()
   readonly #hosts = new Map<Connection, HostStream>()
   readonly #clients = new Map<Connection, Client>()
@@ -185,7 +185,7 @@ export class VsockDevice implements Device, HostSide {
   #fromGuest(queue: Queue, chain: Chain): Taken {
     if (this.streams.congested) return "later"
     if (chain.readHead(queue.memory, this.#header, HEADER)) {
-      const packet = parse(this.#header, 0, HEADER, this.#packet)
+      const packet = parse(this.#header.bytes, 0, HEADER, this.#packet)
       if (typeof packet === "string") this.streams.onMalformed(packet)
       else {
         const connection = this.streams.onPacket(packet, chain.readableBytes - HEADER)
@@ -218,18 +218,18 @@ export class VsockDevice implements Device, HostSide {
 
   /** A copy of `length` bytes of the chain, after the first `skipped`. */
   #rest(queue: Queue, chain: Chain, skipped: number, length: number): Uint8Array {
-    const rest = new Uint8Array(length)
+    const rest = newCopy(length)
     let skip = skipped
     let done = 0
-    for (let piece = 0; piece < chain.readable && done < rest.length; piece++) {
+    for (let piece = 0; piece < chain.readable && done < length; piece++) {
       const there = chain.lengthAt(piece)
       const from = Math.min(skip, there)
       skip -= from
-      const part = Math.min(there - from, rest.length - done)
+      const part = Math.min(there - from, length - done)
       if (part > 0) queue.memory.copyOut((chain.guestAddresses[piece] ?? 0) + from, part, rest, done)
       done += part
     }
-    return rest
+    return rest.bytes
   }
 
   // ---- To the guest
@@ -274,12 +274,12 @@ export class VsockDevice implements Device, HostSide {
   /** Puts one packet into the guest's buffer. Returns how many bytes it has; 0 where there was nothing after all. */
   #pack(rx: Queue, chain: Chain): number {
     for (;;) {
-      const next = this.streams.next(this.#header, 0)
+      const next = this.streams.next(this.#header.bytes, 0)
       if (next === undefined) return 0
       if (next === "sent") return this.#finish(rx, chain, 0)
       const read = this.#readFrom(next, chain)
       if (read > 0) {
-        next.onHostRead(read, this.#header, 0)
+        next.onHostRead(read, this.#header.bytes, 0)
         return this.#finish(rx, chain, read)
       }
     }
