@@ -59,6 +59,16 @@ describe("a backend that does not answer", () => {
   })
 })
 
+describe("a removed docker.sock", () => {
+  it("is made again by up, under a machine that runs", async () => {
+    const { vm } = await skep.json(["status"])
+    await rm(skep.dockerSocket())
+    await skep.run(["up"])
+    expect((await skep.docker(["run", "--rm", IMAGE, "echo", "still here"])).stdout).toBe("still here\n")
+    expect((await skep.json(["status"])).vm.process.pid).toBe(vm.process.pid)
+  })
+})
+
 describe("a killed launcher", () => {
   it("is replaced, and the machine runs on", async () => {
     const { vm } = await skep.json(["status"])

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { rm, stat } from "node:fs/promises"
+import { rm } from "node:fs/promises"
 import { type Log, type MachineState, SidecarError, type SidecarEvent } from "@skep/contract"
 import { hypervisorRuns } from "@skep/launcher"
 import { privateDirectory, sleep, withFields, withResolvers } from "@skep/runtime"
 import type { EngineState } from "../docker/engine.ts"
-import { type DockerProxy, startDockerProxy } from "../docker/proxy.ts"
 import { type Home, type MachinePaths, machinePaths } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
+import { allocatedBytes } from "../machine/disk-usage.ts"
 import { createKeys, ensureKeys, type MachineKeys, readKeys } from "../machine/keys.ts"
 import { freePort } from "../machine/port.ts"
 import {
@@ -22,6 +22,7 @@ import {
   readRecord,
   writeRecord,
 } from "../machine/record.ts"
+import { DockerSocket } from "./docker-socket.ts"
 import type { Images } from "./image-builder/images.ts"
 import type { Progress, Report } from "./operation.ts"
 import { type DockerState, problemOf } from "./problem.ts"
@@ -69,7 +70,7 @@ export class Machine {
   #losing: Promise<void> = Promise.resolve()
   /** Why it is not running, where there is more to say than that it was stopped. */
   #crash: SidecarError | undefined
-  #proxy: DockerProxy | undefined
+  readonly #socket: DockerSocket
 
   /** Reads the record. One that cannot be read makes a machine that can be shown, stopped and removed, but not started. */
   static async load(name: string, context: MachineContext): Promise<Machine> {
@@ -101,6 +102,14 @@ export class Machine {
     this.#context = context
     this.#log = withFields(context.log, { machine: name })
     this.#changes = new Sequence(name, this.#log)
+    this.#socket = new DockerSocket({
+      endpoint: this.paths.dockerSocket,
+      engine: () => this.#engineState(),
+      log: this.#log,
+      holdStart: async (containerId) => {
+        await this.#vm?.ports?.settled(containerId)
+      },
+    })
   }
 
   /** Its address on the vsock, if it has one yet. */
@@ -257,7 +266,7 @@ export class Machine {
     this.#changes.abort(new SidecarError("aborted", "The backend is stopping"))
     await this.#changes.settled()
     await this.#vm?.release()
-    await this.#proxy?.[Symbol.asyncDispose]()
+    await this.#socket[Symbol.asyncDispose]()
   }
 
   async #up(
@@ -269,6 +278,7 @@ export class Machine {
     // Again, as the change that went before may have written the record or removed the machine.
     const wanted = changed(this.#mustBeWhole(), changes)
     this.#crash = undefined
+    await this.#socket.open()
     const boots = this.#vm === undefined
     const vm = this.#vm ?? (await this.#boot(wanted, report, signal))
     if (!boots) await this.#keepForRestart(wanted, report)
@@ -388,18 +398,11 @@ export class Machine {
   async #open(): Promise<void> {
     await privateDirectory(this.paths.directory)
     await privateDirectory(this.paths.run)
-    this.#proxy = await startDockerProxy({
-      endpoint: this.paths.dockerSocket,
-      engine: () => this.#engineState(),
-      log: this.#log,
-      holdStart: async (containerId) => {
-        await this.#vm?.ports?.settled(containerId)
-      },
-    })
+    await this.#socket.open()
   }
 
   async #erase(): Promise<void> {
-    await this.#proxy?.[Symbol.asyncDispose]()
+    await this.#socket[Symbol.asyncDispose]()
     await rm(this.paths.run, { recursive: true, force: true })
     await rm(this.paths.directory, { recursive: true, force: true })
   }
@@ -456,15 +459,6 @@ function asSidecarError(error: unknown): SidecarError {
   if (error instanceof SidecarError) return error
   const message = error instanceof Error ? error.message : String(error)
   return new SidecarError("internal", message, { cause: error })
-}
-
-/** What the data disk really takes on the host; sparse blocks do not count. */
-async function allocatedBytes(path: string): Promise<number> {
-  try {
-    return (await stat(path)).blocks * 512
-  } catch {
-    return 0
-  }
 }
 
 const neverAborts = new AbortController().signal

@@ -8,7 +8,7 @@ import type { Socket } from "node:net"
 import { constants } from "node:os"
 import { SidecarError } from "@skep/contract"
 import { GUEST_PORTS } from "@skep/guest/agent"
-import { withResolvers } from "@skep/runtime/deadline"
+import { within, withResolvers } from "@skep/runtime/deadline"
 import { connectPath } from "@skep/vsock/dialect"
 import type { ClientChannel, PseudoTtyOptions } from "ssh2"
 import { checkExists, connectBackend } from "../client/backend.ts"
@@ -19,6 +19,8 @@ import { readKeys } from "../machine/keys.ts"
 import type { Session } from "./session.ts"
 
 const CONNECT_DEADLINE_MS = 20_000
+/** A guest accepts within some milliseconds; while its vsock is away, nobody has to wait longer for TCP. */
+const VSOCK_MS = 2000
 /** As a shell says it of a command that a signal ended. */
 const SIGNAL_EXIT = 128
 /** As ssh(1) has it for a command whose end nobody told. */
@@ -58,9 +60,10 @@ async function dialSsh(
   signal: AbortSignal,
 ): Promise<Socket> {
   try {
-    return await dialGuest({ connect: connectPath(vsockDirectory), port: GUEST_PORTS.ssh }, signal)
+    const port = { connect: connectPath(vsockDirectory), port: GUEST_PORTS.ssh }
+    return await dialGuest(port, within(VSOCK_MS, signal))
   } catch (error) {
-    if (signal.aborted || !(error instanceof SidecarError)) throw error
+    if (signal.aborted) throw error
     return dialTcp(tcp)
   }
 }

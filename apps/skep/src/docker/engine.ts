@@ -8,7 +8,10 @@
  */
 import type { Duplex } from "node:stream"
 
-/** A way to the engine's API. Disposing it ends every stream that came from it. */
+/**
+ * A way to the engine's API. After its disposal no stream comes from it; those that did end with the way that they go, if not before: one over
+ * a machine's vsock outlives the launcher of that machine.
+ */
 export interface Engine extends AsyncDisposable {
   /**
    * Opens a stream to the API. It half-closes both ways: `end()` is the engine's end of input while its output goes on,
