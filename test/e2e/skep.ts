@@ -8,6 +8,7 @@ import { once } from "node:events"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
+import { processesMentioning } from "@skep/testkit"
 import { inject } from "vitest"
 
 const bin = join(import.meta.dirname, "../../apps/skep/bin/skep.js")
@@ -70,7 +71,9 @@ export function skepIn(home: string): Skep {
     backendEnds: async () => {
       const socket = join(home, "r", "backend.sock")
       const end = Date.now() + 30_000
-      while (existsSync(socket)) {
+      const runs = (): boolean => processesMentioning(home).some((line) => line.includes("backend.js"))
+      // It removes its socket first, and has files open until its very end.
+      while (existsSync(socket) || runs()) {
         if (Date.now() > end) throw new Error("the backend did not end by itself")
         await delay(50)
       }

@@ -13,6 +13,7 @@ import { readFileSync } from "node:fs"
 import type { Identity, Instance } from "@skep/contract"
 
 const STAT_STATE = 0
+const STAT_THREADS = 17
 const STAT_START_TIME = 19
 
 /** The identity of this process, with a fresh nonce. */
@@ -52,7 +53,8 @@ function linuxStartTime(pid: number): string | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
     // The command name may hold spaces and parentheses; the fields start after the last one.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-    if (fields[STAT_STATE] === "Z") return undefined
+    // A zombie whose other threads are still on their way out has its files open.
+    if (fields[STAT_STATE] === "Z" && Number(fields[STAT_THREADS]) <= 1) return undefined
     const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
     return `${fields[STAT_START_TIME]}@${bootId}`
   } catch {
