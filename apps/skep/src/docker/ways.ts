@@ -23,6 +23,8 @@ const SSH_MS = 20_000
 /** An SSH connection that is made again when it breaks; disposed when it is not needed. */
 export interface SshWay extends AsyncDisposable {
   ready(): Promise<Engine>
+  /** Why the last attempt to connect failed. */
+  readonly lastError: SidecarError | undefined
 }
 
 export interface WaysOptions {
@@ -52,6 +54,11 @@ export class Ways implements Engine {
   /** The way of the last stream. */
   get way(): Way | undefined {
     return this.#way
+  }
+
+  /** Why SSH, the last resort, is not there: undefined while it is, or nobody needs it. */
+  get lastError(): SidecarError | undefined {
+    return this.#ssh?.lastError
   }
 
   async connect(signal: AbortSignal): Promise<Duplex> {

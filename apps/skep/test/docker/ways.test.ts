@@ -10,6 +10,7 @@ import { connectOverVsock } from "../../src/docker/vsock-engine.ts"
 import { type SshWay, Ways } from "../../src/docker/ways.ts"
 
 const never = new AbortController().signal
+const refused = new SidecarError("permission-denied", "another host key")
 const away = new SidecarError("unreachable", "no bridge")
 
 /** An SSH way that counts itself. */
@@ -29,6 +30,7 @@ function sshWays(ready?: () => Promise<Engine>): {
       counts.opened++
       return {
         ready: ready ?? (async () => engine),
+        lastError: ready === undefined ? undefined : refused,
         [Symbol.asyncDispose]: async () => {
           counts.ended++
         },
@@ -129,8 +131,19 @@ describe("Ways", () => {
     expect(ssh.counts).toEqual({ opened: 0, ended: 0 })
   })
 
-  it("says why neither way is open", async () => {
-    const refused = new SidecarError("permission-denied", "another host key")
+  it("says why neither way is open, already while it tries", async () => {
+    const ssh = sshWays(() => new Promise(() => undefined))
+    const controller = new AbortController()
+    await using ways = new Ways({ vsock: () => Promise.reject(away), ssh: ssh.open, log: silentLog })
+    expect(ways.lastError).toBeUndefined()
+    const waiting = ways.connect(controller.signal)
+    waiting.catch(() => undefined) // awaited below
+    await expect.poll(() => ways.lastError).toBe(refused)
+    controller.abort(new Error("enough"))
+    await expect(waiting).rejects.toThrow("enough")
+  })
+
+  it("rejects at once where waiting longer would not help", async () => {
     const ssh = sshWays(() => Promise.reject(refused))
     await using ways = new Ways({ vsock: () => Promise.reject(away), ssh: ssh.open, log: silentLog })
     await expect(ways.connect(never)).rejects.toBe(refused)

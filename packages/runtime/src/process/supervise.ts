@@ -32,7 +32,6 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
   readonly #ready = withResolvers<R>()
   readonly #over: Promise<void>
   #running: R | undefined
-  #lastError: unknown
   #losses = 0
   #released = false
 
@@ -46,11 +45,6 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
   /** The one that runs now. */
   get running(): R | undefined {
     return this.#running
-  }
-
-  /** Why there is none. */
-  get lastError(): unknown {
-    return this.#running === undefined ? this.#lastError : undefined
   }
 
   /** How often it went by itself. */
@@ -95,7 +89,6 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
     try {
       return await this.#options.open(signal)
     } catch (error) {
-      this.#lastError = error
       this.#ready.reject(error)
       if (!signal.aborted)
         this.#options.log.info("cannot start the sidecar", {
@@ -130,7 +123,6 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
     this.#running = undefined
     if (reason === "let go") return
     this.#losses++
-    this.#lastError = reason
     log.info("sidecar lost", { sidecar: name, reason: String(reason) })
     onDown?.(reason)
   }

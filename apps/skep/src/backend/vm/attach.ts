@@ -7,7 +7,7 @@
 import { qemuUser } from "@skep/adapters/qemu-user"
 import { type Log, type NetworkRunning, SidecarError, type SidecarEvent } from "@skep/contract"
 import { Cleanup, sleep, withDeadline } from "@skep/runtime"
-import type { EngineState } from "../../docker/engine.ts"
+import type { Engine } from "../../docker/engine.ts"
 import type { SshAddress } from "../../docker/ssh-connection.ts"
 import { connectSshEngine } from "../../docker/ssh-engine.ts"
 import { connectOverVsock } from "../../docker/vsock-engine.ts"
@@ -45,7 +45,7 @@ export interface AttachOptions {
   readonly report: Report
   readonly signal: AbortSignal
   /** Told as soon as Docker has answered, before the ports are in place. */
-  readonly onEngine: (state: () => EngineState) => void
+  readonly onEngine: (engine: Engine) => void
 }
 
 export interface Attachment extends AsyncDisposable {
@@ -66,7 +66,7 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   const keys = await options.keys()
   const ways = cleanup.use(waysOf(options, keys))
   await waitForDocker(ways, report, signal, (limit) => options.phases.wait("docker", limit))
-  options.onEngine(() => ({ state: "up", engine: ways }))
+  options.onEngine(ways)
   return await runPhase(PORTS, report, signal, async (limit) => {
     const network = cleanup.use(
       await qemuUser.start(qemuUser.parseOptions({ qmp: paths.networkMonitor }), {
@@ -127,9 +127,9 @@ async function waitForDocker(
       if (ways.way !== undefined) report({ type: "detail", phase: DOCKER.name, text: `over ${ways.way}` })
     })
   } catch (error) {
-    throw last instanceof SidecarError && last !== error
-      ? withDetail(error, [last.message], last.next)
-      : error
+    // That a ping timed out says less than why there is no way to the guest.
+    const why = ways.lastError ?? last
+    throw why instanceof SidecarError && why !== error ? withDetail(error, [why.message], why.next) : error
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { type Log, SidecarError } from "@skep/contract"
 import { type Resolvers, sleep, withResolvers } from "@skep/runtime"
-import type { Engine, EngineState } from "../../docker/engine.ts"
+import type { Engine } from "../../docker/engine.ts"
 
 const RETRY_FIRST_MS = 100
 const RETRY_MAX_MS = 5000
@@ -23,13 +23,6 @@ export class EngineKeeper implements AsyncDisposable {
     this.#connect = connect
     this.#log = log
     this.#loop = this.#run()
-  }
-
-  /** Up, or starting with a promise for the next connection; never down: that is the machine's to say. */
-  state(): EngineState {
-    return this.#engine === undefined
-      ? { state: "starting", ready: () => this.ready() }
-      : { state: "up", engine: this.#engine }
   }
 
   /** Why there is no connection: the last attempt's error. */

@@ -59,7 +59,7 @@ export class Vm {
   readonly #agent: GuestAgent | undefined
   #state: MachineState
   #pause: string | undefined
-  #engine: (() => EngineState) | undefined
+  #engine: Engine | undefined
   #engineCame = withResolvers<void>()
   #attachment: Attachment | undefined
   #failure: SidecarError | undefined
@@ -130,7 +130,7 @@ export class Vm {
   }
 
   engineState(): EngineState {
-    if (this.#engine !== undefined) return this.#engine()
+    if (this.#engine !== undefined) return { state: "up", engine: this.#engine }
     if (this.#failure !== undefined) {
       const next = `Try again with: skep restart ${this.#context.record.name}`
       return { state: "down", reason: this.#failure.message, next }
@@ -141,10 +141,8 @@ export class Vm {
   /** Resolves when there is a way to the Docker engine. */
   async engineReady(): Promise<Engine> {
     await this.#engineCame.promise
-    const state = this.#engine?.()
-    if (state === undefined || state.state === "down")
-      throw new SidecarError("not-running", "The machine is gone")
-    return state.state === "up" ? state.engine : await state.ready()
+    if (this.#engine === undefined) throw new SidecarError("not-running", "The machine is gone")
+    return this.#engine
   }
 
   /**
@@ -165,8 +163,8 @@ export class Vm {
         phases: this.#phases,
         report,
         signal: limit,
-        onEngine: (state) => {
-          this.#engine = state
+        onEngine: (engine) => {
+          this.#engine = engine
           this.#engineCame.resolve()
         },
       })
