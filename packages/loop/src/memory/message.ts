@@ -1,5 +1,6 @@
 /**
- * A struct msghdr in scratch memory, with room for descriptors: what sendmsg and recvmsg take (unix(7), cmsg(3)).
+ * A struct msghdr in scratch memory, with room for a socket's name, for descriptors and for what else the kernel tells: what sendmsg and recvmsg
+ * take (unix(7), cmsg(3)).
  *
  * ```
  * msghdr  | name * | name length u32, pad | iov * | iov count u64 | control * | control length u64 | flags u32, pad |
@@ -15,11 +16,18 @@ import type { Region, Scratch } from "./scratch.ts"
 import { at, getU64, setU64 } from "./words.ts"
 
 const FD_SIZE = 4
+/** sizeof(struct sockaddr_storage). */
+const NAME_SIZE = 128
 
 /** One header, used again for each message. `header` is what the kernel is given. */
 export class Message {
   readonly maxFds: number
+  /** The name of the other side, as `encodeAddress` makes it and `parseAddress` reads it: `nameLength` bytes of it after a receive. */
+  readonly name: Uint8Array
+  /** What came beside the bytes: headers and data, where `control` finds them. */
+  readonly controls: Uint8Array
   readonly #header: Region
+  readonly #name: Region
   readonly #control: Region
 
   /** `maxFds` is the most that one message brings; the kernel closes those beyond and `truncated` says so. */
@@ -27,7 +35,10 @@ export class Message {
     if (maxFds > SCM_MAX_FD) throw new RangeError(`Cannot pass ${maxFds} descriptors: at most ${SCM_MAX_FD}`)
     this.maxFds = maxFds
     this.#header = scratch.region(`${name}.header`, MSGHDR.size)
+    this.#name = scratch.region(`${name}.name`, NAME_SIZE)
     this.#control = scratch.region(`${name}.control`, CMSGHDR.size + align(Math.max(1, maxFds) * FD_SIZE))
+    this.name = this.#name.bytes
+    this.controls = this.#control.bytes
   }
 
   get header(): number {
@@ -44,6 +55,38 @@ export class Message {
     u32[CMSGHDR.level / 4] = SOL_SOCKET
     u32[CMSGHDR.type / 4] = SCM_RIGHTS
     for (let i = 0; i < fds.length; i++) u32[CMSGHDR.size / 4 + i] = fds[i] ?? -1
+  }
+
+  /** Bytes from `iovecs` to whom the first `nameLength` bytes of `name` name. */
+  prepareSendTo(iovecs: Iovecs, nameLength: number): void {
+    this.#prepare(iovecs, 0)
+    this.#prepareName(nameLength)
+  }
+
+  /** Room for bytes in `iovecs`, for the sender's name, and for as much beside it as `maxFds` descriptors take. */
+  prepareReceiveFrom(iovecs: Iovecs): void {
+    this.#prepare(iovecs, this.maxFds === 0 ? 0 : this.#control.length)
+    this.#prepareName(NAME_SIZE)
+  }
+
+  /** How much of `name` a receive filled; 0 where the socket has no names. More than there is room for cannot be: every name fits. */
+  get nameLength(): number {
+    return at(this.#header.u32, MSGHDR.nameLength / 4)
+  }
+
+  /** Where in `controls` the data of the first message of this kind begins that a receive brought, or -1. */
+  control(level: number, type: number): number {
+    const { u32 } = this.#control
+    const end = getU64(this.#header.u32, MSGHDR.controlLength / 4)
+    for (let offset = 0; offset + CMSGHDR.size <= end; ) {
+      const word = offset / 4
+      const length = getU64(u32, word + CMSGHDR.length / 4)
+      if (length < CMSGHDR.size || offset + length > end) return -1
+      if (at(u32, word + CMSGHDR.level / 4) === level && at(u32, word + CMSGHDR.type / 4) === type)
+        return offset + CMSGHDR.size
+      offset += align(length)
+    }
+    return -1
   }
 
   /** Room for bytes in `iovecs` and for `maxFds` descriptors. */
@@ -83,6 +126,12 @@ export class Message {
     // So that asking twice does not close a descriptor that is by then somebody else's.
     setU64(this.#header.u32, MSGHDR.controlLength / 4, 0)
     return count
+  }
+
+  #prepareName(length: number): void {
+    const { u32 } = this.#header
+    setU64(u32, MSGHDR.name / 4, this.#name.address)
+    setU64(u32, MSGHDR.nameLength / 4, length)
   }
 
   #prepare(iovecs: Iovecs, controlLength: number): void {

@@ -7,6 +7,13 @@ import * as c from "./constants.ts"
 import { libc } from "./libc.ts"
 import { interrupted, outcome } from "./outcome.ts"
 
+/** Opens a file, close-on-exec. */
+export function open(path: string, flags: number, mode = 0): number {
+  let n = libc.open(path, flags | c.O_CLOEXEC, mode)
+  while (interrupted(n)) n = libc.open(path, flags | c.O_CLOEXEC, mode)
+  return outcome(n)
+}
+
 export function read(fd: number, address: number, length: number): number {
   let n = libc.read(fd, address, length)
   while (interrupted(n)) n = libc.read(fd, address, length)
@@ -77,6 +84,20 @@ export function statx(directory: number, path: string, flags: number, mask: numb
 export function fcntl(fd: number, command: number, argument = 0): number {
   let n = libc.fcntl(fd, command, argument)
   while (interrupted(n)) n = libc.fcntl(fd, command, argument)
+  return outcome(n)
+}
+
+/** `argument` is a number or an address, as `request` wants it. */
+export function ioctl(fd: number, request: number, argument = 0): number {
+  let n = libc.ioctl(fd, request, argument)
+  while (interrupted(n)) n = libc.ioctl(fd, request, argument)
+  return outcome(n)
+}
+
+/** The same with a structure, which the kernel reads and may write. */
+export function ioctlInto(fd: number, request: number, structure: Uint8Array): number {
+  let n = libc.ioctlInto(fd, request, structure)
+  while (interrupted(n)) n = libc.ioctlInto(fd, request, structure)
   return outcome(n)
 }
 

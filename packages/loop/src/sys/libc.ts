@@ -16,6 +16,7 @@ export type Availability =
 
 /** The C functions, named and ordered as their manual pages have them. -1 is failure, with the reason in `errno()`. */
 export interface Libc {
+  open(path: string, flags: number, mode: number): number
   read(fd: number, address: number, length: number): number
   write(fd: number, address: number, length: number): number
   pread(fd: number, address: number, length: number, offset: number): number
@@ -36,6 +37,8 @@ export interface Libc {
   statxInto(directory: number, path: string, flags: number, mask: number, into: Uint8Array): number
   ftruncate(fd: number, length: number): number
   fcntl(fd: number, command: number, argument: number): number
+  ioctl(fd: number, request: number, argument: number): number
+  ioctlInto(fd: number, request: number, argument: Uint8Array): number
   close(fd: number): number
   pipe2(into: Int32Array, flags: number): number
   socket(family: number, type: number, protocol: number): number
@@ -50,6 +53,8 @@ export interface Libc {
   getpeername(fd: number, name: Uint8Array, length: Int32Array): number
   getsockopt(fd: number, level: number, name: number, value: Int32Array, length: Int32Array): number
   setsockopt(fd: number, level: number, name: number, value: Int32Array, length: number): number
+  getsockoptBytes(fd: number, level: number, name: number, value: Uint8Array, length: Int32Array): number
+  setsockoptBytes(fd: number, level: number, name: number, value: Uint8Array, length: number): number
   send(fd: number, address: number, length: number, flags: number): number
   recv(fd: number, address: number, length: number, flags: number): number
   recvmsg(fd: number, header: number, flags: number): number
@@ -64,6 +69,12 @@ export interface Libc {
   memfd_create(name: string, flags: number): number
   mmap(at: number, length: number, protection: number, flags: number, fd: number, offset: number): number
   munmap(address: number, length: number): number
+  madvise(address: number, length: number, advice: number): number
+  memcpy(to: number, from: number, length: number): number
+  memcpyInto(to: Uint8Array, from: number, length: number): number
+  memcpyFrom(to: number, from: Uint8Array, length: number): number
+  setns(fd: number, kind: number): number
+  unshare(flags: number): number
   gettid(): number
 }
 
@@ -107,11 +118,20 @@ interface Loaded {
   readonly errnos: Int32Array
   /** An ArrayBuffer over memory that is not ours. */
   readonly view: (address: number, length: number) => ArrayBuffer
+  readonly address: (buffer: ArrayBuffer) => number
 }
 
 /** An `ArrayBuffer` over `length` bytes at `address`. It must be detached before the memory goes: use `Mapping`. */
 export function viewOf(address: number, length: number): ArrayBuffer {
   return loaded.view(address, length)
+}
+
+/**
+ * Where the bytes of `buffer` are. True as long as nobody detaches or grows it, which the caller sees to: a fixed `WebAssembly.Memory` never moves,
+ * and other buffers must be kept from the collector.
+ */
+export function addressOf(buffer: ArrayBuffer): number {
+  return loaded.address(buffer)
 }
 
 function load(): Loaded {
@@ -130,6 +150,7 @@ function load(): Loaded {
       libc,
       errnos,
       view: (address, length) => koffi.view(address, length),
+      address: (buffer) => Number(koffi.address(buffer)),
     }
   } catch (error) {
     const text = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error)
@@ -146,6 +167,7 @@ function missing(reason: string): Loaded {
     libc: bindAll(() => refuse),
     errnos: new Int32Array(1),
     view: refuse,
+    address: refuse,
   }
 }
 
@@ -155,6 +177,7 @@ function bindAll(bind: Bind): Libc {
 
 function fileCalls(bind: Bind) {
   return {
+    open: bind("open", INT, [TEXT, INT, INT]),
     read: bind("read", WORD, [INT, WORD, WORD]),
     write: bind("write", WORD, [INT, WORD, WORD]),
     pread: bind("pread", WORD, [INT, WORD, WORD, WORD]),
@@ -168,6 +191,8 @@ function fileCalls(bind: Bind) {
     statxInto: bind("statx", INT, [INT, TEXT, INT, "uint", BYTES]),
     ftruncate: bind("ftruncate", INT, [INT, WORD]),
     fcntl: bind("fcntl", INT, [INT, INT, WORD]),
+    ioctl: bind("ioctl", INT, [INT, WORD, WORD]),
+    ioctlInto: bind("ioctl", INT, [INT, WORD, BYTES]),
     close: bind("close", INT, [INT]),
     pipe2: bind("pipe2", INT, [BYTES, INT]),
   }
@@ -187,6 +212,8 @@ function socketCalls(bind: Bind) {
     getpeername: bind("getpeername", INT, [INT, BYTES, BYTES]),
     getsockopt: bind("getsockopt", INT, [INT, INT, INT, BYTES, BYTES]),
     setsockopt: bind("setsockopt", INT, [INT, INT, INT, BYTES, INT]),
+    getsockoptBytes: bind("getsockopt", INT, [INT, INT, INT, BYTES, BYTES]),
+    setsockoptBytes: bind("setsockopt", INT, [INT, INT, INT, BYTES, INT]),
     send: bind("send", WORD, [INT, WORD, WORD, INT]),
     recv: bind("recv", WORD, [INT, WORD, WORD, INT]),
     recvmsg: bind("recvmsg", WORD, [INT, WORD, INT]),
@@ -205,6 +232,12 @@ function otherCalls(bind: Bind) {
     memfd_create: bind("memfd_create", INT, [TEXT, "uint"]),
     mmap: bind("mmap", WORD, [WORD, WORD, INT, INT, INT, WORD]),
     munmap: bind("munmap", INT, [WORD, WORD]),
+    madvise: bind("madvise", INT, [WORD, WORD, INT]),
+    memcpy: bind("memcpy", WORD, [WORD, WORD, WORD]),
+    memcpyInto: bind("memcpy", WORD, [BYTES, WORD, WORD]),
+    memcpyFrom: bind("memcpy", WORD, [WORD, BYTES, WORD]),
+    setns: bind("setns", INT, [INT, INT]),
+    unshare: bind("unshare", INT, [INT]),
     gettid: bind("gettid", INT, []),
   }
 }

@@ -41,6 +41,26 @@ export function munmap(address: number, length: number): number {
   return outcome(libc.munmap(address, length))
 }
 
+/** `address` is at the beginning of a page. */
+export function madvise(address: number, length: number, advice: number): number {
+  return outcome(libc.madvise(address, length, advice))
+}
+
+/** Copies between places that do not overlap. The addresses are trusted: a wrong one ends the process. */
+export function copyMemory(to: number, from: number, length: number): void {
+  libc.memcpy(to, from, length)
+}
+
+/** Fills `to` from an address. */
+export function copyFromMemory(to: Uint8Array, from: number): void {
+  libc.memcpyInto(to, from, to.length)
+}
+
+/** Copies all of `from` to an address. */
+export function copyToMemory(to: number, from: Uint8Array): void {
+  libc.memcpyFrom(to, from, from.length)
+}
+
 /** The length of a regular file in bytes; -EINVAL (22) for anything else. */
 export function fileSize(fd: number): number {
   const result = outcome(

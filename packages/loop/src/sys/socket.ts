@@ -94,6 +94,18 @@ export function setOption(fd: number, level: number, option: number, value: numb
   return outcome(libc.setsockopt(fd, level, option, int, int.byteLength))
 }
 
+/** An option that is a structure, written to `into`. Returns how many bytes the kernel wrote. */
+export function getOptionBytes(fd: number, level: number, option: number, into: Uint8Array): number {
+  length[0] = into.length
+  const n = outcome(libc.getsockoptBytes(fd, level, option, into, length))
+  return n < 0 ? n : length[0]
+}
+
+/** Sets an option that is a structure, as struct linger is. */
+export function setOptionBytes(fd: number, level: number, option: number, value: Uint8Array): number {
+  return outcome(libc.setsockoptBytes(fd, level, option, value, value.length))
+}
+
 /** Takes the pending error of a socket: 0, or `-errno`. */
 export function socketError(fd: number): number {
   const n = getOption(fd, c.SOL_SOCKET, c.SO_ERROR)

@@ -134,7 +134,7 @@ function compiled(): Record<string, number> {
       "sys/socket",
       "sys/uio",
     ]
-    headers.push("sys/mman", "sys/stat", "netinet/in", "netinet/tcp", "time")
+    headers.push("sys/mman", "sys/stat", "netinet/in", "netinet/tcp", "netinet/udp", "sched", "time")
     const includes = headers.map((name) => `#include <${name}.h>`).join("\n")
     const source = `#define _GNU_SOURCE\n${includes}\nint main(void) {\n${lines.join("\n")}\nreturn 0; }\n`
     writeFileSync(join(directory, "abi.c"), source)
