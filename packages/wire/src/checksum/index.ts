@@ -1,0 +1,8 @@
+/**
+ * The Internet checksum, plain and in WebAssembly.
+ *
+ * @module
+ */
+export { append, finish, fold, pseudo, sum, update, update32 } from "./sum.ts"
+export { type Summer, wasmSummer } from "./wasm-summer.ts"
+export { fixedMemory, type WasmMemory } from "./web-assembly.ts"
