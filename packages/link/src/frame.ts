@@ -13,6 +13,10 @@ import { Parts } from "./parts.ts"
 
 /** At least so much of a longer frame can be read at `bytes`: Ethernet, IPv6 with some extension headers, TCP with all options. */
 export const HEAD = 256
+/** An Ethernet header: a frame has at least that. */
+export const FRAME_MIN = 14
+/** The largest IP packet of all, and an Ethernet header with a VLAN tag. */
+export const FRAME_MAX: number = 65_535 + 18
 
 /** Made once by a link and filled for each frame. */
 export class Frame {

@@ -3,8 +3,12 @@
  *
  * @module
  */
-export { Frame, HEAD } from "./frame.ts"
+export { FRAME_MAX, FRAME_MIN, Frame, HEAD } from "./frame.ts"
 export type { Link, LinkCounters, Receiver } from "./link.ts"
+export { Arena, type ArenaOptions, type FixedMemory, type Summer } from "./memory/arena.ts"
+export { PoolMemory } from "./memory/pool-memory.ts"
+export { HEADROOM, SLOT, SLOT_PAYLOAD, Slots } from "./memory/slots.ts"
+export { SystemMemory, type SystemMemoryOptions } from "./memory/system-memory.ts"
 export type { Memory } from "./memory.ts"
 export {
   GSO_NONE,
@@ -16,3 +20,7 @@ export {
   type Offloads,
 } from "./offload.ts"
 export { Parts } from "./parts.ts"
+export { adoptTap, openTap, type TapDevice, type TapOptions } from "./tap/device.ts"
+export { inNamespace, type Namespace } from "./tap/namespace.ts"
+export { TapLink, type TapLinkOptions } from "./tap/tap-link.ts"
+export * as vnetHeader from "./tap/vnet-header.ts"

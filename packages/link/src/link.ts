@@ -57,7 +57,7 @@ export interface Link extends Disposable {
   readonly counters: Readonly<LinkCounters>
   /** Set once by the owner, before `start`. */
   receiver: Receiver
-  /** Frames come from now on. */
+  /** Frames come from now on. `onCarrier(true)` may be called from within. */
   start(): void
 
   /**
