@@ -5,7 +5,7 @@
  */
 export { FRAME_MAX, FRAME_MIN, Frame, HEAD } from "./frame.ts"
 export type { Link, LinkCounters, Receiver } from "./link.ts"
-export { Arena, type ArenaOptions, type FixedMemory, type Summer } from "./memory/arena.ts"
+export { Arena, type ArenaOptions } from "./memory/arena.ts"
 export { PoolMemory } from "./memory/pool-memory.ts"
 export { HEADROOM, SLOT, SLOT_PAYLOAD, Slots } from "./memory/slots.ts"
 export { SystemMemory, type SystemMemoryOptions } from "./memory/system-memory.ts"
@@ -20,6 +20,13 @@ export {
   type Offloads,
 } from "./offload.ts"
 export { Parts } from "./parts.ts"
+export { type StreamEnd } from "./stream/door.ts"
+export {
+  type StreamCounters,
+  StreamLink,
+  type StreamLinkOptions,
+  type StreamReason,
+} from "./stream/stream-link.ts"
 export { adoptTap, openTap, type TapDevice, type TapOptions } from "./tap/device.ts"
 export { inNamespace, type Namespace } from "./tap/namespace.ts"
 export { TapLink, type TapLinkOptions } from "./tap/tap-link.ts"

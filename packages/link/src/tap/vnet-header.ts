@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { putU8, putU16le, u8, u16le } from "@skep/wire/bytes"
 import { GSO_NONE, GSO_TCP4, GSO_TCP6, type Offload } from "../offload.ts"
 
 export const VNET_HEADER = 10
@@ -34,8 +35,8 @@ export function parse(
   length: number,
   into: Offload,
 ): boolean | MalformedVnetHeader {
-  const flags = bytes[at + FLAGS]!
-  const gso = bytes[at + GSO]! & ~GSO_ECN
+  const flags = u8(bytes, at + FLAGS)
+  const gso = u8(bytes, at + GSO) & ~GSO_ECN
   into.checksumStart = 0
   into.checksumOffset = 0
   into.gso = gso
@@ -60,19 +61,10 @@ export function parse(
 /** Writes the header of a frame to be sent. */
 export function emit(bytes: Uint8Array, at: number, offload: Offload | undefined): void {
   const needsChecksum = offload !== undefined && offload.checksumStart !== 0
-  bytes[at + FLAGS] = needsChecksum ? NEEDS_CSUM : 0
-  bytes[at + GSO] = offload?.gso ?? GSO_NONE
+  putU8(bytes, at + FLAGS, needsChecksum ? NEEDS_CSUM : 0)
+  putU8(bytes, at + GSO, offload?.gso ?? GSO_NONE)
   putU16le(bytes, at + HEADER_LENGTH, offload?.headerLength ?? 0)
   putU16le(bytes, at + SEGMENT_SIZE, offload?.segmentSize ?? 0)
   putU16le(bytes, at + CHECKSUM_START, offload?.checksumStart ?? 0)
   putU16le(bytes, at + CHECKSUM_OFFSET, offload?.checksumOffset ?? 0)
-}
-
-function u16le(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8)
-}
-
-function putU16le(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value
-  bytes[at + 1] = value >>> 8
 }
