@@ -10,6 +10,7 @@ export { PoolMemory } from "./memory/pool-memory.ts"
 export { HEADROOM, SLOT, SLOT_PAYLOAD, Slots } from "./memory/slots.ts"
 export { SystemMemory, type SystemMemoryOptions } from "./memory/system-memory.ts"
 export type { Memory } from "./memory.ts"
+export { Machine, type MachineFrame, MemoryLink, type MemoryLinkOptions } from "./memory-link.ts"
 export {
   GSO_NONE,
   GSO_TCP4,

@@ -1,9 +1,15 @@
-import { rmSync, statSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as sys from "@skep/loop/sys"
-import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { StreamLink } from "../../src/index.ts"
 import { framed, frameOf, Peer, rig } from "./peer.ts"
+
+function temporaryDirectory() {
+  const path = mkdtempSync(join(tmpdir(), "skep-link-"))
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) }
+}
 
 function dial(path: string): Peer {
   const fd = sys.check(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM), "socket")
@@ -12,9 +18,9 @@ function dial(path: string): Peer {
 }
 
 describe("a socket that we listen on", () => {
-  it("is for its owner alone, takes one machine at a time, and the next when that has gone", async () => {
-    await using directory = await temporaryDirectory()
-    const path = directory.at("net.sock")
+  it("is for its owner alone, takes one machine at a time, and the next when that has gone", () => {
+    using directory = temporaryDirectory()
+    const path = join(directory.path, "net.sock")
     using all = rig({ listen: path })
     const { loop, link, recorder } = all
     expect(statSync(path).mode & 0o777).toBe(0o600)
@@ -38,9 +44,9 @@ describe("a socket that we listen on", () => {
     expect(two.read()).toBe(false)
   })
 
-  it("is welcoming again after a stream that made no sense", async () => {
-    await using directory = await temporaryDirectory()
-    const path = directory.at("net.sock")
+  it("is welcoming again after a stream that made no sense", () => {
+    using directory = temporaryDirectory()
+    const path = join(directory.path, "net.sock")
     using all = rig({ listen: path })
     for (let time = 0; time < 3; time++) {
       using peer = dial(path)
@@ -54,9 +60,9 @@ describe("a socket that we listen on", () => {
     all.until(() => all.recorder.frames.length === 1)
   })
 
-  it("is refused where the path is taken, and another's file is left alone", async () => {
-    await using directory = await temporaryDirectory()
-    const path = directory.at("net.sock")
+  it("is refused where the path is taken, and another's file is left alone", () => {
+    using directory = temporaryDirectory()
+    const path = join(directory.path, "net.sock")
     using all = rig({ listen: path })
     const { link, loop, memory } = all
     const options = { name: "other", scope: loop.root, memory, mtu: 1500, end: { listen: path } }
@@ -70,14 +76,14 @@ describe("a socket that we listen on", () => {
     link[Symbol.dispose]()
     expect(statSync(path).isSocket()).toBe(true)
     third[Symbol.dispose]()
-    expect(await directory.list()).toEqual([])
+    expect(readdirSync(directory.path)).toEqual([])
   })
 })
 
 describe("a socket that we connect to", () => {
-  it("is tried until somebody is there, and again when that has gone", async () => {
-    await using directory = await temporaryDirectory()
-    const path = directory.at("net.sock")
+  it("is tried until somebody is there, and again when that has gone", () => {
+    using directory = temporaryDirectory()
+    const path = join(directory.path, "net.sock")
     let now = 0
     using all = rig({ connect: path }, 1500, { now: () => now })
     const { loop, link, recorder } = all
