@@ -1,0 +1,101 @@
+/**
+ * One association of datagrams: a guest's address and port, and whom it talks to (UDP; for echo requests the identifier is the port).
+ *
+ * Nothing is kept: a datagram that one side cannot take is lost, as it may be on any network (RFC 768), and the association ends when it was idle
+ * for a while (RFC 4787, section 4.3).
+ *
+ * @module
+ */
+import { type Frame, type Link, Parts } from "@skep/link"
+import { type DatagramEvents, type DatagramSocket, EAGAIN } from "../host/host.ts"
+import { DatagramHeaders } from "./datagram-headers.ts"
+import type { Ends } from "./ends.ts"
+import type { FlowKey, Keyed } from "./key.ts"
+
+/** Datagrams of one socket before others have their turn. */
+const TURN = 64
+
+export interface DatagramContext {
+  /** Where datagrams are received: `room` bytes of the link's memory. */
+  readonly buffer: number
+  readonly room: number
+  readonly now: () => number
+  /** Hands one datagram on to the guest: cut where the link's MTU wants it, dropped where there is no room. */
+  readonly toGuest: (flow: DatagramFlow, payload: Parts) => void
+  /** The host says that one of the guest's datagrams did not arrive: a positive error number. */
+  readonly failed: (flow: DatagramFlow, errno: number) => void
+  /** There is more in the socket than this turn could take. */
+  readonly again: (flow: DatagramFlow) => void
+}
+
+export class DatagramFlow implements Keyed, DatagramEvents {
+  chained: DatagramFlow | undefined
+  readonly key: FlowKey
+  readonly link: Link
+  readonly ends: Ends
+  readonly protocol: number
+  readonly headers: DatagramHeaders
+  usedAt: number
+  /** Whether the other side has ever answered. */
+  answered = false
+  sent = 0
+  received = 0
+  /** The beginning of the guest's last packet, for an ICMP error about it. */
+  quote: Uint8Array = new Uint8Array(0)
+  readonly #context: DatagramContext
+  readonly #payload = new Parts()
+  #socket: DatagramSocket | undefined
+
+  constructor(context: DatagramContext, key: FlowKey, link: Link, ends: Ends, protocol: number) {
+    this.#context = context
+    this.key = key
+    this.link = link
+    this.ends = ends
+    this.protocol = protocol
+    this.headers = new DatagramHeaders(ends, protocol)
+    this.usedAt = context.now()
+  }
+
+  attach(socket: DatagramSocket): void {
+    this.#socket = socket
+  }
+
+  /** Takes a datagram of the guest: `length` bytes after the first `skip` of the frame. */
+  fromGuest(frame: Frame, skip: number, length: number): void {
+    this.usedAt = this.#context.now()
+    this.sent++
+    this.#payload.clear()
+    this.#payload.append(frame.parts, skip, length)
+    const result = this.#socket?.send(this.#payload) ?? 0
+    if (result < 0 && result !== -EAGAIN) this.#context.failed(this, -result)
+  }
+
+  onReadable(): void {
+    const { buffer, room } = this.#context
+    for (let left = TURN; left > 0; left--) {
+      const length = this.#socket?.receive(buffer, room) ?? -EAGAIN
+      if (length === -EAGAIN) return
+      if (length < 0) {
+        this.#context.failed(this, -length)
+        continue
+      }
+      this.deliver(length)
+    }
+    this.#context.again(this)
+  }
+
+  /** Hands on a datagram of `length` bytes that lies in the context's buffer. */
+  deliver(length: number): void {
+    this.usedAt = this.#context.now()
+    this.answered = true
+    this.received++
+    this.#payload.clear()
+    this.#payload.push(this.#context.buffer, length)
+    this.#context.toGuest(this, this.#payload)
+  }
+
+  close(): void {
+    this.#socket?.close()
+    this.#socket = undefined
+  }
+}

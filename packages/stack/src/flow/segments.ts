@@ -1,0 +1,155 @@
+/**
+ * The segments of one connection, put onto its machine's link: headers, checksums, and what each kind has to say.
+ *
+ * @module
+ */
+import type { Link } from "@skep/link"
+import type { HostStream } from "../host/host.ts"
+import { ACK, type Connection, FIN, PSH, RST, type Segment, SYN } from "../tcp/connection.ts"
+import type { Range } from "../tcp/ranges.ts"
+import { add } from "../tcp/seq.ts"
+import type { Ends } from "./ends.ts"
+import { TcpHeaders } from "./tcp-headers.ts"
+
+/** What one IP packet holds, less its headers with all options. */
+const PACKET_MOST = 65_535 - 100
+/** Frames that are lent at once where the link cuts segments, and where it does not. */
+const FRAMES_CUT = 8
+const FRAMES_UNCUT = 44
+const IPV4_AND_TCP = 40
+const IPV6_AND_TCP = 60
+
+export interface SegmentsOptions {
+  readonly link: Link
+  readonly ends: Ends
+  /** Bytes kept at most for a host that does not read. */
+  readonly capacity: number
+}
+
+export class Segments {
+  readonly #link: Link
+  readonly #v4: boolean
+  readonly #capacity: number
+  readonly #headers: TcpHeaders
+  readonly #blocks: Range[] = []
+
+  constructor({ link, ends, capacity }: SegmentsOptions) {
+    this.#link = link
+    this.#v4 = ends.guest.length === 4
+    this.#capacity = capacity
+    this.#headers = new TcpHeaders(ends)
+  }
+
+  /** The payload of the largest segment that the link takes uncut. */
+  get mss(): number {
+    return this.#link.mtu - (this.#v4 ? IPV4_AND_TCP : IPV6_AND_TCP)
+  }
+
+  /** The payload of the largest frame: several segments, where the link cuts them. */
+  frameMost(connection: Connection): number {
+    const { segment } = connection.send
+    return this.#cuts ? Math.floor(PACKET_MOST / segment) * segment : segment
+  }
+
+  /** Takes frames for up to `room` bytes, each of `most`. Returns how many bytes they hold. */
+  lend(room: number, most: number): number {
+    let lent = 0
+    for (let left = this.#cuts ? FRAMES_CUT : FRAMES_UNCUT; left > 0 && lent < room; left--) {
+      const payload = Math.min(most, room - lent)
+      if (!this.#link.lend(this.#headers.length, payload)) break
+      lent += payload
+    }
+    return lent
+  }
+
+  /** Sends `read` bytes of the stream, which lie in the frames that were lent, from the sequence number `from` on. */
+  use(connection: Connection, from: number, read: number, most: number, window: number): void {
+    const link = this.#link
+    const { bytes, offload } = this.#headers
+    for (let done = 0; done < read; ) {
+      const payload = Math.min(most, read - done)
+      const flags = done + payload === read ? ACK | PSH : ACK
+      this.#headers.put({
+        sequence: add(from, done),
+        acknowledgement: connection.receive.next,
+        flags,
+        window,
+      })
+      this.#headers.finish(link, connection.send.segment, payload, link.lent, done)
+      link.use(bytes, 0, this.#headers.length, payload, offload)
+      done += payload
+    }
+    connection.ackDue = false
+  }
+
+  sendSyn(connection: Connection, now: number): void {
+    const calls = connection.state === "syn-sent"
+    const window = connection.receive.firstWindow(this.#capacity)
+    const acknowledgement = calls ? 0 : connection.receive.next
+    const { initial: sequence, scaleOffer: scale } = connection
+    this.#headers.putSyn(
+      { sequence, acknowledgement, flags: calls ? SYN : SYN | ACK, window },
+      { mss: this.mss, scale, sack: calls || connection.send.sackPermitted },
+    )
+    if (this.#send()) connection.synSent(now)
+  }
+
+  /** Returns false where there was no room. */
+  sendFin(connection: Connection, window: number, now: number): boolean {
+    const { from: sequence } = connection.send
+    this.#headers.put({ sequence, acknowledgement: connection.receive.next, flags: FIN | ACK, window })
+    if (!this.#send()) return false
+    connection.send.sent(sequence, 1, now)
+    connection.finSent()
+    connection.ackDue = false
+    return true
+  }
+
+  /** An acknowledgement, with what arrived too early; or a keep-alive, which asks for one (RFC 9293, section 3.8.4). */
+  sendAck(connection: Connection, window: number): void {
+    const { send, receive } = connection
+    const blocks = send.sackPermitted && receive.sackBlocks(this.#blocks) > 0 ? this.#blocks : undefined
+    const sequence = connection.keepAliveDue ? add(send.nxt, -1) : send.nxt
+    this.#headers.put({ sequence, acknowledgement: receive.next, flags: ACK, window }, blocks)
+    if (!this.#send()) return
+    connection.ackDue = false
+    connection.keepAliveDue = false
+  }
+
+  /** One byte in spite of a closed window (RFC 9293, section 3.8.6.1). Returns whether there was one to send. */
+  probe(connection: Connection, stream: HostStream, window: number, now: number): boolean {
+    const { send } = connection
+    const link = this.#link
+    const lent = link.lend(this.#headers.length, 1)
+    const read = lent ? stream.peek(link.lent, connection.offsetOf(send.nxt)) : 0
+    if (read === 1) {
+      this.use(connection, send.nxt, 1, 1, window)
+      send.sent(send.nxt, 1, now)
+    }
+    link.unlend()
+    return read === 1
+  }
+
+  reset(connection: Connection): void {
+    const { send, receive } = connection
+    this.#headers.put({ sequence: send.nxt, acknowledgement: receive.next, flags: RST | ACK, window: 0 })
+    this.#send()
+  }
+
+  /** RFC 9293, section 3.10.7: the answer to an acknowledgement of what was never sent. */
+  refuse(segment: Segment): void {
+    this.#headers.put({ sequence: segment.acknowledgement, acknowledgement: 0, flags: RST, window: 0 })
+    this.#send()
+  }
+
+  get #cuts(): boolean {
+    const { offloads } = this.#link
+    return this.#v4 ? offloads.tcp4 : offloads.tcp6
+  }
+
+  #send(): boolean {
+    const { bytes, length, offload } = this.#headers
+    this.#headers.finish(this.#link, this.mss, 0)
+    return this.#link.send(bytes, 0, length, undefined, offload)
+  }
+}

@@ -1,0 +1,430 @@
+/**
+ * One TCP connection between a machine and the host: the guest's side is terminated here, the host's is a socket.
+ *
+ * ```
+ *   guest ── segments ──► connection.process ── payload by address ──► gather ── one write a turn ──► host's socket
+ *                                                        └─ too early ─► kept ◄─ not taken ─┘
+ *   guest ◄── frames that were lent ◄──────────── peek, straight into them ─────────────────────────── host's socket
+ *         ─── acknowledgement ─────────────────── discard ───────────────────────────────────────────►
+ * ```
+ *
+ * What the guest has not acknowledged stays in the host's socket, so that nothing is copied for retransmission. What the host's socket does not
+ * take is kept, up to the window that the guest was told. So each side feels the other's pace, and memory is bounded by both.
+ *
+ * A turn of the loop is: segments, `deliver`, `pump`, `acknowledge`.
+ *
+ * @module
+ */
+import { type Frame, type Link, Parts } from "@skep/link"
+import type { Alarm } from "../host/clock.ts"
+import { EAGAIN, ECONNRESET, type HostStream, type StreamEvents } from "../host/host.ts"
+import { Connection, type Segment } from "../tcp/connection.ts"
+import { add } from "../tcp/seq.ts"
+import type { Ends } from "./ends.ts"
+import { Kept } from "./kept.ts"
+import type { FlowKey, Keyed } from "./key.ts"
+import { Segments } from "./segments.ts"
+import type { TcpCounters } from "./tcp-counters.ts"
+
+/** Pieces in one write to a socket. */
+const PIECES = 256
+/** Rounds of one pump before other flows have their turn. */
+const ROUNDS = 4
+
+/** What flows share. */
+export interface FlowContext {
+  readonly counters: TcpCounters
+  readonly now: () => number
+  readonly alarm: (callback: () => void) => Alarm
+  /** A number that nobody can guess. */
+  readonly random32: () => number
+  /** The flow has something for the host, for the guest, or an acknowledgement to give: before the turn ends. */
+  readonly mark: (flow: TcpFlow) => void
+  /** The link had no room: `pump` is to be called when it has. */
+  readonly starved: (flow: TcpFlow) => void
+  /** The host's side of a flow that the guest began stands, or never will (a positive error number). */
+  readonly connected: (flow: TcpFlow) => void
+  readonly failed: (flow: TcpFlow, errno: number) => void
+  /** The flow is over and has given up everything. */
+  readonly ended: (flow: TcpFlow) => void
+  readonly trace?: (flow: TcpFlow, text: string) => void
+}
+
+export interface TcpFlowOptions {
+  readonly context: FlowContext
+  readonly key: FlowKey
+  readonly link: Link
+  readonly ends: Ends
+  /** Bytes kept at most for a host that does not read. */
+  readonly capacity: number
+}
+
+export class TcpFlow implements Keyed, StreamEvents {
+  chained: TcpFlow | undefined
+  readonly key: FlowKey
+  readonly link: Link
+  readonly ends: Ends
+  /** In one of the context's lists. */
+  marked = false
+  waiting = false
+  /** Bytes from the guest that the host took, and the other way round. */
+  bytesOut = 0
+  bytesIn = 0
+  readonly #context: FlowContext
+  readonly #capacity: number
+  readonly #segments: Segments
+  readonly #gather = new Parts()
+  readonly #kept: Kept
+  #alarm: Alarm | undefined
+  #connection: Connection | undefined
+  #stream: HostStream | undefined
+  /** The host's socket may have more than was peeked at. */
+  #readable = true
+  #hostEnded = false
+  /** The guest's stream has ended, and the host is to hear of it after the backlog. */
+  #endDue = false
+  #ended = false
+
+  constructor(options: TcpFlowOptions) {
+    this.key = options.key
+    this.link = options.link
+    this.ends = options.ends
+    this.#context = options.context
+    this.#capacity = options.capacity
+    this.#segments = new Segments(options)
+    this.#kept = new Kept(options.link.memory)
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection
+  }
+
+  get stream(): HostStream | undefined {
+    return this.#stream
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Bytes that wait for the host's socket. */
+  get keptBytes(): number {
+    return this.#kept.bytes
+  }
+
+  // ---- Beginning
+
+  /** The host's side of a flow that the guest began. It may stand already. */
+  attach(stream: HostStream): void {
+    this.#stream = stream
+  }
+
+  /** Answers the guest's SYN: the host's side stands. */
+  answer(syn: Segment, now: number): void {
+    this.#open(Connection.answer(syn, this.#connectionOptions(), now))
+  }
+
+  /** Calls the guest in the name of a client of the host, whose socket this is. */
+  call(stream: HostStream, now: number): void {
+    this.#stream = stream
+    this.#open(Connection.call(this.#connectionOptions(), now))
+  }
+
+  // ---- From the guest
+
+  /** Takes a segment; its payload is `length` bytes after the first `skip` of the frame, in memory that stays until the turn ends. */
+  onSegment(segment: Segment, frame: Frame, skip: number, length: number): void {
+    const connection = this.#connection
+    if (connection === undefined) return // the host's side does not stand yet; the guest sends its SYN again
+    const outcome = connection.process(segment, length, this.#context.now())
+    if (outcome === "refused") {
+      this.#context.counters.resetsSent++
+      this.#segments.refuse(segment)
+      return
+    }
+    if (outcome === "reset") return this.abort("guest")
+    if (connection.arrival === "in-order") this.#takeInOrder(connection, frame, skip)
+    else if (connection.arrival === "out-of-order") this.#holdEarly(connection, segment, frame, skip)
+    if (connection.acknowledged > 0) {
+      this.#stream?.discard(connection.acknowledged)
+      this.bytesIn += connection.acknowledged
+    }
+    this.#context.mark(this)
+  }
+
+  #takeInOrder(connection: Connection, frame: Frame, skip: number): void {
+    const { skip: known, take } = connection.receive
+    this.#gather.append(frame.parts, skip + known, take)
+  }
+
+  #holdEarly(connection: Connection, segment: Segment, frame: Frame, skip: number): void {
+    const { skip: known, take } = connection.receive
+    this.#context.counters.outOfOrder++
+    if (!this.#kept.hold(frame.parts, skip + known, take, add(segment.sequence, known)))
+      this.#context.counters.noMemory++
+  }
+
+  /** Hands on what came in this turn. */
+  deliver(): void {
+    const connection = this.#connection
+    if (connection === undefined || this.#ended) return
+    if (this.#gather.bytes > 0 && !this.#writeGathered(connection)) return
+    if (this.#kept.early) {
+      const end = this.#kept.join(connection.receive.next)
+      if (end !== connection.receive.next) connection.receive.advance(end)
+    }
+    if (this.#kept.bytes > 0 && !this.#writeKept()) return
+    if (connection.takeFin()) this.#endDue = true
+    if (this.#endDue && this.#kept.bytes === 0) {
+      this.#endDue = false
+      this.#stream?.endWrites()
+    }
+    if (connection.state === "closed") this.#end()
+  }
+
+  /** Returns false where the socket has failed. */
+  #writeGathered(connection: Connection): boolean {
+    const gather = this.#gather
+    let written = 0
+    if (this.#kept.bytes === 0) {
+      written = this.#write(gather)
+      if (written < 0) return false
+    }
+    const rest = gather.bytes - written
+    if (rest > 0) {
+      const kept = this.#kept.append(gather, written, rest)
+      if (kept < rest) {
+        this.#context.counters.noMemory++
+        connection.receive.rollBack(rest - kept)
+      }
+    }
+    gather.clear()
+    return true
+  }
+
+  #writeKept(): boolean {
+    while (this.#kept.bytes > 0) {
+      const pending = this.#kept.pending(PIECES)
+      const written = this.#write(pending)
+      if (written < 0) return false
+      this.#kept.taken(written)
+      if (written < pending.bytes) break
+    }
+    return true
+  }
+
+  /** Returns what the socket took, or -1 where it failed and the flow is over. */
+  #write(parts: Parts): number {
+    const written = this.#stream?.write(parts) ?? -ECONNRESET
+    if (written >= 0) {
+      this.bytesOut += written
+      return written
+    }
+    if (written === -EAGAIN) return 0
+    this.#hostFailed()
+    return -1
+  }
+
+  // ---- To the guest
+
+  /** Sends what the host has and the guest's window takes. Returns "more" where others are to have their turn first. */
+  pump(): "done" | "more" {
+    const connection = this.#connection
+    if (connection === undefined || this.#ended) return "done"
+    if (connection.synDue) this.#segments.sendSyn(connection, this.#context.now())
+    if (connection.probeDue) this.#probe(connection)
+    if (!connection.sends) return "done"
+    for (let left = ROUNDS; left > 0 && !this.#ended; left--) {
+      const wanted = connection.send.next()
+      if (wanted === "nothing") return this.#nothingFits(connection)
+      if (wanted === "fin") {
+        if (!this.#segments.sendFin(connection, this.#window(connection), this.#context.now())) return "done"
+      } else {
+        if (!connection.send.again && !this.#readable) return this.#noMore(connection)
+        const result = this.#sendData(connection)
+        if (result === "no-room") return "done"
+        if (result === "empty") return this.#noMore(connection)
+      }
+    }
+    return "more"
+  }
+
+  /** Acknowledges what no data has acknowledged. The last step of a turn. */
+  acknowledge(): void {
+    const connection = this.#connection
+    if (connection === undefined || this.#ended) return
+    if (connection.ackDue || connection.keepAliveDue || this.#windowIsWorthTelling(connection))
+      this.#segments.sendAck(connection, this.#window(connection))
+    this.#setAlarm(connection)
+  }
+
+  #nothingFits(connection: Connection): "done" {
+    if (this.#readable && !this.#hostEnded && connection.send.window <= connection.send.inFlight)
+      connection.send.blocked(this.#context.now())
+    return "done"
+  }
+
+  #noMore(connection: Connection): "done" {
+    connection.send.drained()
+    return "done"
+  }
+
+  /** One read from the host's socket into the frames that the link lends, then their headers. */
+  #sendData(connection: Connection): "sent" | "empty" | "no-room" {
+    const { send } = connection
+    const { link } = this
+    const { from, room } = send
+    const most = this.#segments.frameMost(connection)
+    const lent = this.#segments.lend(room, most)
+    const read =
+      lent === 0 ? -EAGAIN : (this.#stream?.peek(link.lent, connection.offsetOf(from)) ?? -ECONNRESET)
+    if (read > 0) this.#segments.use(connection, from, read, most, this.#window(connection))
+    link.unlend()
+    if (lent === 0) {
+      this.#context.starved(this)
+      return "no-room"
+    }
+    if (read > 0) return this.#sent(connection, read, lent)
+    if (read === 0) {
+      this.#hostHasEnded(connection)
+      return "sent"
+    }
+    if (read === -EAGAIN) this.#readable = false
+    else this.#hostFailed()
+    return "empty"
+  }
+
+  #sent(connection: Connection, read: number, lent: number): "sent" {
+    const { send } = connection
+    if (send.again) this.#context.counters.retransmittedBytes += read
+    else if (read < lent) this.#readable = false
+    send.sent(send.from, read, this.#context.now())
+    return "sent"
+  }
+
+  #hostHasEnded(connection: Connection): void {
+    this.#hostEnded = true
+    this.#readable = false
+    connection.endAfter(0)
+  }
+
+  #window(connection: Connection): number {
+    return connection.receive.window(Math.max(0, this.#capacity - this.#kept.bytes), connection.send.segment)
+  }
+
+  #probe(connection: Connection): void {
+    connection.probeDue = false
+    const stream = this.#stream
+    if (stream === undefined) return
+    if (this.#segments.probe(connection, stream, this.#window(connection), this.#context.now()))
+      this.#context.counters.windowProbes++
+  }
+
+  /** The backlog is gone and the guest knows of a window that is much smaller. */
+  #windowIsWorthTelling(connection: Connection): boolean {
+    const free = this.#capacity - this.#kept.bytes
+    return connection.sends && connection.receive.room < this.#capacity / 4 && free > this.#capacity / 2
+  }
+
+  // ---- Time
+
+  #setAlarm(connection: Connection): void {
+    const at = connection.pollAt
+    this.#alarm ??= this.#context.alarm(() => this.#onAlarm())
+    if (at !== this.#alarm.deadline) this.#alarm.at(at)
+  }
+
+  #onAlarm(): void {
+    const connection = this.#connection
+    if (connection === undefined || this.#ended) return
+    if (connection.onTimer(this.#context.now()) === "dead") {
+      this.#context.counters.givenUp++
+      this.#reset(connection)
+      this.abort("given up")
+    } else if (connection.state === "closed") this.#end()
+    else this.#context.mark(this)
+  }
+
+  // ---- The host's side
+
+  onConnected(): void {
+    this.#context.connected(this)
+  }
+
+  onFailed(errno: number): void {
+    this.#context.failed(this, errno)
+  }
+
+  onReadable(): void {
+    this.#readable = true
+    this.#context.mark(this)
+  }
+
+  onWritable(): void {
+    this.#context.mark(this)
+  }
+
+  #hostFailed(): void {
+    const connection = this.#connection
+    this.#context.counters.hostResets++
+    if (connection !== undefined) this.#reset(connection)
+    this.abort("host")
+  }
+
+  // ---- The end
+
+  /** Ends both sides at once. The guest hears of it by a reset where one is still due: `reset`. */
+  abort(why: "guest" | "host" | "given up" | "stopped"): void {
+    if (this.#ended) return
+    this.#context.trace?.(this, `aborted (${why})`)
+    this.#connection?.reset()
+    this.#stream?.abort()
+    this.#release()
+  }
+
+  /** Resets the guest's side and ends the flow. */
+  reset(): void {
+    if (this.#ended) return
+    if (this.#connection !== undefined) this.#reset(this.#connection)
+    this.abort("stopped")
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.#stream?.close()
+    this.#release()
+  }
+
+  #release(): void {
+    this.#ended = true
+    this.#alarm?.cancel()
+    this.#kept.clear()
+    this.#gather.clear()
+    this.#context.ended(this)
+  }
+
+  #reset(connection: Connection): void {
+    if (connection.state === "syn-sent" || connection.state === "closed") return
+    this.#segments.reset(connection)
+    this.#context.counters.resetsSent++
+  }
+
+  #open(connection: Connection): void {
+    this.#connection = connection
+    this.#context.mark(this)
+  }
+
+  #connectionOptions() {
+    const { trace } = this.#context
+    return {
+      initial: this.#context.random32(),
+      mss: this.#segments.mss,
+      capacity: this.#capacity,
+      ...(trace === undefined
+        ? {}
+        : {
+            onState: (from: string, to: string, event: string) => trace(this, `${from} -> ${to} (${event})`),
+          }),
+    }
+  }
+}

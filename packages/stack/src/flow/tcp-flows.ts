@@ -1,0 +1,322 @@
+/**
+ * All TCP connections through the gateway: which segment belongs to which, who begins one, and whose turn it is.
+ *
+ * A guest's SYN begins a connection to the host first and is answered when that stands, so that a refused port is a reset for the guest and an
+ * unreachable host an ICMP error. A client of the host is led to the guest by `call`.
+ *
+ * @module
+ */
+import type { Frame, Link } from "@skep/link"
+import { pseudo } from "@skep/wire/checksum"
+import type { IpView } from "@skep/wire/ip"
+import * as tcp from "@skep/wire/tcp"
+import type { Clock } from "../host/clock.ts"
+import {
+  EACCES,
+  ECONNREFUSED,
+  ECONNRESET,
+  type Endpoint,
+  type HostStream,
+  type StreamHost,
+} from "../host/host.ts"
+import { ACK, RST, type Segment, SYN } from "../tcp/connection.ts"
+import { add, after } from "../tcp/seq.ts"
+import type { Ends } from "./ends.ts"
+import { FlowKey, FlowTable } from "./key.ts"
+import { sumParts } from "./sum-parts.ts"
+import { type TcpCounters, tcpCounters } from "./tcp-counters.ts"
+import { type FlowContext, TcpFlow } from "./tcp-flow.ts"
+import { TcpHeaders } from "./tcp-headers.ts"
+
+const TCP = 6
+/** Quoted in an ICMP error: what a host needs to find the connection (RFC 1812, section 4.3.2.3, gives as much as fits). */
+const QUOTE = 128
+/** Flows that have something to send and are called again before the loop looks for events. */
+const TURNS = 4
+
+/** Where a guest's connection goes, or a positive error number where it may not go. */
+export type Route = Endpoint | number
+
+export interface TcpFlowsOptions {
+  readonly host: StreamHost
+  readonly clock: Clock
+  readonly random32: () => number
+  /** Asked once for each connection of a guest. */
+  readonly route: (link: Link, bytes: Uint8Array, ip: IpView, port: number) => Route
+  /** The guest is to be told by an ICMP error. `packet` is the beginning of what it sent. */
+  readonly unreachable: (link: Link, packet: Uint8Array, errno: number) => void
+  /** Bytes kept for a host that does not read, a flow: 1 MiB unless told. */
+  readonly capacity?: number
+  readonly mostFlows?: number
+  /** Connections of one link whose host's side does not stand yet. */
+  readonly mostConnecting?: number
+  readonly trace?: (text: string) => void
+}
+
+interface Pending {
+  readonly syn: Segment
+  readonly packet: Uint8Array
+}
+
+export class TcpFlows {
+  readonly counters: TcpCounters = tcpCounters()
+  readonly table: FlowTable<TcpFlow> = new FlowTable()
+  readonly #options: Required<Omit<TcpFlowsOptions, "trace">>
+  readonly #context: FlowContext
+  readonly #view = tcp.view()
+  readonly #key = new FlowKey()
+  readonly #pending = new Map<TcpFlow, Pending>()
+  readonly #connecting = new Map<Link, number>()
+  readonly #starved = new Map<Link, TcpFlow[]>()
+  #marked: TcpFlow[] = []
+  #turn: TcpFlow[] = []
+
+  constructor(options: TcpFlowsOptions) {
+    this.#options = { capacity: 1 << 20, mostFlows: 16_384, mostConnecting: 512, ...options }
+    const { clock, random32, trace } = options
+    this.#context = {
+      counters: this.counters,
+      now: () => clock.now(),
+      alarm: (callback) => clock.alarm(callback),
+      random32,
+      mark: (flow) => this.#mark(flow),
+      starved: (flow) => this.#wait(flow),
+      connected: (flow) => this.#connected(flow),
+      failed: (flow, errno) => this.#failed(flow, errno),
+      ended: (flow) => this.#forget(flow),
+      ...(trace === undefined
+        ? {}
+        : { trace: (flow: TcpFlow, text: string) => trace(`tcp ${nameOf(flow)} ${text}`) }),
+    }
+  }
+
+  // ---- Packets
+
+  /** Takes a TCP packet from a guest. `from` is the guest's MAC, `to` the gateway's. */
+  onPacket(link: Link, frame: Frame, ip: IpView, from: number, to: number): void {
+    const view = this.#view
+    const readable = frame.at + frame.head
+    const malformed = tcp.parse(frame.bytes, ip.payloadAt, readable, ip.payloadEnd, view)
+    if (typeof malformed === "string") {
+      this.counters.malformed++
+      return
+    }
+    if (!frame.trusted && !this.#intact(link, frame, ip)) {
+      this.counters.badChecksum++
+      return
+    }
+    const key = this.#key.fromPacket(frame.bytes, ip, ip.payloadAt)
+    const flow = this.table.get(key)
+    const length = view.payloadEnd - view.payloadAt
+    if (flow === undefined) this.#unknown(link, frame, ip, from, to)
+    else if (flow.link !== link)
+      this.counters.strays++ // another machine speaks in this one's name
+    else if (this.#begunAnew(flow)) {
+      flow.abort("guest")
+      this.#unknown(link, frame, ip, from, to)
+    } else flow.onSegment(view, frame, view.payloadAt - frame.at, length)
+  }
+
+  /** RFC 6191: a SYN beyond what the old connection has seen begins a new one. */
+  #begunAnew(flow: TcpFlow): boolean {
+    const { connection } = flow
+    if ((this.#view.flags & (SYN | ACK | RST)) !== SYN || connection?.state !== "time-wait") return false
+    return after(this.#view.sequence, connection.receive.next)
+  }
+
+  #intact(link: Link, frame: Frame, ip: IpView): boolean {
+    const length = ip.payloadEnd - ip.payloadAt
+    const seed = pseudo(frame.bytes, ip.sourceAt, ip.addressLength, TCP, length)
+    return sumParts(link.memory, frame.parts, ip.payloadAt - frame.at, length, seed) === 0xffff
+  }
+
+  #unknown(link: Link, frame: Frame, ip: IpView, from: number, to: number): void {
+    const { flags } = this.#view
+    if ((flags & RST) !== 0) return
+    const ends = endsOf(frame, ip, this.#view, from, to)
+    if ((flags & (SYN | ACK)) !== SYN) {
+      this.counters.strays++
+      this.#reset(link, ends, this.#view)
+      return
+    }
+    const connecting = this.#connecting.get(link) ?? 0
+    if (this.table.size >= this.#options.mostFlows || connecting >= this.#options.mostConnecting) {
+      this.counters.overLimit++ // silence: the guest tries again
+      return
+    }
+    const route = this.#options.route(link, frame.bytes, ip, this.#view.destination)
+    const packet = frame.bytes.slice(ip.headerAt, Math.min(frame.at + frame.head, ip.headerAt + QUOTE))
+    if (typeof route === "number") this.#refuse(link, ends, packet, this.#view, route)
+    else this.#connect(link, ends, route, packet)
+  }
+
+  #connect(link: Link, ends: Ends, to: Endpoint, packet: Uint8Array): void {
+    const flow = this.#flow(link, ends, this.#key.copy())
+    const syn = { ...this.#view, sackLeft: [], sackRight: [] }
+    const stream = this.#options.host.connect(to, flow)
+    if (typeof stream === "number") {
+      this.#refuse(link, ends, packet, syn, -stream)
+      return
+    }
+    this.table.add(flow)
+    flow.attach(stream)
+    this.counters.opened++
+    if (stream.connected) flow.answer(syn, this.#options.clock.now())
+    else {
+      this.#pending.set(flow, { syn, packet })
+      this.#connecting.set(link, (this.#connecting.get(link) ?? 0) + 1)
+    }
+  }
+
+  #connected(flow: TcpFlow): void {
+    const pending = this.#takePending(flow)
+    if (pending !== undefined) flow.answer(pending.syn, this.#options.clock.now())
+  }
+
+  #failed(flow: TcpFlow, errno: number): void {
+    const pending = this.#takePending(flow)
+    if (pending !== undefined) this.#refuse(flow.link, flow.ends, pending.packet, pending.syn, errno)
+    flow.abort("host")
+  }
+
+  #takePending(flow: TcpFlow): Pending | undefined {
+    const pending = this.#pending.get(flow)
+    if (pending === undefined) return undefined
+    this.#pending.delete(flow)
+    const left = (this.#connecting.get(flow.link) ?? 1) - 1
+    if (left > 0) this.#connecting.set(flow.link, left)
+    else this.#connecting.delete(flow.link)
+    return pending
+  }
+
+  /** Tells the guest what the host, or the policy, said of its connection. */
+  #refuse(link: Link, ends: Ends, packet: Uint8Array, syn: Segment, errno: number): void {
+    if (errno === ECONNREFUSED || errno === ECONNRESET) {
+      this.counters.refused++
+      this.#reset(link, ends, syn)
+      return
+    }
+    this.counters.unreachable++
+    this.#options.unreachable(link, packet, errno)
+    // Linux gives up a connect() at once for a prohibition, but not for every other code: a reset ends all the same.
+    if (errno === EACCES) this.#reset(link, ends, syn)
+  }
+
+  /** RFC 9293, section 3.10.7.1: the answer to a segment that belongs to nothing. */
+  #reset(link: Link, ends: Ends, segment: Segment): void {
+    const headers = new TcpHeaders(ends)
+    const span = (segment.flags & SYN) === 0 ? 0 : 1
+    if ((segment.flags & ACK) !== 0)
+      headers.put({ sequence: segment.acknowledgement, acknowledgement: 0, flags: RST, window: 0 })
+    else {
+      const acknowledgement = add(segment.sequence, span)
+      headers.put({ sequence: 0, acknowledgement, flags: RST | ACK, window: 0 })
+    }
+    headers.finish(link, link.mtu, 0)
+    link.send(headers.bytes, 0, headers.length, undefined, headers.offload)
+    this.counters.resetsSent++
+  }
+
+  // ---- Clients of the host
+
+  /**
+   * Leads a client of the host to a guest. Owns `open()`'s stream from then on. Returns undefined where there are too many flows or this pair of
+   * ends is taken.
+   */
+  call(link: Link, ends: Ends, open: (flow: TcpFlow) => HostStream): TcpFlow | undefined {
+    const key = new FlowKey().fromEndpoints(TCP, ends.guest, ends.guestPort, ends.other, ends.otherPort)
+    if (this.table.size >= this.#options.mostFlows || this.table.get(key) !== undefined) {
+      this.counters.overLimit++
+      return undefined
+    }
+    const flow = this.#flow(link, ends, key)
+    this.table.add(flow)
+    flow.call(open(flow), this.#options.clock.now())
+    this.counters.accepted++
+    return flow
+  }
+
+  // ---- Turns
+
+  /**
+   * Does what the flows have to do: everything that came goes to the host, what the host has goes to the guests, and both are acknowledged.
+   * Returns whether some flow has more to send and is to have another turn.
+   */
+  settle(): boolean {
+    for (let left = TURNS; this.#marked.length > 0; left--) {
+      const turn = this.#marked
+      this.#marked = this.#turn
+      this.#turn = turn
+      for (const flow of turn) {
+        flow.marked = false
+        flow.deliver()
+      }
+      for (const flow of turn) if (flow.pump() === "more") this.#mark(flow)
+      for (const flow of turn) flow.acknowledge()
+      turn.length = 0
+      if (left === 0) return this.#marked.length > 0
+    }
+    return false
+  }
+
+  /** The link has room again. */
+  onRoom(link: Link): void {
+    const waiting = this.#starved.get(link)
+    if (waiting === undefined) return
+    this.#starved.delete(link)
+    for (const flow of waiting) {
+      flow.waiting = false
+      if (!flow.ended) this.#mark(flow)
+    }
+  }
+
+  /** The machine is gone, and all its flows with it. */
+  detach(link: Link): void {
+    for (const flow of this.table.all()) if (flow.link === link) flow.abort("guest")
+    this.#starved.delete(link)
+  }
+
+  /** Ends everything; guests are told by resets. */
+  stop(): void {
+    for (const flow of this.table.all()) flow.reset()
+  }
+
+  #flow(link: Link, ends: Ends, key: FlowKey): TcpFlow {
+    return new TcpFlow({ context: this.#context, key, link, ends, capacity: this.#options.capacity })
+  }
+
+  #mark(flow: TcpFlow): void {
+    if (flow.marked || flow.ended) return
+    flow.marked = true
+    this.#marked.push(flow)
+  }
+
+  #wait(flow: TcpFlow): void {
+    if (flow.waiting) return
+    flow.waiting = true
+    const waiting = this.#starved.get(flow.link)
+    if (waiting === undefined) this.#starved.set(flow.link, [flow])
+    else waiting.push(flow)
+  }
+
+  #forget(flow: TcpFlow): void {
+    this.#takePending(flow)
+    this.table.delete(flow)
+  }
+}
+
+function endsOf(frame: Frame, ip: IpView, view: tcp.View, from: number, to: number): Ends {
+  const { bytes } = frame
+  return {
+    guestMac: from,
+    gatewayMac: to,
+    guest: bytes.slice(ip.sourceAt, ip.sourceAt + ip.addressLength),
+    guestPort: view.source,
+    other: bytes.slice(ip.destinationAt, ip.destinationAt + ip.addressLength),
+    otherPort: view.destination,
+  }
+}
+
+function nameOf({ ends }: TcpFlow): string {
+  return `${[...ends.guest].join(".")}:${ends.guestPort}->${[...ends.other].join(".")}:${ends.otherPort}`
+}

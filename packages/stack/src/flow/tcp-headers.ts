@@ -1,0 +1,123 @@
+/**
+ * The headers of one flow's frames to the guest: Ethernet and IP made once, TCP written anew for each frame.
+ *
+ * ```
+ *  0          14                 34 or 54            + 20 … 60
+ *  │ Ethernet │ IPv4 or IPv6     │ TCP │ options │
+ * ```
+ *
+ * @module
+ */
+import { GSO_NONE, GSO_TCP4, GSO_TCP6, type Link, noOffload, type Offload, type Parts } from "@skep/link"
+import * as ethernet from "@skep/wire/ethernet"
+import * as ip from "@skep/wire/ip"
+import * as tcp from "@skep/wire/tcp"
+import * as transport from "@skep/wire/transport"
+import type { Range } from "../tcp/ranges.ts"
+import type { Ends } from "./ends.ts"
+import { sumParts } from "./sum-parts.ts"
+
+const HOP_LIMIT = 64
+const CHECKSUM = 16
+
+/** What changes from segment to segment. */
+export interface SegmentFields {
+  readonly sequence: number
+  readonly acknowledgement: number
+  readonly flags: number
+  readonly window: number
+}
+
+export interface SynOptions {
+  readonly mss: number
+  /** -1 for none. */
+  readonly scale: number
+  readonly sack: boolean
+}
+
+export class TcpHeaders {
+  readonly bytes: Uint8Array
+  /** Bytes before the payload, of the last `put…`. */
+  length: number
+  readonly offload: Offload = noOffload()
+  readonly #v4: boolean
+  readonly #transportAt: number
+  readonly #fields = tcp.view()
+
+  constructor(ends: Ends) {
+    const { guest, other } = ends
+    this.#v4 = guest.length === 4
+    this.#transportAt = ethernet.HEADER + ip.headerSize(guest.length)
+    this.bytes = new Uint8Array(this.#transportAt + tcp.HEADER_MAX)
+    this.length = this.#transportAt + tcp.HEADER
+    const type = this.#v4 ? ethernet.TYPE_IPV4 : ethernet.TYPE_IPV6
+    ethernet.emit(this.bytes, 0, ends.guestMac, ends.gatewayMac, type)
+    ip.emit(this.bytes, ethernet.HEADER, {
+      source: other,
+      destination: guest,
+      protocol: ip.PROTOCOL_TCP,
+      payloadLength: tcp.HEADER,
+      hopLimit: HOP_LIMIT,
+      // What the guest should not get in pieces tells it its path MTU; and so the identification may stay 0 (RFC 6864, section 4.1).
+      dontFragment: true,
+    })
+    this.#fields.source = ends.otherPort
+    this.#fields.destination = ends.guestPort
+  }
+
+  /** A SYN, with the options of RFC 9293 section 3.7.1, RFC 7323 section 2.2 and RFC 2018 section 2. */
+  putSyn(segment: SegmentFields, { mss, scale, sack }: SynOptions): void {
+    this.#fields.mss = mss
+    this.#fields.windowScale = scale
+    this.#fields.sackPermitted = sack
+    this.#put(segment)
+    this.#fields.mss = 0
+    this.#fields.windowScale = -1
+    this.#fields.sackPermitted = false
+  }
+
+  /** A segment, with SACK blocks where there are any (RFC 2018, section 3). */
+  put(segment: SegmentFields, blocks: readonly Range[] = NONE): void {
+    const fields = this.#fields
+    fields.sackCount = blocks.length
+    for (let index = 0; index < blocks.length; index++) {
+      fields.sackLeft[index] = blocks[index]?.start ?? 0
+      fields.sackRight[index] = blocks[index]?.end ?? 0
+    }
+    this.#put(segment)
+  }
+
+  /**
+   * Puts lengths and checksums for `payload` bytes, which lie from `skip` on in `parts`. What the link finishes by itself is left to it; a payload
+   * larger than `segment` must be one that the link cuts.
+   */
+  finish(link: Link, segment: number, payload: number, parts?: Parts, skip = 0): void {
+    const { bytes, length, offload } = this
+    ip.renew(bytes, ethernet.HEADER, length - this.#transportAt + payload, 0)
+    if (link.offloads.checksum) {
+      transport.begin(bytes, ethernet.HEADER)
+      const cut = payload > segment
+      offload.checksumStart = this.#transportAt
+      offload.checksumOffset = CHECKSUM
+      offload.gso = cut ? (this.#v4 ? GSO_TCP4 : GSO_TCP6) : GSO_NONE
+      offload.segmentSize = cut ? segment : 0
+      offload.headerLength = cut ? length : 0
+      return
+    }
+    offload.checksumStart = 0
+    offload.gso = GSO_NONE
+    const sum = parts === undefined ? 0 : sumParts(link.memory, parts, skip, payload, 0)
+    transport.finish(bytes, ethernet.HEADER, length, sum)
+  }
+
+  #put({ sequence, acknowledgement, flags, window }: SegmentFields): void {
+    const fields = this.#fields
+    fields.sequence = sequence
+    fields.acknowledgement = acknowledgement
+    fields.flags = flags
+    fields.window = window
+    this.length = this.#transportAt + tcp.emit(this.bytes, this.#transportAt, fields)
+  }
+}
+
+const NONE: readonly Range[] = []

@@ -1,0 +1,44 @@
+/**
+ * Connects to hosts in the name of guests.
+ *
+ * @module
+ */
+import type { Scope } from "@skep/loop"
+import * as sys from "@skep/loop/sys"
+import type { Endpoint, HostStream, StreamEvents, StreamHost } from "../host/host.ts"
+import { familyOf, sockaddr } from "./address.ts"
+import { SocketStream } from "./socket-stream.ts"
+import type { Transfer } from "./transfer.ts"
+
+export class SocketHost implements StreamHost {
+  readonly #scope: Scope
+  readonly #transfer: Transfer
+
+  /** Sockets end with the scope. */
+  constructor(scope: Scope, transfer: Transfer) {
+    this.#scope = scope
+    this.#transfer = transfer
+  }
+
+  connect(to: Endpoint, events: StreamEvents): HostStream | number {
+    const fd = sys.socket(familyOf(to), sys.SOCK_STREAM | sys.SOCK_NONBLOCK)
+    if (fd < 0) return fd
+    const address = sockaddr(to)
+    let result = sys.connectTo(fd, address)
+    // On this host the other side has answered by now: asking once more is cheaper than waiting for an event.
+    if (result === -sys.EINPROGRESS) result = sys.connectTo(fd, address)
+    const connected = result === 0 || result === -sys.EISCONN
+    if (!connected && result !== -sys.EINPROGRESS && result !== -sys.EALREADY) {
+      sys.close(fd)
+      return result
+    }
+    return this.adopt(fd, events, connected)
+  }
+
+  /** A socket that is open already, as one that was accepted. Owned from now on. */
+  adopt(fd: number, events: StreamEvents, connected = true): HostStream {
+    // What a guest's kernel has sent is complete: no reason to wait for more of it.
+    sys.setOption(fd, sys.IPPROTO_TCP, sys.TCP_NODELAY, 1)
+    return new SocketStream({ scope: this.#scope, transfer: this.#transfer, fd, events, connected })
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * A host's socket in memory: what it sends is known beforehand, what it gets is compared with what it should be.
+ *
+ * @module
+ */
+import type { Memory, Parts } from "@skep/link"
+import { EAGAIN, type HostStream, type StreamEvents } from "../../src/host/host.ts"
+
+export interface MemoryStreamOptions {
+  readonly memory: Memory
+  /** What it has to say, then it ends. */
+  readonly says: Uint8Array
+  /** Calls later what a socket would. */
+  readonly later: (callback: () => void) => void
+  /** Bytes it takes before it wants `drain`; unbounded unless told. */
+  readonly room?: number
+}
+
+export class MemoryStream implements HostStream {
+  connected = true
+  /** Told, some time after, when there is more to be read than the last look showed: the end. */
+  readonly onMore: () => void
+  readonly got: Uint8Array[] = []
+  gotBytes = 0
+  ended = false
+  closed: "" | "close" | "abort" = ""
+  room: number
+  events: StreamEvents | undefined
+  readonly #memory: Memory
+  readonly #says: Uint8Array
+  #discarded = 0
+
+  constructor(options: MemoryStreamOptions) {
+    this.#memory = options.memory
+    this.#says = options.says
+    this.onMore = () => options.later(() => this.events?.onReadable())
+    this.room = options.room ?? Number.POSITIVE_INFINITY
+  }
+
+  write(parts: Parts): number {
+    if (this.room === 0) return -EAGAIN
+    let written = 0
+    for (let index = 0; index < parts.count && this.room > 0; index++) {
+      const length = Math.min(parts.lengthAt(index), this.room)
+      const bytes = new Uint8Array(length)
+      this.#memory.read(parts.addressAt(index), length, bytes, 0)
+      this.got.push(bytes)
+      this.room -= length
+      written += length
+    }
+    this.gotBytes += written
+    return written
+  }
+
+  peek(into: Parts, offset: number): number {
+    let from = this.#discarded + offset
+    let done = 0
+    for (let index = 0; index < into.count; index++) {
+      const length = Math.min(into.lengthAt(index), this.#says.length - from)
+      if (length <= 0) break
+      this.#memory.write(this.#says, from, length, into.addressAt(index))
+      from += length
+      done += length
+    }
+    if (done > 0 && done < into.bytes) this.onMore()
+    return done
+  }
+
+  discard(bytes: number): void {
+    this.#discarded += bytes
+  }
+
+  endWrites(): void {
+    this.ended = true
+  }
+
+  close(): void {
+    this.closed = "close"
+  }
+
+  abort(): void {
+    this.closed = "abort"
+  }
+}
