@@ -243,6 +243,7 @@ export {
 export {
   accept,
   bind,
+  bindTo,
   connect,
   connectTo,
   encodeAddress,

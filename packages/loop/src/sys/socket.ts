@@ -31,6 +31,11 @@ export function bind(fd: number, address: SocketAddress): number {
   return outcome(libc.bind(fd, bytes, bytes.length))
 }
 
+/** The same with an address that is bytes already. */
+export function bindTo(fd: number, address: Uint8Array): number {
+  return outcome(libc.bind(fd, address, address.length))
+}
+
 export function listen(fd: number, backlog: number): number {
   return outcome(libc.listen(fd, backlog))
 }

@@ -21,14 +21,14 @@ export class FlowKey {
   readonly words: Uint32Array = new Uint32Array(WORDS)
   hash = 0
 
-  /** The key of a packet from the guest whose ports are at `portsAt`. */
-  fromPacket(bytes: Uint8Array, ip: IpView, portsAt: number): this {
+  /** The key of a packet from the guest whose ports are at `portsAt`; an echo request has one number there. */
+  fromPacket(bytes: Uint8Array, ip: IpView, portsAt: number, ports: 1 | 2 = 2): this {
     const count = ip.addressLength >>> 2
     for (let word = 0; word < count; word++) {
       this.words[word] = u32(bytes, ip.sourceAt + 4 * word)
       this.words[4 + word] = u32(bytes, ip.destinationAt + 4 * word)
     }
-    return this.#finish(count, u16(bytes, portsAt), u16(bytes, portsAt + 2), ip.protocol)
+    return this.#finish(count, u16(bytes, portsAt), ports === 2 ? u16(bytes, portsAt + 2) : 0, ip.protocol)
   }
 
   /** The key of packets that the guest will send. Addresses are of one length. */

@@ -234,7 +234,7 @@ export class TcpFlow implements Keyed, StreamEvents {
     if (connection.synDue) this.#segments.sendSyn(connection, this.#context.now())
     if (connection.probeDue) this.#probe(connection)
     if (!connection.sends) return "done"
-    for (let left = ROUNDS; left > 0 && !this.#ended; left--) {
+    for (let left = ROUNDS; left > 0 && !this.ended; left--) {
       const wanted = connection.send.next()
       if (wanted === "nothing") return this.#nothingFits(connection)
       if (wanted === "fin") {
