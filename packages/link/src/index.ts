@@ -3,8 +3,10 @@
  *
  * @module
  */
+export { finishChecksum, sumParts } from "./finish/checksum.ts"
+export { Finisher, type Forwarded } from "./finish/finisher.ts"
 export { FRAME_MAX, FRAME_MIN, Frame, HEAD } from "./frame.ts"
-export type { Link, LinkCounters, Receiver } from "./link.ts"
+export type { Link, LinkCounters, Outlet, Receiver } from "./link.ts"
 export { Arena, type ArenaOptions } from "./memory/arena.ts"
 export { PoolMemory } from "./memory/pool-memory.ts"
 export { HEADROOM, SLOT, SLOT_PAYLOAD, Slots } from "./memory/slots.ts"
@@ -28,6 +30,8 @@ export {
   type StreamLinkOptions,
   type StreamReason,
 } from "./stream/stream-link.ts"
+export { Port, type PortCounters } from "./switch/port.ts"
+export { type AttachOptions, type Gateway, Switch, type SwitchOptions } from "./switch/switch.ts"
 export { adoptTap, openTap, type TapDevice, type TapOptions } from "./tap/device.ts"
 export { inNamespace, type Namespace } from "./tap/namespace.ts"
 export { TapLink, type TapLinkOptions } from "./tap/tap-link.ts"

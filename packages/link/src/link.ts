@@ -44,7 +44,8 @@ export interface LinkCounters {
   droppedOut: number
 }
 
-export interface Link extends Disposable {
+/** The sending half of a link: all that whoever answers needs to have. */
+export interface Outlet {
   /** For logs, counters and captures. */
   readonly name: string
   readonly memory: Memory
@@ -54,11 +55,6 @@ export interface Link extends Disposable {
   readonly offloads: Offloads
   /** Whether somebody is at the other end. */
   readonly carrier: boolean
-  readonly counters: Readonly<LinkCounters>
-  /** Set once by the owner, before `start`. */
-  receiver: Receiver
-  /** Frames come from now on. `onCarrier(true)` may be called from within. */
-  start(): void
 
   /**
    * Sends one frame: `length` bytes of `headers` from `at` on, then `payload`. Both are free when this returns. Returns false where there was no
@@ -68,7 +64,7 @@ export interface Link extends Disposable {
 
   /** Where the payloads of the frames that were lent lie, in order. Each `lend` appends `payload` bytes in one or more parts. */
   readonly lent: Parts
-  /** Takes room for a frame of `header` and at most `payload` bytes. Returns false where there is none now; `onRoom` will tell. */
+  /** Takes room for a frame of at most `header` and at most `payload` bytes. Returns false where there is none now; `onRoom` will tell. */
   lend(header: number, payload: number): boolean
   /** Sends the oldest frame that was lent, with the first `payload` of its bytes. `payload` may be less than was lent. */
   use(headers: Uint8Array, at: number, length: number, payload: number, offload?: Offload): void
@@ -76,4 +72,12 @@ export interface Link extends Disposable {
   unlend(): void
   /** Lets what was sent go, where the link gathers; at the latest at the end of the loop's batch it does so by itself. */
   flush(): void
+}
+
+export interface Link extends Outlet, Disposable {
+  readonly counters: Readonly<LinkCounters>
+  /** Set once by the owner, before `start`. */
+  receiver: Receiver
+  /** Frames come from now on. `onCarrier(true)` may be called from within. */
+  start(): void
 }
