@@ -30,36 +30,39 @@ export interface Fields {
   readonly overload: number
 }
 
+/** By code, in the order they came. */
+type Pieces = Map<number, Uint8Array[]>
+
 /** Reads the options of the message at `at`, which has its fixed part whole. Never throws, never reads past `end`. */
 export function readFields(bytes: Uint8Array, at: number, end: number): Fields | Malformed {
-  const options = new Map<number, Uint8Array>()
-  const first = readField(bytes, at + HEADER, end, options)
+  const pieces: Pieces = new Map()
+  const first = readField(bytes, at + HEADER, end, pieces)
   if (first !== undefined) return first
-  const said = options.get(OVERLOAD)
-  options.delete(OVERLOAD)
-  if (said === undefined) return { options, overload: 0 }
-  const overload = said[0]
-  if (said.length !== 1 || overload === undefined || overload < 1 || overload > 3) return "bad-option"
+  const overload = overloadOf(pieces.get(OVERLOAD))
+  if (overload === undefined) return "bad-option"
   // RFC 3396, section 5: the options field, then file, then sname.
-  if ((overload & OVERLOAD_FILE) !== 0) {
-    const bad = readField(bytes, at + BOOT_FILE_AT, at + COOKIE_AT, options)
+  const places = [
+    { bit: OVERLOAD_FILE, from: BOOT_FILE_AT, to: COOKIE_AT },
+    { bit: OVERLOAD_NAME, from: SERVER_NAME_AT, to: BOOT_FILE_AT },
+  ]
+  for (const { bit, from, to } of places) {
+    const bad = (overload & bit) === 0 ? undefined : readField(bytes, at + from, at + to, pieces)
     if (bad !== undefined) return bad
   }
-  if ((overload & OVERLOAD_NAME) !== 0) {
-    const bad = readField(bytes, at + SERVER_NAME_AT, at + BOOT_FILE_AT, options)
-    if (bad !== undefined) return bad
-  }
-  options.delete(OVERLOAD) // said within another field it means nothing
+  pieces.delete(OVERLOAD)
+  const options = new Map([...pieces].map(([code, values]) => [code, joined(values)]))
   return { options, overload }
 }
 
+/** 0 where nothing is said. Undefined where it is nothing that can be said. */
+function overloadOf(said: readonly Uint8Array[] | undefined): number | undefined {
+  if (said === undefined) return 0
+  const [overload = 0, ...more] = joined(said)
+  return more.length > 0 || overload < 1 || overload > 3 ? undefined : overload
+}
+
 /** A field need not have an end: some clients leave it out where the datagram ends. */
-function readField(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-  into: Map<number, Uint8Array>,
-): Malformed | undefined {
+function readField(bytes: Uint8Array, from: number, end: number, into: Pieces): Malformed | undefined {
   let at = from
   while (at < end) {
     const code = bytes[at]
@@ -70,19 +73,14 @@ function readField(
     if (length === undefined || at + 1 + length > end) return "truncated-option"
     const value = bytes.subarray(at + 1, at + 1 + length)
     const before = into.get(code)
-    into.set(code, before === undefined ? value : joined(before, value))
+    if (before === undefined) into.set(code, [value])
+    else before.push(value)
     at += 1 + length
   }
   return undefined
 }
 
-/** A message of 64 KiB holds 32 Ki pieces: joining them one by one must not take for ever, so a value ends growing here. */
-const VALUE_MAX = 1024
-
-function joined(before: Uint8Array, piece: Uint8Array): Uint8Array {
-  if (before.length + piece.length > VALUE_MAX) return before
-  const whole = new Uint8Array(before.length + piece.length)
-  whole.set(before)
-  whole.set(piece, before.length)
-  return whole
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first, ...more] = pieces
+  return first !== undefined && more.length === 0 ? first : Uint8Array.from(Buffer.concat(pieces))
 }

@@ -141,10 +141,9 @@ describe("parse()", () => {
     expect([...options.keys()]).toEqual([119, 12])
   })
 
-  it("bounds what an option may grow to in pieces", () => {
-    const piece = `77ff${"61".repeat(255)}`
-    const { options } = read(withOptions(`350101${piece.repeat(20)}ff`))
-    expect(options.get(119)?.length).toBe(1020)
+  it("joins as many pieces as 64 KiB hold", () => {
+    const { options } = read(withOptions(`350101${"770161".repeat(20_000)}ff`))
+    expect(options.get(119)?.length).toBe(20_000)
   })
 })
 
