@@ -5,6 +5,8 @@
  */
 export { hostNameOf, labelOf } from "./host-name.ts"
 export type { Identity, Lease } from "./lease.ts"
+export { type Edits, LeaseFile, type LeaseFileOptions } from "./lease-file.ts"
+export { LeaseKeeper, type LeaseKeeperOptions } from "./lease-keeper.ts"
 export type { DhcpNetwork, Reservation } from "./plan.ts"
 export type { Reply } from "./reply.ts"
 export {

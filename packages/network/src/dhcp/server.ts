@@ -97,7 +97,7 @@ export class DhcpServer {
     this.#store = store
     this.#bindings = new Bindings(this.#plan, all)
     this.#allowance = new Allowance(all.messagesPerSecond)
-    this.restore(store.load())
+    this.#take(store.load())
   }
 
   /** Messages by type, in and out, and what was dropped by its reason. Only what happened is there. */
@@ -197,8 +197,14 @@ export class DhcpServer {
     }
   }
 
-  /** Takes leases that were not its own: of the store at the start, or added to the lease file by somebody. */
-  restore(leases: readonly Lease[]): void {
+  /** Takes leases that somebody added to the lease file, where their addresses are free. */
+  restore(leases: readonly Lease[], now: number): void {
+    if (leases.length === 0) return
+    this.#touch(now)
+    this.#take(leases)
+  }
+
+  #take(leases: readonly Lease[]): void {
     // In the order they were renewed, which is the order in which a link with too many loses them. The last one of a client, and of an address.
     const byKey = new Map<string, Lease>()
     for (const lease of leases.toSorted((one, other) => one.renewed - other.renewed)) {

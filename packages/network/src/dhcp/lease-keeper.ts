@@ -1,0 +1,59 @@
+/**
+ * Writes leases to their file, one write at a time, the newest last.
+ *
+ * @module
+ */
+import type { Log } from "@skep/contract"
+import type { Lease } from "./lease.ts"
+import type { Edits, LeaseFile } from "./lease-file.ts"
+
+export interface LeaseKeeperOptions {
+  /** Already opened. */
+  readonly file: LeaseFile
+  readonly log: Log
+  /** What somebody else did to the file: for `DhcpServer.forget(removed)`, and then `restore(added)`. */
+  readonly onEdits: (edits: Edits) => void
+}
+
+/** Disposing writes what is not written yet, and rejects where that fails. */
+export class LeaseKeeper implements AsyncDisposable {
+  readonly #options: LeaseKeeperOptions
+  /** Cancels nothing so far: a write ends by itself, within the lock's deadline. */
+  readonly #signal: AbortSignal = new AbortController().signal
+  #newest: readonly Lease[] | undefined
+  #writing: Promise<void> | undefined
+
+  constructor(options: LeaseKeeperOptions) {
+    this.#options = options
+  }
+
+  /** Returns at once. Of several calls during one write only the last counts. What could not be written is tried again with the next. */
+  save(leases: readonly Lease[]): void {
+    this.#newest = leases
+    this.#writing ??= this.#write().catch((error: unknown) => {
+      this.#options.log.info("lease file not written", {
+        path: this.#options.file.path,
+        reason: String(error),
+      })
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writing
+    await this.#write()
+  }
+
+  async #write(): Promise<void> {
+    const { file, onEdits } = this.#options
+    try {
+      while (this.#newest !== undefined) {
+        const leases = this.#newest
+        const edits = await file.save(leases, this.#signal)
+        if (this.#newest === leases) this.#newest = undefined
+        if (edits.removed.length > 0 || edits.added.length > 0) onEdits(edits)
+      }
+    } finally {
+      this.#writing = undefined
+    }
+  }
+}
