@@ -165,6 +165,16 @@ export class Bindings {
     return true
   }
 
+  /** Somebody uses the address without having asked. Of a live lease it is no news: then its holder finds out, and declines. */
+  conflict(address: number, link: string, now: number): void {
+    const bound = this.#byAddress.get(address)
+    const known = this.#offers.at(address) !== undefined || this.#declined.at(address) !== undefined
+    if (known || !this.#isDynamic(address) || (bound !== undefined && bound.lease.expires > now)) return
+    if (bound !== undefined) this.drop(bound)
+    this.#declined.add(address, link, link, now)
+    this.#pool.take(address)
+  }
+
   drop(bound: Bound): void {
     this.#unbind(bound)
     this.#settle(bound.at)

@@ -17,7 +17,7 @@
  * @module
  */
 import { code, type DhcpMessage, decode, type Malformed, parse } from "@skep/wire/dhcp"
-import { contains } from "./address.ts"
+import { addressOf, contains } from "./address.ts"
 import { Allowance } from "./allowance.ts"
 import { Bindings, type Bounds } from "./bindings.ts"
 import { labelOf } from "./host-name.ts"
@@ -110,7 +110,10 @@ export class DhcpServer {
     return this.#bindings.counts
   }
 
-  /** Reads one message: the payload of a datagram to port 67. Keeps nothing of `bytes`. */
+  /**
+   * Reads one message: the payload of a datagram to port 67. Keeps nothing of `bytes`, which may not change meanwhile. The reply goes out on the
+   * link that the message came by.
+   */
   receive(bytes: Uint8Array, { now, machine }: Arrival): Reply | undefined {
     if (!this.#allowance.take(machine ?? "", now)) return this.#count("rate-limited")
     const message = parse(bytes, 0, bytes.length)
@@ -181,6 +184,17 @@ export class DhcpServer {
     this.#attached.delete(machine)
     this.#allowance.drop(machine)
     this.#bindings.endLink(machine)
+  }
+
+  /**
+   * Something was heard of `address` that nobody leased, such as ARP of a machine that chose it by itself: it is given to nobody for as long as
+   * if it had been declined.
+   */
+  conflict(address: string, { now, machine = "" }: Arrival): void {
+    const at = addressOf(address)
+    if (at === undefined) return
+    this.#bindings.expire(now)
+    this.#bindings.conflict(at, machine, now)
   }
 
   /**

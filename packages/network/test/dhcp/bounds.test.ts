@@ -193,7 +193,7 @@ describe("any messages in any order", () => {
     )
   })
 
-  it("and garbled: 200,000 from one seed are survived, and the server is sane after", () => {
+  it("and garbled: 40,000 from one seed are survived, and the server is sane after", () => {
     let seed = 0xbee
     const random = (below: number): number => {
       seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
@@ -203,7 +203,7 @@ describe("any messages in any order", () => {
     const dhcp = server()
     let now = NOW
     let answers = 0
-    for (let round = 0; round < 200_000; round++) {
+    for (let round = 0; round < 40_000; round++) {
       now += random(40)
       const address = `192.168.64.${random(256)}`
       const bytes = message({
@@ -219,7 +219,7 @@ describe("any messages in any order", () => {
       if (reply !== undefined) answers++
       if (random(100) === 0) dhcp.dispatch(now)
     }
-    expect(answers).toBeGreaterThan(10_000)
+    expect(answers).toBeGreaterThan(4000)
     expectSane(dhcp)
   }, 60_000)
 })

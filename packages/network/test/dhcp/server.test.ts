@@ -301,6 +301,19 @@ describe("other messages", () => {
     expect(say(dhcp, { type: "discover", requested: offer })?.message.yourAddress).not.toBe(offer)
   })
 
+  it("of a machine that took an address by itself keep that address from others", () => {
+    const dhcp = server({ range: { first: MINE, last: "192.168.64.19" } })
+    dhcp.conflict(MINE, { now: NOW, machine: "wasp" })
+    expect(dhcp.counts).toMatchObject({ declined: 1, unused: 1 })
+    const leased = bind(dhcp, { requested: MINE }, { machine: "bee" })
+    expect(leased).toBe("192.168.64.19")
+    for (const address of [leased ?? "", SERVER, "10.0.0.1", "x", MINE])
+      dhcp.conflict(address, { now: NOW, machine: "wasp" })
+    expect(dhcp.counts).toMatchObject({ declined: 1, leases: 1 })
+    dhcp.conflict("192.168.64.19", { now: NOW + HOUR, machine: "wasp" })
+    expect(dhcp.counts).toMatchObject({ declined: 1, leases: 0, unused: 1 })
+  })
+
   const ignored: readonly [string, Said, string][] = [
     ["BOOTP", { type: undefined }, "bootp"],
     ["an OFFER", { type: "offer" }, "not-a-request"],

@@ -19,15 +19,61 @@ export const DATAGRAM_MIN = 576
 export const DATAGRAM_HEADERS = 28
 
 const PIECE_MAX = 255
-const OVERLOAD_BYTES = 3
+/** Code and length. */
+const PREFIX = 2
+const OVERLOAD_BYTES = PREFIX + 1
+
+/** A place for options: where the next one goes, and where they must end. */
+interface Field {
+  at: number
+  readonly end: number
+}
 
 /**
  * The message as bytes, of `limit` at most and of 300 at least. The message type goes first, the relay agent's option last (RFC 3046, section
  * 2.2) and always; the others in their order, as far as they fit. Pad, end, overload and message type among the options mean nothing.
  */
 export function emit(message: DhcpMessage, limit: number = DATAGRAM_MIN - DATAGRAM_HEADERS): Uint8Array {
-  const { fields, overload } = pack(message, Math.max(limit, MESSAGE_MIN))
-  const header = protocol.format({
+  const { type } = message
+  const relay = message.options.get(RELAY_AGENT)
+  const options = [...message.options].filter(([code]) => isOrdinary(code))
+  const first = type === undefined ? 0 : PREFIX + 1
+  const last = (relay === undefined ? 0 : sizeOf(relay)) + 1
+  const size = options.reduce((sum, [, value]) => sum + sizeOf(value), 0)
+  const bytes = new Uint8Array(Math.max(limit, MESSAGE_MIN, HEADER + first + OVERLOAD_BYTES + last))
+  bytes.set(headerOf(message))
+
+  const fits = HEADER + first + size + last <= bytes.length
+  const main: Field = { at: HEADER, end: bytes.length - last - (fits ? 0 : OVERLOAD_BYTES) }
+  const file = fieldIn(message.bootFile, BOOT_FILE_AT, COOKIE_AT)
+  const name = fieldIn(message.serverName, SERVER_NAME_AT, BOOT_FILE_AT)
+  if (type !== undefined) put(bytes, main, MESSAGE_TYPE, Uint8Array.of(MESSAGE_TYPES.indexOf(type)))
+  for (const [code, value] of options) {
+    const field = [main, file, name].find(({ at, end }) => at + sizeOf(value) <= end)
+    if (field !== undefined) put(bytes, field, code, value)
+  }
+  const overload =
+    close(bytes, file, BOOT_FILE_AT, OVERLOAD_FILE) | close(bytes, name, SERVER_NAME_AT, OVERLOAD_NAME)
+  if (overload !== 0) put(bytes, main, OVERLOAD, Uint8Array.of(overload))
+  if (relay !== undefined) put(bytes, main, RELAY_AGENT, relay)
+  bytes[main.at] = END
+  return bytes.subarray(0, Math.max(MESSAGE_MIN, main.at + 1))
+}
+
+/** None in a place where a name is. */
+function fieldIn(taken: string, start: number, end: number): Field {
+  return { at: start, end: taken === "" ? end - 1 : start }
+}
+
+/** Ends a field that has options. Returns its bit, or 0 where it has none. */
+function close(bytes: Uint8Array, field: Field, start: number, bit: number): number {
+  if (field.at === start) return 0
+  bytes[field.at] = END
+  return bit
+}
+
+function headerOf(message: DhcpMessage): Uint8Array {
+  const { _data } = protocol.format({
     op: message.op === "request" ? OP_REQUEST : OP_REPLY,
     htype: ETHERNET,
     hlen: ETHERNET_LENGTH,
@@ -44,70 +90,26 @@ export function emit(message: DhcpMessage, limit: number = DATAGRAM_MIN - DATAGR
     file: message.bootFile,
     options: {},
   })
-  const bytes = new Uint8Array(Math.max(MESSAGE_MIN, HEADER + fields.options.length + 1))
-  bytes.set(header._data.subarray(0, HEADER))
-  bytes.set([...fields.options, END], HEADER)
-  if ((overload & OVERLOAD_FILE) !== 0) bytes.set([...fields.file, END], BOOT_FILE_AT)
-  if ((overload & OVERLOAD_NAME) !== 0) bytes.set([...fields.name, END], SERVER_NAME_AT)
-  return bytes
+  return _data.subarray(0, HEADER)
 }
 
-interface Packed {
-  readonly fields: {
-    readonly options: readonly number[]
-    readonly file: readonly number[]
-    readonly name: readonly number[]
-  }
-  readonly overload: number
+function isOrdinary(code: number): boolean {
+  return code > 0 && code < END && code !== OVERLOAD && code !== MESSAGE_TYPE && code !== RELAY_AGENT
 }
 
-function pack(message: DhcpMessage, limit: number): Packed {
-  const { first, rest, last } = pieces(message)
-  const room = limit - HEADER - 1 - last.length
-  const whole = [...first, ...rest.flat()]
-  if (whole.length <= room)
-    return { fields: { options: [...whole, ...last], file: [], name: [] }, overload: 0 }
-  const main = [...first]
-  const file: number[] = []
-  const name: number[] = []
-  const places = [
-    { bytes: main, room: room - OVERLOAD_BYTES },
-    ...(message.bootFile === "" ? [{ bytes: file, room: COOKIE_AT - BOOT_FILE_AT - 1 }] : []),
-    ...(message.serverName === "" ? [{ bytes: name, room: BOOT_FILE_AT - SERVER_NAME_AT - 1 }] : []),
-  ]
-  for (const option of rest) {
-    const place = places.find((candidate) => candidate.bytes.length + option.length <= candidate.room)
-    place?.bytes.push(...option)
-  }
-  const overload = (file.length > 0 ? OVERLOAD_FILE : 0) | (name.length > 0 ? OVERLOAD_NAME : 0)
-  if (overload !== 0) main.push(OVERLOAD, 1, overload)
-  return { fields: { options: [...main, ...last], file, name }, overload }
+/** With a code and a length for each piece; RFC 3396: one that is long comes in pieces. */
+function sizeOf(value: Uint8Array): number {
+  return value.length + PREFIX * Math.max(1, Math.ceil(value.length / PIECE_MAX))
 }
 
-/** Options as they stand in a message: each with its code and length, in pieces where it is long (RFC 3396). */
-function pieces({ type, options }: DhcpMessage): {
-  readonly first: readonly number[]
-  readonly rest: readonly (readonly number[])[]
-  readonly last: readonly number[]
-} {
-  const first = type === undefined ? [] : [MESSAGE_TYPE, 1, MESSAGE_TYPES.indexOf(type)]
-  const rest: number[][] = []
-  let last: readonly number[] = []
-  for (const [code, value] of options) {
-    if (code <= 0 || code >= END || code === OVERLOAD || code === MESSAGE_TYPE) continue
-    if (code === RELAY_AGENT) last = inPieces(code, value)
-    else rest.push(inPieces(code, value))
-  }
-  return { first, rest, last }
-}
-
-function inPieces(code: number, value: Uint8Array): number[] {
-  const bytes: number[] = []
-  let at = 0
+function put(bytes: Uint8Array, field: Field, code: number, value: Uint8Array): void {
+  let from = 0
   do {
-    const piece = value.subarray(at, at + PIECE_MAX)
-    bytes.push(code, piece.length, ...piece)
-    at += PIECE_MAX
-  } while (at < value.length)
-  return bytes
+    const piece = value.subarray(from, from + PIECE_MAX)
+    bytes[field.at] = code
+    bytes[field.at + 1] = piece.length
+    bytes.set(piece, field.at + PREFIX)
+    field.at += PREFIX + piece.length
+    from += PIECE_MAX
+  } while (from < value.length)
 }

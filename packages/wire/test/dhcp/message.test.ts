@@ -399,20 +399,20 @@ describe("any bytes", () => {
     )
   })
 
-  it("are survived, a hundred thousand times from one seed", () => {
+  it("are survived, forty thousand times from one seed", () => {
     let seed = 0x5eed
     const random = (below: number): number => {
       seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
       return Math.floor((seed / 2 ** 32) * below)
     }
     let messages = 0
-    for (let round = 0; round < 100_000; round++) {
+    for (let round = 0; round < 40_000; round++) {
       const bytes = Uint8Array.from([...discover.subarray(0, 240), ...after, ...after])
       for (let change = random(6); change >= 0; change--) bytes[random(bytes.length)] = random(256)
       const end = random(4) === 0 ? random(bytes.length) : bytes.length
       if (typeof parse(bytes, 0, end) !== "string") messages++
     }
-    expect(messages).toBeGreaterThan(10_000)
+    expect(messages).toBeGreaterThan(4000)
   })
 
   it("names that are none are survived", () => {
