@@ -1,0 +1,175 @@
+/**
+ * Zones that are added while the network runs, in the form of gvproxy's `/services/dns/add` and `/all`.
+ *
+ * ```json
+ * { "Name": "x.internal.", "Records": [{ "Name": "db", "IP": "192.168.64.9" }, { "Regexp": "^web-\\d+$", "IP": "…" }], "DefaultIP": "" }
+ * ```
+ *
+ * A zone is whole: what it does not name does not exist, or has its default address.
+ *
+ * @module
+ */
+import { SidecarError } from "@skep/contract"
+import { z } from "zod"
+import type { Question } from "../message/message.ts"
+import { canonicalName, isHostName, isWithin } from "../message/name.ts"
+import { RCODE } from "../message/number.ts"
+import type { Known } from "../message/reply.ts"
+import { addressRecords, found, nothing } from "./answer.ts"
+import { type Pattern, parsePattern } from "./pattern.ts"
+import { canonicalAddress } from "./reverse.ts"
+
+export interface ZoneRecord {
+  /** Relative to the zone; "" where `Regexp` says which. */
+  readonly Name: string
+  readonly IP: string
+  readonly Regexp: string | null
+}
+
+export interface Zone {
+  /** With a dot at its end. */
+  readonly Name: string
+  readonly Records: readonly ZoneRecord[]
+  /** "" is none. */
+  readonly DefaultIP: string
+}
+
+const ZONES_MAX = 256
+const RECORDS_MAX = 4096
+const optionalText = z
+  .string()
+  .nullish()
+  .transform((text) => text ?? "")
+const Input = z.object({
+  Name: z.string().max(255),
+  Records: z
+    .array(
+      z.object({
+        Name: optionalText,
+        IP: z.string(),
+        Regexp: z
+          .string()
+          .nullish()
+          .transform((text) => text || null),
+      }),
+    )
+    .max(RECORDS_MAX)
+    .nullish()
+    .transform((records) => records ?? []),
+  DefaultIP: optionalText,
+})
+
+/** Checks a zone from outside. Throws "bad-options". */
+export function parseZone(input: unknown): Zone {
+  const parsed = Input.safeParse(input)
+  if (!parsed.success) throw refused("", parsed.error.issues[0]?.message ?? "it is no zone")
+  const { Name, Records, DefaultIP } = parsed.data
+  const name = canonicalName(Name)
+  if (!isHostName(name)) throw refused(Name, "its name is no domain name")
+  for (const record of Records) {
+    if (record.Regexp === null && !isHostName(record.Name.toLowerCase()))
+      throw refused(Name, `"${record.Name}" is no name`)
+    const pattern = record.Regexp === null ? undefined : parsePattern(record.Regexp)
+    if (pattern !== undefined && "refused" in pattern)
+      throw refused(Name, `the pattern "${record.Regexp}" cannot be used: ${pattern.refused}`)
+  }
+  return {
+    Name: `${name}.`,
+    Records: Records.map((record) => ({ ...record, IP: address(Name, record.IP) })),
+    DefaultIP: DefaultIP === "" ? "" : address(Name, DefaultIP),
+  }
+}
+
+function address(zone: string, text: string): string {
+  const canonical = canonicalAddress(text)
+  if (canonical === undefined) throw refused(zone, `"${text}" is no IP address`)
+  return canonical
+}
+
+function refused(zone: string, reason: string): SidecarError {
+  return new SidecarError("bad-options", `Cannot add the zone "${zone}": ${reason}`)
+}
+
+interface Compiled {
+  readonly zone: Zone
+  readonly name: string
+  readonly byName: ReadonlyMap<string, readonly string[]>
+  readonly patterns: readonly { readonly pattern: Pattern; readonly ip: string }[]
+}
+
+/** The zones of one network. */
+export class Zones {
+  readonly #zones = new Map<string, Compiled>()
+
+  /** Adds to the zone of that name: later records and a later default win. Throws "busy" when there are too many. */
+  add(zone: Zone): void {
+    const before = this.#zones.get(zone.Name)?.zone
+    const merged: Zone = {
+      Name: zone.Name,
+      Records: [...zone.Records, ...(before?.Records ?? [])],
+      DefaultIP: zone.DefaultIP || (before?.DefaultIP ?? ""),
+    }
+    let records = merged.Records.length
+    for (const other of this.#zones.values()) if (other.zone !== before) records += other.zone.Records.length
+    if (records > RECORDS_MAX || (before === undefined && this.#zones.size >= ZONES_MAX))
+      throw new SidecarError(
+        "busy",
+        `Cannot add the zone "${zone.Name}": there are too many records or zones`,
+      )
+    this.#zones.set(zone.Name, compile(merged))
+  }
+
+  all(): readonly Zone[] {
+    return [...this.#zones.values()].map(({ zone }) => zone)
+  }
+
+  /** The address of a name that a zone has a record for; undefined for all others. */
+  exact(question: Question): Known | undefined {
+    const compiled = this.#zoneOf(question.name)
+    if (compiled === undefined) return undefined
+    const label = question.name.slice(0, -compiled.name.length - 1)
+    const named = compiled.byName.get(label)
+    if (named !== undefined) return found(compiled.name, addressRecords(question, named))
+    const match = compiled.patterns.find(({ pattern }) => pattern.test(label))
+    return match && found(compiled.name, addressRecords(question, [match.ip]))
+  }
+
+  /** What a zone says of names that it has no record for. */
+  rest(question: Question): Known | undefined {
+    const compiled = this.#zoneOf(question.name)
+    if (compiled === undefined) return undefined
+    const { zone, name } = compiled
+    if (question.name === name) return nothing(name, RCODE.NOERROR)
+    if (zone.DefaultIP === "") return nothing(name, RCODE.NXDOMAIN)
+    return found(name, addressRecords(question, [zone.DefaultIP]))
+  }
+
+  /** The longest wins. */
+  #zoneOf(name: string): Compiled | undefined {
+    let best: Compiled | undefined
+    for (const compiled of this.#zones.values()) {
+      if (isWithin(name, compiled.name) && compiled.name.length > (best?.name.length ?? 0)) best = compiled
+    }
+    return best
+  }
+}
+
+function compile(zone: Zone): Compiled {
+  const byName = new Map<string, string[]>()
+  const patterns: { pattern: Pattern; ip: string }[] = []
+  for (const { Name, IP, Regexp } of zone.Records) {
+    if (Regexp === null) addFamily(byName, Name.toLowerCase(), IP)
+    else {
+      const pattern = parsePattern(Regexp)
+      if ("test" in pattern) patterns.push({ pattern, ip: IP })
+    }
+  }
+  return { zone, name: canonicalName(zone.Name), byName, patterns }
+}
+
+/** One address of each family: the first, which was added last. */
+function addFamily(byName: Map<string, string[]>, name: string, ip: string): void {
+  const known = byName.get(name) ?? []
+  if (!known.some((each) => each.includes(":") === ip.includes(":"))) known.push(ip)
+  byName.set(name, known)
+}
