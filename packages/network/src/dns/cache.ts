@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { copyOf } from "./message/bytes.ts"
 import type { ResourceRecord } from "./message/message.ts"
 import { age } from "./message/reply.ts"
 
@@ -57,7 +58,7 @@ export class Cache {
       return undefined
     }
     this.#entries.set(key, entry)
-    const bytes = entry.kept.bytes.slice()
+    const bytes = copyOf(entry.kept.bytes)
     age(bytes, entry.kept.records, Math.floor(Math.max(0, now - entry.since) / 1000))
     return { ...entry.kept, bytes }
   }

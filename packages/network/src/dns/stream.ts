@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { putU16, u16 } from "./message/bytes.ts"
+import { copyOf, putU16, u16 } from "./message/bytes.ts"
 import { MESSAGE_MAX } from "./message/message.ts"
 
 const PREFIX = 2
@@ -44,10 +44,10 @@ export class Messages {
       if (length > this.#largest) return "oversize"
       const end = at + PREFIX + length
       if (end > bytes.length) break
-      messages.push(bytes.slice(at + PREFIX, end))
+      messages.push(copyOf(bytes, at + PREFIX, end))
       at = end
     }
-    this.#held = bytes.slice(at)
+    this.#held = copyOf(bytes, at)
     return messages
   }
 }

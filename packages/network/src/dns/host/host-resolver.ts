@@ -54,10 +54,12 @@ export class HostResolver implements Outside {
   readonly #resolvConf: WatchedFile<ResolvConf>
   readonly #sources: WatchedFile<readonly string[]>
   readonly #hostname = hostname().toLowerCase()
-  readonly #abort = new AbortController()
+  /** One for each question under way. */
+  readonly #aborts = new Set<AbortController>()
   readonly #shunned = new Map<string, number>()
   readonly #running = new Set<Promise<unknown>>()
   #lookups = 0
+  #disposed = false
 
   constructor(options: HostResolverOptions = {}) {
     this.#options = options
@@ -71,11 +73,10 @@ export class HostResolver implements Outside {
   }
 
   async resolve(asked: Asked): Promise<Uint8Array | undefined> {
-    if (this.#abort.signal.aborted) return undefined
+    if (this.#disposed) return undefined
     const abort = new AbortController()
     const timer = setTimeout(() => abort.abort(), this.#options.deadlineMs ?? DEADLINE_MS)
-    const onAbort = (): void => abort.abort()
-    this.#abort.signal.addEventListener("abort", onAbort, { once: true })
+    this.#aborts.add(abort)
     const { question } = asked
     const isAddress = question.type === TYPE.A || question.type === TYPE.AAAA
     const answer =
@@ -87,14 +88,15 @@ export class HostResolver implements Outside {
       return await answer
     } finally {
       clearTimeout(timer)
-      this.#abort.signal.removeEventListener("abort", onAbort)
+      this.#aborts.delete(abort)
       this.#running.delete(answer)
     }
   }
 
   /** Ends what is under way; it resolves with undefined. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#abort.abort()
+    this.#disposed = true
+    for (const abort of this.#aborts) abort.abort()
     await Promise.allSettled(this.#running)
   }
 

@@ -4,6 +4,11 @@
  * @module
  */
 
+/** A copy. `slice` is none where the bytes are one of Node's buffers. */
+export function copyOf(bytes: Uint8Array, at = 0, end: number = bytes.length): Uint8Array {
+  return new Uint8Array(bytes.subarray(at, end))
+}
+
 /** `at` must lie inside. */
 export function u8(bytes: Uint8Array, at: number): number {
   return bytes[at]!

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { putU16 } from "./bytes.ts"
+import { copyOf, putU16 } from "./bytes.ts"
 import { HEADER, type Message, OPT_SIZE, type Question } from "./message.ts"
 import { DO, FLAG, TYPE } from "./number.ts"
 
@@ -24,7 +24,7 @@ const PASSED_ON = FLAG.RD | FLAG.AD | FLAG.CD
 export function askedBy(bytes: Uint8Array, message: Message, question: Question): Asked {
   return {
     question,
-    bytes: bytes.slice(HEADER, question.end),
+    bytes: copyOf(bytes, HEADER, question.end),
     flags: message.flags & PASSED_ON,
     dnssec: ((message.edns?.flags ?? 0) & DO) !== 0,
   }

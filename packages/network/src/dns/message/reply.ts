@@ -4,7 +4,7 @@
  * @module
  */
 import { type Answer, encode } from "dns-packet"
-import { putU16, putU32, u16 } from "./bytes.ts"
+import { copyOf, putU16, putU32, u16 } from "./bytes.ts"
 import { HEADER, MESSAGE_MAX, type Message, OPT_SIZE, type Question, type ResourceRecord } from "./message.ts"
 import { DO, FLAG, opcode, RCODE, TYPE } from "./number.ts"
 import { UDP_PAYLOAD } from "./query.ts"
@@ -69,9 +69,9 @@ export function emitUnreadable(query: Uint8Array): Uint8Array {
 
 /** The answer without the OPT of whoever gave it, which is meant for the next hop only. What follows OPT can be done without. */
 export function withoutOpt(bytes: Uint8Array, message: Message): Uint8Array {
-  if (message.edns === undefined) return bytes.slice()
+  if (message.edns === undefined) return copyOf(bytes)
   const { at } = message.edns
-  const reply = bytes.slice(0, at)
+  const reply = copyOf(bytes, 0, at)
   const kept = message.records.filter((record) => record.section === "additional" && record.at < at)
   putU16(reply, 10, kept.length)
   return reply
