@@ -12,7 +12,14 @@ export type {
   LauncherStatus,
   MachineState,
 } from "./launcher.ts"
-export type { Forward, ForwardRule, NetworkRunning, NetworkStatus, Transport } from "./network.ts"
+export type {
+  Forward,
+  ForwardRule,
+  NetworkMachine,
+  NetworkRunning,
+  NetworkStatus,
+  Transport,
+} from "./network.ts"
 export type {
   Context,
   Counters,

@@ -17,6 +17,10 @@ export interface ForwardRule {
   /** An IP address of the guest, or undefined for the guest's own address. */
   readonly guestAddress?: string
   readonly guestPort: number
+  /** The machine that it leads to, on a network of several; without it the one that has been there longest. */
+  readonly machine?: string
+  /** Who asked for it, in a word of theirs such as "docker". Not part of which rule it is: who asks for a rule again owns it from then on. */
+  readonly owner?: string
 }
 
 /** A forward in place. Disposing it removes the listener; a second disposal does nothing more. */
@@ -24,8 +28,22 @@ export interface Forward extends AsyncDisposable {
   readonly rule: ForwardRule
 }
 
+/** A machine on a network. */
+export interface NetworkMachine {
+  readonly name: string
+  /** Whether somebody is at the other end of its link. */
+  readonly connected: boolean
+  /** `02:00:5e:10:00:01`; not there before the machine has said anything. */
+  readonly mac?: string
+  readonly address?: string
+  readonly address6?: string
+  readonly counters: Counters
+}
+
 export interface NetworkStatus {
   readonly forwards: readonly ForwardRule[]
+  /** Where the network tells its machines apart. */
+  readonly machines?: readonly NetworkMachine[]
   readonly counters: Counters
 }
 

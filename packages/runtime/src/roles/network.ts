@@ -26,9 +26,26 @@ const Rule = z.strictObject({
   hostPort: port,
   guestAddress: address.optional(),
   guestPort: port,
+  machine: z.string().min(1).max(63).optional(),
+  owner: z.string().min(1).max(64).optional(),
 })
 
-const Status = z.object({ forwards: z.array(Rule), counters: z.record(z.string(), z.number()) })
+const counters = z.record(z.string(), z.number())
+
+const Machine = z.object({
+  name: z.string(),
+  connected: z.boolean(),
+  mac: z.string().exactOptional(),
+  address: z.string().exactOptional(),
+  address6: z.string().exactOptional(),
+  counters,
+})
+
+const Status = z.object({
+  forwards: z.array(Rule),
+  machines: z.array(Machine).exactOptional(),
+  counters,
+})
 
 /** Checks a rule from outside. Throws "bad-options". */
 export function parseForwardRule(input: unknown): ForwardRule {
@@ -40,11 +57,11 @@ export function parseForwardRule(input: unknown): ForwardRule {
   )
 }
 
-/** Names a rule in messages and as the key of maps: `tcp 127.0.0.1:8080 -> 10.0.2.15:80`. */
+/** Names a rule in messages and as the key of maps: `tcp 127.0.0.1:8080 -> 10.0.2.15:80`. The owner is not part of it. */
 export function forwardName(rule: ForwardRule): string {
-  const guest =
-    rule.guestAddress === undefined ? `guest:${rule.guestPort}` : `${rule.guestAddress}:${rule.guestPort}`
-  return `${rule.transport} ${rule.hostAddress}:${rule.hostPort} -> ${guest}`
+  const machine = rule.machine ?? (rule.guestAddress === undefined ? "guest" : undefined)
+  const guest = [machine, rule.guestAddress].filter((part) => part !== undefined).join("/")
+  return `${rule.transport} ${rule.hostAddress}:${rule.hostPort} -> ${guest}:${rule.guestPort}`
 }
 
 /** The verbs for `serve`. Forwards asked for over the socket belong to the network until they are deleted. */
@@ -93,7 +110,11 @@ export function networkClient(remote: Remote<NetworkStatus>): NetworkRunning {
   }
 }
 
-function withoutUndefined(rule: z.infer<typeof Rule>): ForwardRule {
-  const { guestAddress, ...rest } = rule
-  return guestAddress === undefined ? rest : { ...rest, guestAddress }
+function withoutUndefined({ guestAddress, machine, owner, ...rest }: z.infer<typeof Rule>): ForwardRule {
+  return {
+    ...rest,
+    ...(guestAddress === undefined ? {} : { guestAddress }),
+    ...(machine === undefined ? {} : { machine }),
+    ...(owner === undefined ? {} : { owner }),
+  }
 }
