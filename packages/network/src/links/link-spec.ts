@@ -36,3 +36,8 @@ export interface TapLink extends AnyLink {
 }
 
 export type LinkSpec = VhostUserLink | QemuLink | TapLink
+
+/** The socket that the link listens on; undefined for one that has none. */
+export function socketOf(spec: LinkSpec): string | undefined {
+  return spec.kind === "tap" ? undefined : spec.socket
+}

@@ -35,6 +35,8 @@ export interface ThreadData {
   readonly plan: NetworkPlan
   readonly policy: PolicySpec
   readonly reservations: readonly Reservation[]
+  /** Search domains told by DHCP after the network's own. */
+  readonly search: readonly string[]
   /** The lease file as it was found. The thread reads what it understands and passes over the rest. */
   readonly leases?: string
   /** The Unix socket that takes DNS over TCP: flows to the gateway's port 53 are led there as they are. */
@@ -98,6 +100,8 @@ export interface ThreadCalls {
 export type ThreadNotice =
   | { readonly type: "machine-connected"; readonly machine: string }
   | { readonly type: "machine-disconnected"; readonly machine: string; readonly reason: string }
+  /** Its link was taken away by `removeLink`. */
+  | { readonly type: "machine-removed"; readonly machine: string }
   /** A machine's guest broke the rules of its link, or its link is gone for good. The machine is still there. */
   | { readonly type: "link-broken"; readonly machine: string; readonly reason: string }
   /** What a machine is reached by changed: for names. */

@@ -1,0 +1,9 @@
+/**
+ * `skep-network`: the sidecar as a program.
+ *
+ * @module
+ */
+import { network } from "./network.ts"
+import { runNetwork } from "./program.ts"
+
+await runNetwork(network)

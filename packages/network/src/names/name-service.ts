@@ -1,0 +1,68 @@
+/**
+ * Who answers a guest's DNS questions, as the sidecar sees it.
+ *
+ * Questions over UDP come one by one from the loop thread, those over TCP as a stream on a Unix socket that the service listens on.
+ *
+ * @module
+ */
+import type { Counters, Log } from "@skep/contract"
+import type { NetworkPlan } from "../addressing/plan.ts"
+import type { PolicyMode } from "../policy/policy-spec.ts"
+
+/** Records of our own, in the form of gvproxy's API. Names of zones end with a dot, those of records are relative to it. */
+export interface Zone {
+  readonly Name: string
+  readonly Records: readonly ZoneRecord[]
+  /** For names of the zone that no record has. */
+  readonly DefaultIP?: string
+}
+
+export interface ZoneRecord {
+  readonly Name?: string
+  readonly IP: string
+  readonly Regexp?: string
+}
+
+export interface DnsOptions {
+  /** Asked in place of the host's own, under the policy "open": addresses, with a port where it is not 53. */
+  readonly servers: readonly string[]
+  /** Those of one name add up. */
+  readonly zones: readonly Zone[]
+  /** Told by DHCP beside the network's domain. */
+  readonly search: readonly string[]
+}
+
+/** What a machine is reached by; either may not be known yet. */
+export interface MachineAddresses {
+  readonly address?: string
+  readonly address6?: string
+}
+
+export interface NameServiceOptions {
+  readonly plan: NetworkPlan
+  readonly dns: DnsOptions
+  /** Where it listens for DNS over TCP, 0600. It belongs to the service while it runs. */
+  readonly socket: string
+  /** By name, as they are at this moment. */
+  readonly machines: ReadonlyMap<string, MachineAddresses>
+  readonly policy: PolicyMode
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+/** Disposing it closes the socket and lets go of all that waits. */
+export interface NameService extends AsyncDisposable {
+  /** Resolves to undefined where there is to be no answer. Never rejects for what a guest says. */
+  answer(
+    query: Uint8Array,
+    from: { readonly transport: "udp"; readonly machine: string },
+  ): Promise<Uint8Array | undefined>
+  /** From now on; outside names are asked for under "open" only. */
+  setPolicy(mode: PolicyMode): void
+  zones(): readonly Zone[]
+  /** Adds a zone, or its records before those of the zone of that name. Throws "bad-options". */
+  addZone(zone: Zone): void
+  counters(): Counters
+}
+
+export type StartNameService = (options: NameServiceOptions) => Promise<NameService>

@@ -1,0 +1,192 @@
+/**
+ * The network sidecar: one network of many machines, with the gateway that serves them.
+ *
+ * All work on packets is in an engine, mostly a loop thread (`thread/`); here is what a sidecar has beside it: options, locks, files, names by
+ * the host, the sockets that take verbs, an end that is told.
+ *
+ * @module
+ */
+import { join } from "node:path"
+import { type Context, type Sidecar, SidecarError } from "@skep/contract"
+import { Cleanup, type Lock, privateDirectory, tryLock } from "@skep/runtime"
+import { autoSubnet, checkAgainstRoutes, hostIdentity, hostRoutes } from "./addressing/host.ts"
+import type { NetworkPlan } from "./addressing/plan.ts"
+import type { Route } from "./addressing/routes.ts"
+import { parseSubnet, type Subnet } from "./addressing/subnet.ts"
+import { startPortServer } from "./control/gvproxy/port-server.ts"
+import { LeaseFile, readLeaseFile } from "./files/lease-file.ts"
+import { LinkLocks } from "./links/link-locks.ts"
+import type { MachineAddresses, StartNameService } from "./names/name-service.ts"
+import { refuseNames } from "./names/refused.ts"
+import { Notices } from "./notices.ts"
+import {
+  AUTO_SUBNET,
+  type Driver,
+  dnsSocketOf,
+  type NetworkOptions,
+  parseNetworkOptions,
+  planOf,
+} from "./options.ts"
+import { NAME, RunningNetwork } from "./running.ts"
+import type { SkepNetworkStatus } from "./status.ts"
+import type { ThreadData } from "./thread/calls.ts"
+import { type Engine, loopEngine, refusalOf, type StartEngine } from "./thread/engine.ts"
+
+/** What a network is put together from. */
+export interface NetworkParts {
+  /** By driver; one that is not there is "unsupported". */
+  readonly engines: Partial<Readonly<Record<Driver, StartEngine>>>
+  readonly startNames: StartNameService
+  /** The host's routes, for the check of the subnet. */
+  readonly routes: () => readonly Route[]
+}
+
+export type NetworkSidecar = Sidecar<NetworkOptions, SkepNetworkStatus, RunningNetwork>
+
+/** Where the thread's file is: beside this source, or beside the bundle under its own name. */
+const THREAD = new URL(
+  import.meta.url.endsWith(".ts") ? "./thread.ts" : "./network-thread.js",
+  import.meta.url,
+)
+
+export function createNetwork(parts: NetworkParts): NetworkSidecar {
+  return {
+    name: NAME,
+    parseOptions: (input) => parseNetworkOptions(input),
+    start: (options, context) => start(parts, options, context),
+  }
+}
+
+export const network: NetworkSidecar = createNetwork({
+  engines: { loop: loopEngine(THREAD) },
+  startNames: refuseNames,
+  routes: hostRoutes,
+})
+
+async function start(
+  parts: NetworkParts,
+  options: NetworkOptions,
+  context: Context,
+): Promise<RunningNetwork> {
+  const { signal, log, emit } = context
+  signal.throwIfAborted()
+  await using cleanup = new Cleanup()
+  await privateDirectory(options.directory)
+  const lock = lockOf(options.directory)
+  cleanup.defer(() => lock[Symbol.dispose]())
+  const plan = settle(options, parts.routes())
+  const found = await readLeaseFile(options.leaseFile)
+  const leases = cleanup.use(new LeaseFile(options.leaseFile, log))
+  const machines = new Map<string, MachineAddresses>()
+  const names = cleanup.use(
+    await parts.startNames({
+      plan,
+      dns: options.dns,
+      socket: dnsSocketOf(options),
+      machines,
+      policy: options.policy.mode,
+      log,
+      signal,
+    }),
+  )
+  const locks = new LinkLocks()
+  cleanup.defer(() => locks[Symbol.dispose]())
+  const notices = new Notices({ log, emit, leases, names, machines, now: Date.now })
+  const engine = cleanup.use(
+    await startEngine(parts, options, {
+      data: threadData(options, plan, found),
+      signal,
+      onNotice: (notice) => notices.hear(notice),
+    }),
+  )
+  notices.answerTo(engine)
+  const running = new RunningNetwork({
+    options,
+    plan,
+    engine,
+    names,
+    locks,
+    refusals: notices.refusals,
+    counts: () => notices.counts(),
+  })
+  await furnish(running, options, signal)
+  cleanup.use(await startPortServer({ network: running, endpoint: options.portSocket, plan, log }))
+  signal.throwIfAborted()
+  running.own(cleanup.move())
+  return running
+}
+
+/** What the options ask for from the start. */
+async function furnish(running: RunningNetwork, options: NetworkOptions, signal: AbortSignal): Promise<void> {
+  for (const link of options.links) {
+    await running.addLink(link)
+    signal.throwIfAborted()
+  }
+  for (const rule of options.forwards) {
+    await running.forward(rule)
+    signal.throwIfAborted()
+  }
+  if (options.capture !== undefined) await running.startCapture(options.capture)
+}
+
+function lockOf(directory: string): Lock {
+  const lock = tryLock(join(directory, "network.lock"))
+  if (lock !== undefined) return lock
+  throw new SidecarError("address-in-use", `Cannot serve a network in "${directory}": another process does`, {
+    next: "Stop it, or choose another directory",
+  })
+}
+
+/** Decides on the addresses. Throws "address-in-use" where the host has routes there. */
+function settle(options: NetworkOptions, routes: readonly Route[]): NetworkPlan {
+  const ours = options.links.flatMap((link) =>
+    link.kind === "tap" && link.netns === undefined ? [link.interface] : [],
+  )
+  const subnet = subnetOf(options.subnet, routes, ours)
+  const plan = planOf(options, subnet, options.identity ?? hostIdentity(options.name))
+  for (const text of [plan.subnet, plan.subnet6]) {
+    const block = parseSubnet(text)
+    if (block !== undefined) checkAgainstRoutes(block, text, routes, ours)
+  }
+  return plan
+}
+
+function subnetOf(text: string, routes: readonly Route[], ours: readonly string[]): Subnet {
+  if (text === AUTO_SUBNET) return autoSubnet(routes, ours)
+  const subnet = parseSubnet(text)
+  if (subnet === undefined) throw new Error(`options were not parsed: ${text}`)
+  return subnet
+}
+
+async function startEngine(
+  { engines }: NetworkParts,
+  { driver }: NetworkOptions,
+  options: Parameters<StartEngine>[0],
+): Promise<Engine> {
+  const begin = engines[driver]
+  if (begin === undefined) {
+    throw new SidecarError("unsupported", `Cannot start a network: there is no driver "${driver}" here`, {
+      next: "Choose another with --driver",
+    })
+  }
+  try {
+    return await begin(options)
+  } catch (error) {
+    options.signal.throwIfAborted()
+    throw refusalOf(error, "start a network")
+  }
+}
+
+function threadData(options: NetworkOptions, plan: NetworkPlan, leases: string | undefined): ThreadData {
+  return {
+    name: options.name,
+    plan,
+    policy: options.policy,
+    reservations: options.reservations,
+    search: options.dns.search,
+    ...(leases === undefined ? {} : { leases }),
+    dnsSocket: dnsSocketOf(options),
+    lonelyMs: options.lonelyMs,
+    limits: options.limits,
+  }
+}

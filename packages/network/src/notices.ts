@@ -1,0 +1,112 @@
+/**
+ * What the loop thread tells, and what the main thread does about it: files, names, the log, the events.
+ *
+ * @module
+ */
+import type { Context } from "@skep/contract"
+import type { LeaseFile } from "./files/lease-file.ts"
+import type { MachineAddresses, NameService } from "./names/name-service.ts"
+import type { RefusalLine } from "./status.ts"
+import type { Refused, ThreadNotice } from "./thread/calls.ts"
+import type { Engine } from "./thread/engine.ts"
+
+/** Lines that are kept for readers. */
+const REFUSALS_KEPT = 256
+
+export interface NoticesOptions {
+  readonly log: Context["log"]
+  readonly emit: Context["emit"]
+  readonly leases: LeaseFile
+  readonly names: NameService
+  /** Of the name service, which reads it. */
+  readonly machines: Map<string, MachineAddresses>
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+}
+
+export class Notices {
+  readonly #options: NoticesOptions
+  readonly #refusals: RefusalLine[] = []
+  #engine: Engine | undefined
+  readonly #counts = { dnsAsked: 0, dnsFailed: 0 }
+
+  constructor(options: NoticesOptions) {
+    this.#options = options
+  }
+
+  /** To whom questions are answered; set once, before the first link. */
+  answerTo(engine: Engine): void {
+    this.#engine = engine
+  }
+
+  /** The latest, oldest first. */
+  get refusals(): readonly RefusalLine[] {
+    return this.#refusals
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    return { ...this.#counts, leaseFileFailures: this.#options.leases.failures }
+  }
+
+  hear(notice: ThreadNotice): void {
+    const { log, emit, leases, machines } = this.#options
+    switch (notice.type) {
+      case "dns-query":
+        void this.#answer(notice)
+        return
+      case "leases":
+        leases.write(notice.file)
+        emit({ type: "leases", count: notice.count })
+        return
+      case "addresses": {
+        const { type: _type, machine, ...addresses } = notice
+        machines.set(machine, addresses)
+        break
+      }
+      case "machine-removed":
+        machines.delete(notice.machine)
+        break
+      case "refused":
+        this.#keep(notice)
+        break
+      case "machine-connected":
+      case "machine-disconnected":
+      case "link-broken":
+      case "forward-closed":
+      case "capture-ended":
+      case "lonely":
+        break
+    }
+    log.info(notice.type, { ...notice })
+    emit({ ...notice })
+  }
+
+  #keep({ machine, protocol, destination, port, reason, count }: Refused): void {
+    if (this.#refusals.length >= REFUSALS_KEPT) this.#refusals.shift()
+    this.#refusals.push({
+      atMs: this.#options.now(),
+      machine,
+      protocol,
+      destination,
+      port,
+      reason,
+      count,
+    })
+  }
+
+  async #answer({ id, machine, bytes }: ThreadNotice & { readonly type: "dns-query" }): Promise<void> {
+    this.#counts.dnsAsked++
+    let answer: Uint8Array | undefined
+    try {
+      answer = await this.#options.names.answer(bytes, { transport: "udp", machine })
+    } catch (error) {
+      this.#counts.dnsFailed++
+      this.#options.log.info("cannot answer a question", { machine, reason: String(error) })
+    }
+    try {
+      await this.#engine?.call("dnsAnswer", answer === undefined ? { id } : { id, bytes: answer })
+    } catch {
+      // The thread is gone, and who asked with it.
+    }
+  }
+}

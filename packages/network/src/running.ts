@@ -1,0 +1,263 @@
+/**
+ * The network while it runs, seen from the main thread: each verb is a call into the loop thread, with what has to be done around it.
+ *
+ * @module
+ */
+import { open } from "node:fs/promises"
+import { type Forward, type ForwardRule, SidecarError } from "@skep/contract"
+import type { ArgumentOf, ResultOf } from "@skep/loop"
+import { type Cleanup, describeFileError, notRunning, parseForwardRule } from "@skep/runtime"
+import type { NetworkPlan } from "./addressing/plan.ts"
+import { parsed } from "./bad-options.ts"
+import { ruleName } from "./forward/rule.ts"
+import type { LinkLocks } from "./links/link-locks.ts"
+import { parseLinkSpec } from "./links/link-schema.ts"
+import { type LinkSpec, socketOf } from "./links/link-spec.ts"
+import type { NameService, Zone } from "./names/name-service.ts"
+import { parseZone } from "./names/zone.ts"
+import { CaptureSchema, type NetworkOptions, ownPaths } from "./options.ts"
+import { parsePolicy } from "./policy/policy-schema.ts"
+import type { PolicySpec } from "./policy/policy-spec.ts"
+import { parseFaults, type RefusalLine, type SkepNetworkStatus } from "./status.ts"
+import type {
+  CaptureStatus,
+  FaultSpec,
+  FlowPage,
+  FlowQuery,
+  ForwardEntry,
+  ForwardFilter,
+  LeaseEntry,
+  MachineEntry,
+  ThreadCalls,
+} from "./thread/calls.ts"
+import { type Engine, refusalOf } from "./thread/engine.ts"
+import type { CaptureRequest, SkepNetwork } from "./verbs.ts"
+
+export const NAME = "network"
+
+export interface RunningParts {
+  readonly options: NetworkOptions
+  readonly plan: NetworkPlan
+  readonly engine: Engine
+  readonly names: NameService
+  readonly locks: LinkLocks
+  /** The latest, oldest first. */
+  readonly refusals: readonly RefusalLine[]
+  /** What the main thread counts. */
+  readonly counts: () => Readonly<Record<string, number>>
+}
+
+export class RunningNetwork implements SkepNetwork {
+  readonly closed: Promise<void>
+  readonly #parts: RunningParts
+  /** Where each machine's link listens, or what it is; also of one that is being added. */
+  readonly #endpoints = new Map<string, string>()
+  #policy: PolicySpec
+  #over = false
+  #stopping: Promise<void> | undefined
+  #owned: Cleanup | undefined
+
+  constructor(parts: RunningParts) {
+    this.#parts = parts
+    this.#policy = parts.options.policy
+    this.closed = parts.engine.closed.then(
+      () => this[Symbol.asyncDispose](),
+      async (error: unknown) => {
+        await this[Symbol.asyncDispose]()
+        throw new SidecarError("crashed", `The network crashed: ${String(error)}`, { cause: error })
+      },
+    )
+    this.closed.catch(() => undefined) // whoever awaits it gets the reason; nobody has to
+  }
+
+  /** What goes with it, from the end of a successful start on. */
+  own(owned: Cleanup): void {
+    this.#owned = owned
+  }
+
+  get endpoints(): readonly string[] {
+    return [...new Set([...ownPaths(this.#parts.options), ...this.#endpoints.values()])]
+  }
+
+  async status(): Promise<SkepNetworkStatus> {
+    const { options, plan, names, counts } = this.#parts
+    const status = await this.#call("status", undefined)
+    const forwards = await this.#call("forwards", {})
+    return {
+      ...status,
+      name: options.name,
+      driver: options.driver,
+      plan,
+      forwards: forwards.map(({ rule }) => rule),
+      counters: {
+        ...status.counters,
+        ...prefixed("refused", status.refusals),
+        ...prefixed("dns", names.counters()),
+        ...counts(),
+      },
+    }
+  }
+
+  async addLink(wanted: LinkSpec): Promise<{ readonly endpoint: string }> {
+    const spec = parseLinkSpec(wanted)
+    const { machine } = spec
+    if (this.#over) throw notRunning(NAME)
+    if (this.#endpoints.has(machine)) {
+      throw new SidecarError("exists", `Cannot add a link to "${machine}": there is one`)
+    }
+    const socket = socketOf(spec)
+    this.#endpoints.set(machine, socket ?? machine) // at once: the name is taken while we wait
+    try {
+      if (socket !== undefined) await this.#parts.locks.take(machine, socket)
+      const added = await this.#call("addLink", spec)
+      this.#endpoints.set(machine, added.endpoint)
+      return added
+    } catch (error) {
+      this.#forget(machine)
+      throw error
+    }
+  }
+
+  async removeLink(machine: string): Promise<void> {
+    await this.#call("removeLink", machine)
+    this.#forget(machine)
+  }
+
+  async links(): Promise<readonly MachineEntry[]> {
+    return (await this.#call("status", undefined)).machines
+  }
+
+  async forward(wanted: ForwardRule): Promise<Forward> {
+    const { id, rule } = await this.#call("forward", parseForwardRule(wanted))
+    let removed: Promise<unknown> | undefined
+    return {
+      rule,
+      [Symbol.asyncDispose]: async () => {
+        removed ??= this.#over ? Promise.resolve() : this.#parts.engine.call("unforward", { id })
+        try {
+          await removed
+        } catch (error) {
+          if (!this.#over) throw refusalOf(error, `remove the forward "${ruleName(rule)}"`)
+        }
+      },
+    }
+  }
+
+  async unforward(wanted: ForwardRule): Promise<void> {
+    const rule = parseForwardRule(wanted)
+    if (await this.#call("unforward", { rule })) return
+    throw new SidecarError("not-found", `Cannot remove the forward "${ruleName(rule)}": there is none`)
+  }
+
+  forwards(filter: ForwardFilter = {}): Promise<readonly ForwardEntry[]> {
+    return this.#call("forwards", filter)
+  }
+
+  async setPolicy(wanted: PolicySpec | undefined, machine?: string): Promise<void> {
+    const policy = wanted === undefined ? undefined : parsePolicy(wanted)
+    if (policy === undefined && machine === undefined) {
+      throw new SidecarError("bad-options", "Cannot take the policy away: a network has one")
+    }
+    await this.#call("setPolicy", { policy, ...(machine === undefined ? {} : { machine }) })
+    if (machine !== undefined || policy === undefined) return
+    this.#policy = policy
+    this.#parts.names.setPolicy(policy.mode)
+  }
+
+  /** That of all machines without one of their own. */
+  get policy(): PolicySpec {
+    return this.#policy
+  }
+
+  leases(): Promise<readonly LeaseEntry[]> {
+    return this.#call("leases", undefined)
+  }
+
+  flows(query: FlowQuery = {}): Promise<FlowPage> {
+    return this.#call("flows", query)
+  }
+
+  async refusals(): Promise<readonly RefusalLine[]> {
+    if (this.#over) throw notRunning(NAME)
+    return [...this.#parts.refusals]
+  }
+
+  async setFaults(machine: string, wanted: FaultSpec | undefined): Promise<void> {
+    await this.#call("setFaults", { machine, faults: wanted === undefined ? undefined : parseFaults(wanted) })
+  }
+
+  async startCapture(wanted: CaptureRequest): Promise<void> {
+    const spec = parsed(CaptureSchema, wanted, "capture")
+    if (this.#over) throw notRunning(NAME)
+    try {
+      await (await open(spec.path, "w", 0o600)).close()
+    } catch (error) {
+      throw describeFileError("capture to", spec.path, error)
+    }
+    await this.#call("startCapture", spec)
+  }
+
+  stopCapture(machine?: string): Promise<CaptureStatus> {
+    return this.#call("stopCapture", machine === undefined ? {} : { machine })
+  }
+
+  async zones(): Promise<readonly Zone[]> {
+    if (this.#over) throw notRunning(NAME)
+    return this.#parts.names.zones()
+  }
+
+  async addZone(zone: Zone): Promise<void> {
+    if (this.#over) throw notRunning(NAME)
+    this.#parts.names.addZone(parseZone(zone))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#over = true
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    await this.#owned?.[Symbol.asyncDispose]()
+  }
+
+  async #call<Name extends keyof ThreadCalls>(
+    name: Name,
+    argument: ArgumentOf<ThreadCalls, Name>,
+  ): Promise<ResultOf<ThreadCalls, Name>> {
+    if (this.#over) throw notRunning(NAME)
+    try {
+      return await this.#parts.engine.call(name, argument)
+    } catch (error) {
+      throw refusalOf(error, DOING[name])
+    }
+  }
+
+  #forget(machine: string): void {
+    this.#endpoints.delete(machine)
+    this.#parts.locks.release(machine)
+  }
+}
+
+/** What each call is about, where the other side gives no sentence of its own. */
+const DOING: Readonly<Record<keyof ThreadCalls, string>> = {
+  addLink: "add a link",
+  removeLink: "remove a link",
+  forward: "forward a port",
+  unforward: "remove a forward",
+  forwards: "list the forwards",
+  setPolicy: "set the policy",
+  status: "ask the network",
+  leases: "list the leases",
+  flows: "list the flows",
+  setFaults: "set the faults",
+  startCapture: "start a capture",
+  stopCapture: "stop a capture",
+  dnsAnswer: "answer a question",
+}
+
+function prefixed(prefix: string, counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(counts).map(([name, value]) => [`${prefix}_${name.replaceAll("-", "_")}`, value]),
+  )
+}

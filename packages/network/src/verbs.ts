@@ -1,0 +1,90 @@
+/**
+ * What the network sidecar can be asked, beside the verbs of its role. The same in its process and from another one.
+ *
+ * @module
+ */
+import type { ForwardRule, NetworkRunning, NetworkStatus, Running } from "@skep/contract"
+import type { LinkSpec } from "./links/link-spec.ts"
+import type { Zone } from "./names/name-service.ts"
+import type { PolicySpec } from "./policy/policy-spec.ts"
+import type { RefusalLine, SkepNetworkStatus } from "./status.ts"
+import type {
+  CaptureSpec,
+  CaptureStatus,
+  FaultSpec,
+  FlowPage,
+  FlowQuery,
+  ForwardEntry,
+  ForwardFilter,
+  LeaseEntry,
+  MachineEntry,
+} from "./thread/calls.ts"
+
+export interface NetworkVerbs {
+  /**
+   * Resolves when the link listens, or its interface is open, with where that is. Codes: "exists" (a machine of that name), "address-in-use",
+   * "not-found" (no such interface or namespace), "permission-denied", "busy" (too many machines), "bad-options", "unsupported".
+   */
+  addLink(spec: LinkSpec): Promise<{ readonly endpoint: string }>
+  /** Ends the link, the flows and the forwards of a machine; its lease stays. Code "not-found". */
+  removeLink(machine: string): Promise<void>
+  links(): Promise<readonly MachineEntry[]>
+
+  /** Oldest first. */
+  forwards(filter?: ForwardFilter): Promise<readonly ForwardEntry[]>
+  /** By rule, whoever asked for it, unless the rule names another owner. Code "not-found". */
+  unforward(rule: ForwardRule): Promise<void>
+
+  /** For all machines without a policy of their own, or for one; undefined takes a machine's own away. Codes "not-found", "bad-options". */
+  setPolicy(policy: PolicySpec | undefined, machine?: string): Promise<void>
+  leases(): Promise<readonly LeaseEntry[]>
+  flows(query?: FlowQuery): Promise<FlowPage>
+  /** The latest, oldest first. */
+  refusals(): Promise<readonly RefusalLine[]>
+  /** Undefined ends them. Codes "not-found", "bad-options". */
+  setFaults(machine: string, faults: FaultSpec | undefined): Promise<void>
+  /** Writes over the file that is there. Codes "busy", "not-found", "permission-denied", "bad-options". */
+  startCapture(spec: CaptureRequest): Promise<void>
+  /** Code "not-found". */
+  stopCapture(machine?: string): Promise<CaptureStatus>
+  zones(): Promise<readonly Zone[]>
+  /** Code "bad-options". */
+  addZone(zone: Zone): Promise<void>
+}
+
+/** A capture with its bounds left to us. */
+export type CaptureRequest = Pick<CaptureSpec, "machine" | "path"> & Partial<CaptureSpec>
+
+export interface SkepNetwork
+  extends Omit<NetworkRunning, keyof Running<NetworkStatus>>,
+    Running<SkepNetworkStatus>,
+    NetworkVerbs {}
+
+/** One machine's part of a network: what those see who know of one machine only. */
+export type MachineNetwork = Pick<NetworkRunning, "forward" | "status">
+
+/** Forwards lead to that machine and belong to `owner`; rules and lists do not name either. */
+export function machineNetwork(network: NetworkRunning, machine: string, owner: string): MachineNetwork {
+  return {
+    forward: async (rule) => {
+      const forward = await network.forward({ ...rule, machine, owner })
+      return {
+        rule: bare(forward.rule),
+        [Symbol.asyncDispose]: () => Promise.resolve(forward[Symbol.asyncDispose]()),
+      }
+    },
+    status: async () => {
+      const { forwards, machines, counters } = await network.status()
+      const own = machines?.find(({ name }) => name === machine)
+      return {
+        forwards: forwards.filter((rule) => rule.machine === machine && rule.owner === owner).map(bare),
+        ...(own === undefined ? {} : { machines: [own] }),
+        counters: own?.counters ?? counters,
+      }
+    },
+  }
+}
+
+function bare({ machine: _machine, owner: _owner, ...rule }: ForwardRule): ForwardRule {
+  return rule
+}

@@ -1,0 +1,43 @@
+/**
+ * The sidecar with the stand-in for its thread, and machines that speak to it.
+ *
+ * @module
+ */
+import { once } from "node:events"
+import { connect, type Socket } from "node:net"
+import { setImmediate as turn } from "node:timers/promises"
+import { networkProcess } from "../src/client.ts"
+import { refuseNames } from "../src/names/refused.ts"
+import { createNetwork, type NetworkSidecar } from "../src/network.ts"
+import { loopEngine } from "../src/thread/engine.ts"
+import type { Bundle } from "./bundle.ts"
+
+/** In this process. */
+export function standInOf(thread: URL): NetworkSidecar {
+  return createNetwork({
+    engines: { loop: loopEngine(thread) },
+    startNames: refuseNames,
+    routes: () => [],
+  })
+}
+
+/** In a process of its own, which ends with this one unless told. */
+export function standInProcess({ file }: Bundle, endWithParent = true): ReturnType<typeof networkProcess> {
+  return networkProcess({ file: process.execPath, args: [file], endWithParent })
+}
+
+/** A machine on a link's socket. Disposing it hangs up. */
+export async function machineOn(socket: string): Promise<Socket & AsyncDisposable> {
+  const client = connect(socket)
+  client.on("error", () => client.destroy())
+  await once(client, "connect")
+  return Object.assign(client, {
+    [Symbol.asyncDispose]: async () => {
+      client.destroy()
+      if (!client.closed) await once(client, "close")
+      // The handle is freed at the end of a turn.
+      await turn()
+      await turn()
+    },
+  })
+}
