@@ -12,14 +12,22 @@ export interface Device {
   /** For logs and counters. */
   readonly name: string
   readonly queueCount: number
+  /** What the front end hears when it asks how many queues there are: `queueCount` unless told. A NIC counts pairs. */
+  readonly announcedQueues?: number
   /** The device's own feature bits; those of the ring are added. */
   readonly features: bigint
   /** The configuration space, where the front end asks the back end for it (`PROTOCOL_F_CONFIG`). */
   readonly config?: Uint8Array
   /** The front end has chosen these features; before any queue starts. */
   onFeatures?(features: bigint): void
-  /** The queue runs from now on and may hold chains already; `onKick` follows. */
+  /** For NICs, where the guest's was told an MTU (`PROTOCOL_F_MTU`). Returns false where the device cannot have that one. */
+  onMtu?(mtu: number): boolean
+  /** For NICs, after a migration (`PROTOCOL_F_RARP`): the network is to learn where the machine with these six bytes is now. */
+  onAnnounce?(mac: Uint8Array): void
+  /** The queue runs from now on, unless it is still disabled, and may hold chains already; `onKick` follows. */
   onStart(queue: Queue): void
+  /** A queue that was started is enabled or disabled. When it is enabled `onKick` follows. */
+  onEnable?(queue: Queue, on: boolean): void
   /** The guest may have offered chains. */
   onKick(queue: Queue): void
   /** The queue stops: every address of its chains is void when this returns. What was taken and not given back is lost. */

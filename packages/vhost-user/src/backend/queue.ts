@@ -81,6 +81,11 @@ export class Queue {
     return this.running && (this.#ring?.offered ?? 0) !== 0
   }
 
+  /** How many chains the guest offers now. */
+  get offered(): number {
+    return this.running ? Math.max(0, this.#ring?.offered ?? 0) : 0
+  }
+
   // For devices:
 
   /** For headers; payload goes by address. */
@@ -101,7 +106,7 @@ export class Queue {
     return undefined
   }
 
-  /** Puts the chain of the last `take` back. */
+  /** Puts the last chain that was taken back; as often as chains were taken and not given back, if none was given after them. */
   untake(): void {
     this.chains--
     this.#ring?.unpop()
@@ -119,12 +124,20 @@ export class Queue {
     return this.#ring !== undefined && this.#enabled && this.#ring.wantKick()
   }
 
-  /** Hands out chains until there are none, the device wants no more, or others are to have their turn; then asks for a kick. */
-  drain(take: (chain: Chain) => Taken): void {
+  /** Asks for no kicks until `wantKick`. */
+  muteKicks(): void {
+    this.#ring?.muteKicks()
+  }
+
+  /**
+   * Hands out chains until there are none, the device wants no more, or others are to have their turn, after `turn` of them; then asks for a
+   * kick.
+   */
+  drain(take: (chain: Chain) => Taken, turn: number = TURN): void {
     const ring = this.#ring
     if (ring === undefined) return
     ring.muteKicks()
-    for (let left = TURN; left > 0; ) {
+    for (let left = turn; left > 0; ) {
       const chain = this.take()
       if (this.#ring !== ring) return
       if (chain === undefined) {
@@ -209,6 +222,7 @@ export class Queue {
   enable(on: boolean): void {
     if (this.#enabled === on) return
     this.#enabled = on
+    if (this.#ring !== undefined) this.#parts.device.onEnable?.(this, on)
     if (on) this.#kick?.again(sys.EPOLLIN)
   }
 

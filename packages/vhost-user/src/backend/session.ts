@@ -18,6 +18,8 @@ import { Queue, type RingFeatures } from "./queue.ts"
 
 /** The most regions that `ADD_MEM_REG` may make. */
 const SLOTS = 32
+/** Bytes of an Ethernet address. */
+const MAC = 6
 
 export interface SessionOptions {
   readonly device: Device
@@ -97,7 +99,7 @@ export class Session implements Disposable {
       case request.GET_PROTOCOL_FEATURES:
         return bits(this.#protocolFeatures())
       case request.GET_QUEUE_NUM:
-        return bits(BigInt(this.queues.length))
+        return bits(BigInt(this.#device.announcedQueues ?? this.queues.length))
       case request.GET_MAX_MEM_SLOTS:
         return bits(BigInt(SLOTS))
       case request.SET_OWNER:
@@ -113,10 +115,8 @@ export class Session implements Disposable {
         return this.#addRegion(message)
       case request.REM_MEM_REG:
         return this.#removeRegion(message)
-      case request.GET_CONFIG:
-        return this.#config(message)
       default:
-        return this.#handleRing(message)
+        return this.#handleDevice(message)
     }
   }
 
@@ -130,6 +130,20 @@ export class Session implements Disposable {
     for (const queue of this.queues) queue.reset()
     this.memory.clear()
     this.#device.onGone?.()
+  }
+
+  /** What only some devices know. */
+  #handleDevice(message: Message): Answer {
+    switch (message.header.request) {
+      case request.GET_CONFIG:
+        return this.#config(message)
+      case request.NET_SET_MTU:
+        return this.#setMtu(Number(this.#bits(message)))
+      case request.SEND_RARP:
+        return this.#announce(message)
+      default:
+        return this.#handleRing(message)
+    }
   }
 
   #handleRing(message: Message): Answer {
@@ -187,9 +201,22 @@ export class Session implements Disposable {
   }
 
   #protocolFeatures(): bigint {
-    return this.#device.config === undefined
-      ? PROTOCOL_FEATURES
-      : PROTOCOL_FEATURES | features.PROTOCOL_F_CONFIG
+    let offered = PROTOCOL_FEATURES
+    if (this.#device.config !== undefined) offered |= features.PROTOCOL_F_CONFIG
+    if (this.#device.onMtu !== undefined) offered |= features.PROTOCOL_F_MTU
+    if (this.#device.onAnnounce !== undefined) offered |= features.PROTOCOL_F_RARP
+    return offered
+  }
+
+  #setMtu(mtu: number): undefined {
+    if (this.#device.onMtu?.(mtu) !== true)
+      throw new RangeError(`${this.#device.name} cannot have an MTU of ${mtu}`)
+  }
+
+  #announce(message: Message): undefined {
+    this.#bits(message) // has the size of a number, and is six bytes in their order
+    if (this.#device.onAnnounce === undefined) throw new RangeError("SEND_RARP is not offered")
+    this.#device.onAnnounce(message.bytes.slice(HEADER, HEADER + MAC))
   }
 
   #reset(): undefined {

@@ -7,6 +7,8 @@
 
 export const VIRTIO_F_NOTIFY_ON_EMPTY: bigint = 1n << 24n
 export const VHOST_F_LOG_ALL: bigint = 1n << 26n
+/** Buffers may be cut anywhere. Each device of version 1 can that. */
+export const VIRTIO_F_ANY_LAYOUT: bigint = 1n << 27n
 export const VIRTIO_RING_F_INDIRECT_DESC: bigint = 1n << 28n
 export const VIRTIO_RING_F_EVENT_IDX: bigint = 1n << 29n
 /** The front end may ask for protocol features. Never shown to the guest. */
@@ -16,6 +18,7 @@ export const VIRTIO_F_IN_ORDER: bigint = 1n << 35n
 
 export const PROTOCOL_F_MQ: bigint = 1n << 0n
 export const PROTOCOL_F_LOG_SHMFD: bigint = 1n << 1n
+export const PROTOCOL_F_RARP: bigint = 1n << 2n
 export const PROTOCOL_F_REPLY_ACK: bigint = 1n << 3n
 export const PROTOCOL_F_MTU: bigint = 1n << 4n
 export const PROTOCOL_F_CONFIG: bigint = 1n << 9n

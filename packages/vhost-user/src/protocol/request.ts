@@ -22,6 +22,7 @@ export const GET_PROTOCOL_FEATURES = 15
 export const SET_PROTOCOL_FEATURES = 16
 export const GET_QUEUE_NUM = 17
 export const SET_VRING_ENABLE = 18
+export const SEND_RARP = 19
 export const NET_SET_MTU = 20
 export const SET_BACKEND_REQ_FD = 21
 export const GET_CONFIG = 24
@@ -54,6 +55,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [SET_PROTOCOL_FEATURES, "SET_PROTOCOL_FEATURES"],
   [GET_QUEUE_NUM, "GET_QUEUE_NUM"],
   [SET_VRING_ENABLE, "SET_VRING_ENABLE"],
+  [SEND_RARP, "SEND_RARP"],
   [NET_SET_MTU, "NET_SET_MTU"],
   [SET_BACKEND_REQ_FD, "SET_BACKEND_REQ_FD"],
   [GET_CONFIG, "GET_CONFIG"],

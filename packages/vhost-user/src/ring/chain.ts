@@ -63,12 +63,15 @@ export class Chain {
     return this.lengths[piece] ?? 0
   }
 
-  /** Copies the first `length` bytes that the device may read. Returns false where there are fewer. */
-  readHead(memory: GuestMemory, into: Copy, length: number): boolean {
+  /**
+   * Copies the first `length` bytes that the device may read to `into`, from `at` on. Returns false where there are fewer. It is fastest where
+   * `at` is aligned as the guest's address is.
+   */
+  readHead(memory: GuestMemory, into: Copy, length: number, at: number = 0): boolean {
     if (length > this.readableBytes) return false
     for (let piece = 0, done = 0; done < length; piece++) {
       const part = Math.min(length - done, this.lengthAt(piece))
-      memory.copyOut(this.guestAddresses[piece] ?? 0, part, into, done)
+      memory.copyOut(this.guestAddresses[piece] ?? 0, part, into, at + done)
       done += part
     }
     return true

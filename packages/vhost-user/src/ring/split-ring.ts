@@ -134,7 +134,10 @@ export class SplitRing implements Disposable {
     return "chain"
   }
 
-  /** Takes the last chain back, as if it had not been popped: it was not used, and none was popped after it. */
+  /**
+   * Takes the last chain back, as if it had not been popped: it was not used, and none was popped after it. So several are taken back, the last
+   * first.
+   */
   unpop(): void {
     this.#next = (this.#next - 1) & MASK16
   }
