@@ -1,0 +1,318 @@
+/**
+ * Frames to the machine: buffers of its receive queue are taken for a frame, filled in place and given back.
+ *
+ * ```
+ *  one frame in three merged buffers:
+ *  │ virtio header │ Ethernet, IP, TCP │ payload … │     │ payload … │     │ payload │ not used │
+ *  └─ places: guest addresses, written by `use` ─┘└──────── lent: addresses for one read ───────┘
+ * ```
+ *
+ * Virtual I/O Device 1.2, section 5.1.6.4. Buffers are given back in the order they were taken, and what was not used is put back into the ring: so
+ * between batches the ring's position tells all (see the keeper of @skep/vhost-user). Where buffers that were not used lie before used ones, because a
+ * frame in the midst became shorter or one was sent between `lend` and `unlend`, they end the frame before as buffers of no bytes.
+ *
+ * @module
+ */
+import { type Chain, type Copy, newCopy, type Queue, SIZE_MAX } from "@skep/vhost-user"
+import type { LinkCounters } from "../link.ts"
+import type { Memory } from "../memory.ts"
+import type { Offload } from "../offload.ts"
+import { Parts } from "../parts.ts"
+import { type Dialect, dialectOf } from "./features.ts"
+import { BUFFERS, emit, FRAME_MAX, HEADER, setU16le } from "./header.ts"
+
+const ALIGNMENT = 4
+/** For some dozens of bytes a loop is faster than `set` with a `subarray`. */
+const FEW = 128
+
+export class ToMachine {
+  /** Where the payloads of lent frames lie. */
+  readonly lent: Parts = new Parts()
+  readonly #counters: LinkCounters
+  readonly #memory: Memory
+  readonly #copy: Copy = newCopy(ALIGNMENT + HEADER + FRAME_MAX)
+  #dialect: Dialect = dialectOf(0n)
+  #queue: Queue | undefined
+  /** Chains that were taken, in the ring's order: heads, room, and how many of them have been given back. */
+  readonly #heads = new Uint16Array(SIZE_MAX)
+  readonly #rooms = new Uint32Array(SIZE_MAX)
+  #taken = 0
+  #given = 0
+  /** Places for headers, by guest address. */
+  readonly #places = new Parts()
+  /** Frames that were lent: their first chains and places, and what is lent for their headers. */
+  readonly #firstChains: number[] = []
+  readonly #firstPlaces: number[] = []
+  readonly #headers: number[] = []
+  #frames = 0
+  #used = 0
+  /** The frame that was given back last: where its header is, and in how many buffers it lies. */
+  #lastPlace = 0
+  #lastBuffers = 0
+  /** Chains taken after those that are lent were given back already. */
+  #overtaken = false
+  #flushes = false
+  /** A frame of that size found no room; nothing larger will until there is more of it. */
+  #refused = Number.POSITIVE_INFINITY
+  #wanted = false
+  /** Where the payload of `send` goes. */
+  readonly #payload = new Parts()
+
+  constructor(counters: LinkCounters, memory: Memory) {
+    this.#counters = counters
+    this.#memory = memory
+  }
+
+  start(queue: Queue, dialect: Dialect): void {
+    this.#queue = queue
+    this.#dialect = dialect
+    this.#forget()
+    this.#refused = Number.POSITIVE_INFINITY
+    queue.muteKicks()
+  }
+
+  /** The queue is gone, and with it what was taken. */
+  stop(): void {
+    this.#queue = undefined
+    this.#forget()
+  }
+
+  /** The guest has offered more. Returns whether somebody waits for it. */
+  more(): boolean {
+    this.#queue?.muteKicks()
+    this.#refused = Number.POSITIVE_INFINITY
+    const wanted = this.#wanted
+    this.#wanted = false
+    return wanted
+  }
+
+  send(headers: Uint8Array, at: number, length: number, payload?: Parts, offload?: Offload): boolean {
+    const queue = this.#queue
+    const chain = this.#taken
+    const place = this.#places.count
+    const bytes = payload?.bytes ?? 0
+    this.#payload.clear()
+    if (queue === undefined || !this.#take(queue, length, bytes, this.#payload)) {
+      this.#wanted = true
+      this.#counters.droppedOut++
+      return false
+    }
+    this.#give(queue, chain, this.#taken, this.#dialect.header + length + bytes)
+    const start = this.#stage(place, offload)
+    copyBytes(headers, at, length, this.#copy.bytes, start)
+    this.#write(queue, start + length, length + bytes)
+    if (payload !== undefined) this.#move(payload)
+    this.#taken = chain
+    if (this.#frames === 0) this.#places.clear()
+    else this.#overtaken = true
+    return true
+  }
+
+  lend(header: number, payload: number): boolean {
+    const queue = this.#queue
+    const chain = this.#taken
+    const place = this.#places.count
+    if (queue === undefined || !this.#take(queue, header, payload, this.lent)) {
+      this.#wanted = true
+      return false
+    }
+    const frame = this.#frames++
+    this.#firstChains[frame] = chain
+    this.#firstPlaces[frame] = place
+    this.#headers[frame] = header
+    return true
+  }
+
+  /** Throws a `RangeError` for a frame that was not lent so. */
+  use(headers: Uint8Array, at: number, length: number, payload: number, offload?: Offload): void {
+    const queue = this.#queue
+    if (queue === undefined) return
+    const frame = this.#used
+    if (frame >= this.#frames || length !== this.#headers[frame])
+      throw new RangeError(`no frame with ${length} bytes of headers was lent`)
+    this.#used++
+    const first = this.#firstChains[frame] ?? 0
+    const place = this.#firstPlaces[frame] ?? 0
+    const end = this.#used < this.#frames ? (this.#firstChains[this.#used] ?? 0) : this.#taken
+    if (this.#given < first) this.#pad(queue, first)
+    this.#given = this.#give(queue, first, end, this.#dialect.header + length + payload)
+    const start = this.#stage(place, offload)
+    copyBytes(headers, at, length, this.#copy.bytes, start)
+    this.#write(queue, start + length, length + payload)
+  }
+
+  /** Returns whether somebody who found no room is to look again, as buffers went back into the ring. */
+  unlend(): boolean {
+    const queue = this.#queue
+    let owed = false
+    if (queue !== undefined && this.#given < this.#taken) {
+      if (this.#overtaken) this.#pad(queue, this.#taken)
+      else {
+        untake(queue, this.#taken - this.#given)
+        this.#refused = Number.POSITIVE_INFINITY
+        owed = this.#wanted
+        this.#wanted = false
+      }
+    }
+    this.#forget()
+    if (this.#flushes) {
+      this.#flushes = false
+      this.flush()
+    }
+    return owed
+  }
+
+  /** Shows the guest what was sent; while frames are lent, that waits for `unlend`. */
+  flush(): void {
+    if (this.#frames === 0) this.#queue?.flush()
+    else this.#flushes = true
+  }
+
+  #forget(): void {
+    this.#taken = 0
+    this.#given = 0
+    this.#frames = 0
+    this.#used = 0
+    this.#overtaken = false
+    this.#places.clear()
+    this.lent.clear()
+  }
+
+  /** Takes chains for a frame: their room for headers goes to `#places`, that for payload to `into`. All or none. */
+  #take(queue: Queue, header: number, payload: number, into: Parts): boolean {
+    const before = this.#dialect.header + header
+    if (before + payload >= this.#refused) return false
+    const chains = this.#taken
+    const places = this.#places.count
+    const { count, bytes } = into
+    for (let left = before + payload; left > 0; ) {
+      const chain = queue.take()
+      if (chain !== undefined && (this.#taken === chains || this.#dialect.merges)) {
+        this.#heads[this.#taken] = chain.head
+        this.#rooms[this.#taken] = chain.writableBytes
+        this.#taken++
+        const room = Math.min(left, chain.writableBytes)
+        const head = Math.min(room, Math.max(0, left - payload))
+        if (head > 0) addPlaces(chain, head, this.#places)
+        if (room > head) addRoom(chain, head, room - head, into)
+        left -= room
+        continue
+      }
+      if (chain !== undefined) queue.untake()
+      // Asked for while all that is offered is in our hands: so the kick comes with the first chain beyond.
+      if (queue.wantKick() && chain === undefined) continue
+      untake(queue, this.#taken - chains)
+      this.#taken = chains
+      this.#places.count = places
+      into.count = count
+      into.bytes = bytes
+      this.#refused = before + payload
+      return false
+    }
+    return true
+  }
+
+  /** Gives back as many of the chains from `first` on as `bytes` need. Returns the first that was not needed. */
+  #give(queue: Queue, first: number, end: number, bytes: number): number {
+    let chain = first
+    for (let left = bytes; left > 0; chain++) {
+      if (chain === end) throw new RangeError(`the frame is ${left} bytes longer than what was taken for it`)
+      const part = Math.min(left, this.#rooms[chain] ?? 0)
+      queue.give(this.#heads[chain] ?? 0, part)
+      left -= part
+    }
+    this.#lastBuffers = chain - first
+    return chain
+  }
+
+  /** Gives chains back as parts of the frame before, with nothing in them. Without merged buffers they are frames of no bytes, which drivers drop. */
+  #pad(queue: Queue, end: number): void {
+    for (; this.#given < end; this.#given++, this.#lastBuffers++) queue.give(this.#heads[this.#given] ?? 0, 0)
+    if (!this.#dialect.merges) return
+    const { bytes } = this.#copy
+    setU16le(bytes, 0, this.#lastBuffers)
+    let place = this.#lastPlace
+    let skip = BUFFERS
+    for (; skip >= this.#places.lengthAt(place); place++) skip -= this.#places.lengthAt(place)
+    for (let done = 0; done < 2; place++, skip = 0) {
+      const part = Math.min(2 - done, this.#places.lengthAt(place) - skip)
+      queue.memory.copyIn(this.#copy, done, this.#places.addressAt(place) + skip, part)
+      done += part
+    }
+  }
+
+  /** Writes the virtio header of the frame that was given back last. Returns where in `#copy` the frame's own headers are to be put. */
+  #stage(place: number, offload: Offload | undefined): number {
+    const at = this.#places.addressAt(place) & (ALIGNMENT - 1)
+    emit(this.#copy.bytes, at, this.#lastBuffers, offload)
+    this.#lastPlace = place
+    return at + this.#dialect.header
+  }
+
+  /** Puts the headers, of which `end` is the end in `#copy`, into the guest's memory, and counts the frame. */
+  #write(queue: Queue, end: number, bytes: number): void {
+    let place = this.#lastPlace
+    for (let at = this.#places.addressAt(place) & (ALIGNMENT - 1); at < end; place++) {
+      const part = this.#places.lengthAt(place)
+      queue.memory.copyIn(this.#copy, at, this.#places.addressAt(place), part)
+      at += part
+    }
+    this.#counters.framesOut++
+    this.#counters.bytesOut += bytes
+  }
+
+  /** Copies the payload of `send` to its room. */
+  #move(from: Parts): void {
+    const to = this.#payload
+    let target = 0
+    let filled = 0
+    for (let source = 0; source < from.count; source++) {
+      for (let done = 0; done < from.lengthAt(source); ) {
+        const part = Math.min(from.lengthAt(source) - done, to.lengthAt(target) - filled)
+        this.#memory.copy(from.addressAt(source) + done, to.addressAt(target) + filled, part)
+        done += part
+        filled += part
+        if (filled < to.lengthAt(target)) continue
+        target++
+        filled = 0
+      }
+    }
+  }
+}
+
+function untake(queue: Queue, chains: number): void {
+  for (let left = chains; left > 0; left--) queue.untake()
+}
+
+/** Appends the guest addresses of the first `length` bytes that may be written. */
+function addPlaces(chain: Chain, length: number, into: Parts): void {
+  let left = length
+  for (let piece = chain.readable; left > 0; piece++) {
+    const part = Math.min(left, chain.lengthAt(piece))
+    into.push(chain.guestAddresses[piece] ?? 0, part)
+    left -= part
+  }
+}
+
+/** Appends the addresses of `length` bytes that may be written, after the first `skip`. */
+function addRoom(chain: Chain, skip: number, length: number, into: Parts): void {
+  let before = skip
+  let left = length
+  for (let piece = chain.readable; left > 0; piece++) {
+    const there = chain.lengthAt(piece)
+    if (before < there) {
+      const part = Math.min(left, there - before)
+      into.push(chain.addressAt(piece) + before, part)
+      left -= part
+      before = 0
+    } else before -= there
+  }
+}
+
+function copyBytes(from: Uint8Array, at: number, length: number, to: Uint8Array, start: number): void {
+  if (length > FEW) {
+    to.set(from.subarray(at, at + length), start)
+    return
+  }
+  for (let index = 0; index < length; index++) to[start + index] = from[at + index] ?? 0
+}
