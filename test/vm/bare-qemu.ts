@@ -88,6 +88,23 @@ export function withVsock(argv: readonly string[], memoryMiB: number, socket: st
   ]
 }
 
+/** The same with shared memory and a NIC, instead of the user network's, whose back end listens on `socket`. */
+export function withVhostNet(argv: readonly string[], memoryMiB: number, socket: string): readonly string[] {
+  const users = (word = ""): boolean => word.startsWith("user,") || word.startsWith("virtio-net-device")
+  const rest = argv.filter((word, index) => !users(word) && !users(argv[index + 1]))
+  return [
+    ...rest.map((word) => (word.startsWith("microvm") ? `${word},memory-backend=ram` : word)),
+    "-object",
+    `memory-backend-memfd,id=ram,size=${memoryMiB}M,share=on`,
+    "-chardev",
+    `socket,id=nic,path=${socket}`,
+    "-netdev",
+    "vhost-user,id=nic,chardev=nic",
+    "-device",
+    "virtio-net-device,netdev=nic,mac=52:54:00:00:00:01",
+  ]
+}
+
 export interface SerialPort {
   /** As the guest sees it under /sys/class/virtio-ports. */
   readonly name: string
