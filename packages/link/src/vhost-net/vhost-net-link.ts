@@ -187,9 +187,11 @@ export class VhostNetLink implements Link, Device {
 
   onKick(queue: Queue): void {
     this.#look()
+    // Until there is a carrier all waits; then each queue is looked at again.
+    if (!this.#told || !this.carrier) return
     if (queue.index === RX) {
       if (this.#to.more()) this.#room()
-    } else if (queue.index % 2 === TX && this.#told && this.carrier) {
+    } else if (queue.index % 2 === TX) {
       this.#from.drain(queue, this.#dialect, this.receiver)
       queue.flush()
       this.flush()
