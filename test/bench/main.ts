@@ -1,7 +1,9 @@
 /**
- * `npm run bench -- SUITE... [--json] [--record]`: runs suites, prints a table or JSON rows, exits with 1 where a bar is missed.
+ * `npm run bench -- SUITE... [--json] [--record] [--only ROW]... [--quick]`: runs suites, prints a table or JSON rows, exits with 1 where a bar is
+ * missed.
  *
- * `--record` writes the charts and tables of `docs/benchmarks.md`.
+ * `--record` writes the charts and tables of `docs/benchmarks.md`. The suite `network` takes `--only`, part of a row's name, and `--quick`, for runs
+ * that only show that it works.
  *
  * @module
  */
@@ -16,17 +18,27 @@ import { boot } from "./suites/boot.ts"
 import { engine } from "./suites/engine.ts"
 import { footprint } from "./suites/footprint.ts"
 import { loop } from "./suites/loop.ts"
+import { type NetworkOptions, network } from "./suites/network.ts"
 import { vsock } from "./suites/vsock.ts"
 
-type Suite = (progress: (text: string) => void) => Promise<readonly Row[]>
+type Suite = (progress: (text: string) => void, options: NetworkOptions) => Promise<readonly Row[]>
 
-const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop, engine, vsock }
+const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop, engine, vsock, network }
 const docs = join(import.meta.dirname, "../../docs")
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean", default: false }, record: { type: "boolean", default: false } },
+  options: {
+    json: { type: "boolean", default: false },
+    record: { type: "boolean", default: false },
+    only: { type: "string", multiple: true, default: [] },
+    quick: { type: "boolean", default: false },
+  },
 })
+if (values.record && (values.quick || values.only.length > 0)) {
+  process.stderr.write("error: --record is for a whole run, without --quick and --only\n")
+  process.exit(2)
+}
 const names = positionals.length === 0 ? Object.keys(SUITES) : positionals
 const rows: Row[] = []
 for (const name of names) {
@@ -36,7 +48,7 @@ for (const name of names) {
     process.exit(2)
   }
   process.stderr.write(`${name}\n`)
-  const result = await suite((text) => process.stderr.write(`${text}\n`))
+  const result = await suite((text) => process.stderr.write(`${text}\n`), values)
   rows.push(...result)
   if (values.record) record(name, result)
 }

@@ -3,10 +3,16 @@
  *
  * @module
  */
-import type { Row } from "./row.ts"
+import { bestOf, type Row } from "./row.ts"
 
 const digits = (value: number): string =>
-  value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toFixed(3)
+  Number.isNaN(value)
+    ? "-"
+    : value >= 100
+      ? value.toFixed(0)
+      : value >= 1
+        ? value.toFixed(2)
+        : value.toFixed(3)
 
 export function textTable(rows: readonly Row[]): string {
   const cells = [["", "ours", "peers", "ratio", "bar", "spread of ours"], ...rows.map((row) => cellsOf(row))]
@@ -31,14 +37,26 @@ function cellsOf(row: Row): string[] {
   const peers = Object.entries(row.peers)
   const [least = Number.NaN, most = Number.NaN] = row.spread["ours"] ?? []
   const sign = row.better === "lower" ? "<=" : ">="
+  const bars = row.bars ?? []
   return [
     `${row.ok ? "ok  " : "MISS"} ${row.name}`,
     `${digits(row.ours)} ${row.unit}`,
     peers.map(([name, value]) => `${name} ${digits(value)}`).join(", ") || "-",
-    peers.length === 0 ? "-" : row.ratio.toFixed(2),
-    `${sign} ${row.bar}${peers.length === 0 ? ` ${row.unit}` : "x"}`,
+    bars.length > 0
+      ? bars.map(({ ratio }) => digits(ratio)).join(", ")
+      : isAbsolute(row)
+        ? "-"
+        : row.ratio.toFixed(2),
+    bars.length > 0
+      ? bars.map(({ program, bar }) => `${sign} ${bar}x ${program || "the best"}`).join(", ")
+      : `${sign} ${row.bar}${isAbsolute(row) ? ` ${row.unit}` : "x"}`,
     `${digits(least)} - ${digits(most)}`,
   ]
+}
+
+/** Whether the bar is for our own number. */
+function isAbsolute(row: Row): boolean {
+  return row.absolute === true || Object.keys(row.peers).length === 0
 }
 
 const BAR_HEIGHT = 18
@@ -51,14 +69,13 @@ export function svgChart(title: string, rows: readonly Row[]): string {
   let y = 40
   for (const row of rows) {
     const entries = [["ours", row.ours] as const, ...Object.entries(row.peers)]
-    const first = Object.values(row.peers)[0]
-    const limit = first === undefined ? row.bar : row.bar * first
-    const largest = Math.max(limit, ...entries.map(([, value]) => value)) * 1.05
+    const limit = limitOf(row)
+    const largest = Math.max(limit, ...entries.map(([, value]) => value).filter(Number.isFinite)) * 1.05
     parts.push(text(10, y + 13, row.name, "bold"))
     y += BAR_HEIGHT + 4
     const top = y
     for (const [name, value] of entries) {
-      const width = Math.max(1, (value / largest) * CHART_WIDTH)
+      const width = Number.isFinite(value) ? Math.max(1, (value / largest) * CHART_WIDTH) : 1
       parts.push(text(24, y + 13, name))
       parts.push(
         `<rect x="${LABEL_WIDTH}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT - 3}" fill="${name === "ours" ? "#c98a1b" : "#8a8f98"}"/>`,
@@ -75,6 +92,17 @@ export function svgChart(title: string, rows: readonly Row[]): string {
   const size = `width="${LABEL_WIDTH + CHART_WIDTH + 110}" height="${y + 10}"`
   const font = 'font-family="system-ui, sans-serif" font-size="12"'
   return `<svg xmlns="http://www.w3.org/2000/svg" ${size} ${font}>\n<rect width="100%" height="100%" fill="#ffffff"/>\n${text(10, 22, title, "bold")}\n${parts.join("\n")}\n</svg>\n`
+}
+
+/** What our number has to clear: of several bars, the hardest. */
+function limitOf(row: Row): number {
+  const first = Object.values(row.peers)[0]
+  if (first === undefined || row.absolute === true) return row.bar
+  if (row.bars === undefined) return row.bar * first
+  const limits = row.bars
+    .map(({ program, bar }) => bar * bestOf(row.peers, program, row.better))
+    .filter(Number.isFinite)
+  return row.better === "lower" ? Math.min(...limits) : Math.max(...limits)
 }
 
 function text(x: number, y: number, content: string, weight = "normal"): string {

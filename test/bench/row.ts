@@ -17,13 +17,25 @@ export interface Row {
   readonly ours: number
   /** Medians of the peers, by name. */
   readonly peers: Readonly<Record<string, number>>
-  /** Ours divided by the first peer; 1 without a peer. */
+  /** Ours divided by the peer that the (first) bar is about, the first if it names none; 1 without a peer. */
   readonly ratio: number
   /** What the ratio, or without a peer our own number, must not pass. */
   readonly bar: number
+  /** Where bars are about programs: the ratio to the best setting of each, and its bar. */
+  readonly bars?: readonly Bar[]
+  /** The bar is for our own number although there are peers. */
+  readonly absolute?: boolean
   readonly ok: boolean
   /** Smallest and largest sample, ours first. */
   readonly spread: Readonly<Record<string, readonly [number, number]>>
+}
+
+export interface Bar {
+  /** The peers whose names begin so; all of them if it is empty. */
+  readonly program: string
+  readonly bar: number
+  /** NaN where there is no such peer, which clears no bar, and misses none. */
+  readonly ratio: number
 }
 
 export interface Measured {
@@ -34,26 +46,38 @@ export interface Measured {
   readonly ours: readonly number[]
   readonly peers?: Readonly<Record<string, readonly number[]>>
   readonly bar: number
+  /** Bars by program, instead of `bar`; "" is the best of all. */
+  readonly bars?: Readonly<Record<string, number>>
+  readonly absolute?: boolean
 }
 
 /** Medians, ratio and verdict of what was measured. */
 export function rowOf(measured: Measured): Row {
-  const { suite, name, unit, better, bar } = measured
+  const { suite, name, unit, better, absolute = false } = measured
   const peers = Object.entries(measured.peers ?? {})
+  const medians = Object.fromEntries(peers.map(([peer, values]) => [peer, median(values)]))
   const ours = median(measured.ours)
+  const bars = Object.entries(measured.bars ?? {}).map(([program, bar]) => ({
+    program,
+    bar,
+    ratio: ours / bestOf(medians, program, better),
+  }))
   const first = peers[0] === undefined ? undefined : median(peers[0][1])
-  const ratio = first === undefined ? 1 : ours / first
-  const judged = first === undefined ? ours : ratio
+  const ratio = bars[0]?.ratio ?? (first === undefined ? 1 : ours / first)
+  const bar = bars[0]?.bar ?? measured.bar
+  const judged = first === undefined || absolute ? ours : ratio
   return {
     suite,
     name,
     unit,
     better,
     ours,
-    peers: Object.fromEntries(peers.map(([peer, values]) => [peer, median(values)])),
+    peers: medians,
     ratio,
     bar,
-    ok: better === "lower" ? judged <= bar : judged >= bar,
+    ...(measured.bars === undefined ? {} : { bars }),
+    ...(absolute ? { absolute } : {}),
+    ok: measured.bars === undefined ? clears(better, judged, bar) : clearsAll(better, ours, bars),
     spread: Object.fromEntries(
       [["ours", measured.ours] as const, ...peers].map(([who, values]) => [
         who,
@@ -61,6 +85,27 @@ export function rowOf(measured: Measured): Row {
       ]),
     ),
   }
+}
+
+function clears(better: "higher" | "lower", value: number, limit: number): boolean {
+  return better === "lower" ? value <= limit : value >= limit
+}
+
+function clearsAll(better: "higher" | "lower", ours: number, bars: readonly Bar[]): boolean {
+  return (
+    Number.isFinite(ours) && bars.every(({ ratio, bar }) => Number.isNaN(ratio) || clears(better, ratio, bar))
+  )
+}
+
+/** The best median of the peers whose names begin so; NaN where there is none. */
+export function bestOf(
+  medians: Readonly<Record<string, number>>,
+  program: string,
+  better: "higher" | "lower",
+): number {
+  const values = Object.entries(medians).flatMap(([name, value]) => (name.startsWith(program) ? [value] : []))
+  if (values.length === 0) return Number.NaN
+  return better === "lower" ? Math.min(...values) : Math.max(...values)
 }
 
 export function median(values: readonly number[]): number {

@@ -1,0 +1,59 @@
+/**
+ * skep-network as one more peer: the only file of the benchmark that knows its command line.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import type { GuestAddress, LinkKind, Peer, PeerContext } from "./peer.ts"
+import { start } from "./process.ts"
+
+/** What rows call ours. */
+export const OURS = "skep-network"
+
+const program = join(import.meta.dirname, "../../../apps/skep/dist/programs/network.js")
+
+export const OUR_GUEST: GuestAddress = {
+  address: "192.168.64.2",
+  prefix: 24,
+  gateway: "192.168.64.1",
+  host: "192.168.64.1",
+}
+
+export type Driver = "loop" | "node"
+
+/** The built program with a link and its guest's forwards. */
+export function ourCommand(
+  link: readonly string[],
+  options: { readonly mtu: number; readonly port: number; readonly driver: Driver },
+): readonly string[] {
+  const { mtu, port, driver } = options
+  const forwards = ["tcp", "udp"].flatMap((protocol) => [
+    "--forward",
+    `${protocol}:0.0.0.0:${port}:${OUR_GUEST.address}:${port}`,
+  ])
+  const words = ["--mtu", String(mtu), "--policy", "loopback", "--driver", driver]
+  return [process.execPath, program, ...link, ...words, ...forwards]
+}
+
+export function ourMissing(): string | undefined {
+  return existsSync(program) ? undefined : "skep-network is not built"
+}
+
+export function ours(kind: LinkKind, mtu: number, driver: Driver = "loop"): Peer {
+  const link = ({ link: at, guest }: PeerContext): readonly string[] =>
+    kind === "tap" ? ["--tap", at, "--netns", guest] : ["--qemu", at]
+  return {
+    name: OURS,
+    variant: String(mtu),
+    kind,
+    mtu,
+    guest: OUR_GUEST,
+    missing: ourMissing,
+    start: async (context) => {
+      const argv = ourCommand(link(context), { mtu, port: context.port, driver })
+      const options = { namespace: context.host, log: context.log, untilLine: true }
+      return { program: await start(argv, options) }
+    },
+  }
+}
