@@ -13,6 +13,9 @@ const GIB = 2 ** 30
 /** Of the bare guest: what it says first to the host's SSH agent. */
 export const BARE_SECRET = "a secret of the bare guest"
 
+/** Of the adapter on QEMU's user network. */
+export const BARE_MAC = "52:54:00:00:00:01"
+
 export interface BareOptions {
   /** Emptied first; sockets are made there. */
   readonly directory: string
@@ -23,11 +26,13 @@ export interface BareOptions {
   /** Run by the guest as it starts. */
   readonly bootLocal: string
   readonly forwards?: UserNetwork["forwards"]
+  /** False where QEMU runs in a namespace that leads nowhere: the guest then reaches all that is there. */
+  readonly restricted?: boolean
 }
 
-/** Makes the disk and the seed, and returns QEMU's arguments. The guest reaches nothing. */
+/** Makes the disk and the seed, and returns QEMU's arguments. The guest reaches nothing, if not asked otherwise. */
 export async function prepareBare(options: BareOptions): Promise<readonly string[]> {
-  const { directory, memoryMiB, accelerator, bootLocal, forwards = [] } = options
+  const { directory, memoryMiB, accelerator, bootLocal, forwards = [], restricted = true } = options
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { mode: 0o700 })
   const image = await currentImage(options.images, "amd64")
@@ -58,7 +63,7 @@ export async function prepareBare(options: BareOptions): Promise<readonly string
       { serial: "skep-data", path: data, discard: true },
       { serial: "skep-seed", path: seed, readOnly: true },
     ],
-    network: { kind: "qemu-user", mac: "52:54:00:00:00:01", restricted: true, forwards },
+    network: { kind: "qemu-user", mac: BARE_MAC, restricted, forwards },
     runDirectory: directory,
     logDirectory: directory,
     verdictFile: join(directory, "verdicts.json"),
@@ -75,12 +80,19 @@ export async function prepareBare(options: BareOptions): Promise<readonly string
   )
 }
 
-/** The same with shared memory and a vsock device whose back end listens on `socket`. */
-export function withVsock(argv: readonly string[], memoryMiB: number, socket: string): readonly string[] {
+/** The same with memory that a back end in another process can map. */
+export function withSharedMemory(argv: readonly string[], memoryMiB: number): readonly string[] {
   return [
     ...argv.map((word) => (word.startsWith("microvm") ? `${word},memory-backend=ram` : word)),
     "-object",
     `memory-backend-memfd,id=ram,size=${memoryMiB}M,share=on`,
+  ]
+}
+
+/** The same with shared memory and a vsock device whose back end listens on `socket`. */
+export function withVsock(argv: readonly string[], memoryMiB: number, socket: string): readonly string[] {
+  return [
+    ...withSharedMemory(argv, memoryMiB),
     "-chardev",
     `socket,id=vsock,path=${socket}`,
     "-device",

@@ -8,11 +8,11 @@ import { join } from "node:path"
 import { Cleanup } from "@skep/runtime"
 import { HOST_ADDRESS, ipIn, type Namespaces } from "./namespaces.ts"
 import { labelOf, type Peer } from "./peer.ts"
-import { runIn, type Started, start, until } from "./process.ts"
+import { cpuOf, runIn, type Started, start, until } from "./process.ts"
 
 /** The host's server, at its loopback. */
 export const HOST_PORT = 20_500
-const FIRST_PORT = 21_000
+export const FIRST_PORT = 21_000
 const HOLD_MS = 120_000
 const LINK = "tap0"
 const CABLE = "cable0"
@@ -36,6 +36,8 @@ export interface Contestant extends AsyncDisposable {
   readonly label: string
   /** Processes that are the network of the guest. */
   readonly pids: () => readonly number[]
+  /** Their processor seconds so far. */
+  readonly cpu: () => number
   /** Runs netload in the guest against the host's server, or on the host against the guest's, and returns what it says. */
   readonly load: (from: "guest" | "host", mode: string, ...words: readonly number[]) => Promise<unknown>
   /** Starts it in the guest, until its first line. */
@@ -80,6 +82,7 @@ export async function contestant(arena: Arena, peer: Peer, impairment?: Impairme
     name: peer.name,
     label: labelOf(peer),
     pids: running.program.pids,
+    cpu: () => cpuOf(running.program.pids()),
     load: async (from, mode, ...words) => {
       const to = from === "guest" ? [peer.guest.host, HOST_PORT] : [HOST_ADDRESS, port]
       const argv = [netload, mode, ...[...to, ...words].map(String)]
@@ -95,7 +98,7 @@ export async function contestant(arena: Arena, peer: Peer, impairment?: Impairme
 }
 
 /** The last word of every mode is its time; whatever waits in netload does not do so for longer than this beyond it. */
-function limitOf(words: readonly number[]): number {
+export function limitOf(words: readonly number[]): number {
   return ((words.at(-1) ?? 0) <= 600 ? (words.at(-1) ?? 0) * 1000 : 0) + 60_000
 }
 
@@ -141,7 +144,7 @@ async function connectEnds(ends: Ends, program: Started): Promise<Started | unde
 }
 
 /** Whether a process' namespace has a listener there; a connection to try would be a guest's. */
-function isListening(pid: number, path: string): boolean {
+export function isListening(pid: number, path: string): boolean {
   const lines = readFileSync(`/proc/${pid}/net/unix`, "latin1").split("\n")
   return lines.some((line) => line.endsWith(` ${path}`) && line.split(/\s+/)[3] === "00010000")
 }

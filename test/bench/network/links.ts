@@ -20,9 +20,9 @@ export interface Group {
 
 type Bars = Readonly<Record<string, number>>
 
-const SMALL = 1500
+export const SMALL = 1500
 const LARGE = 65_520
-const MANY = 8
+export const MANY = 8
 /** The best of all peers. */
 const BEST = ""
 

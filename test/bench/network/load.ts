@@ -4,7 +4,7 @@
  * @module
  */
 import type { Contestant } from "./contestant.ts"
-import { cpuOf, residentOf } from "./process.ts"
+import { residentOf } from "./process.ts"
 
 /** Which way the bytes go; the connections are always the guest's. */
 export type Way = "guest to host" | "host to guest"
@@ -27,9 +27,9 @@ export async function throughput(
   seconds: number,
 ): Promise<Throughput> {
   const mode = way === "guest to host" ? "sink" : "source"
-  const before = cpuOf(who.pids())
+  const before = who.cpu()
   const result = (await who.load("guest", mode, flows, seconds)) as { bytes: number; seconds: number }
-  const cpu = cpuOf(who.pids()) - before
+  const cpu = who.cpu() - before
   return { speed: (result.bytes * 8) / result.seconds / 1e9, cpu: (cpu / result.bytes) * GIB }
 }
 

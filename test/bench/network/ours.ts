@@ -5,7 +5,7 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import type { GuestAddress, LinkKind, Peer, PeerContext } from "./peer.ts"
+import type { GuestAddress, LinkKind, Peer, PeerContext, RunningPeer } from "./peer.ts"
 import { start } from "./process.ts"
 
 /** What rows call ours. */
@@ -13,7 +13,7 @@ export const OURS = "skep-network"
 
 const program = join(import.meta.dirname, "../../../apps/skep/dist/programs/network.js")
 
-export const OUR_GUEST: GuestAddress = {
+const OUR_GUEST: GuestAddress = {
   address: "192.168.64.2",
   prefix: 24,
   gateway: "192.168.64.1",
@@ -23,7 +23,7 @@ export const OUR_GUEST: GuestAddress = {
 export type Driver = "loop" | "node"
 
 /** The built program with a link and its guest's forwards. */
-export function ourCommand(
+function ourCommand(
   link: readonly string[],
   options: { readonly mtu: number; readonly port: number; readonly driver: Driver },
 ): readonly string[] {
@@ -36,8 +36,16 @@ export function ourCommand(
   return [process.execPath, program, ...link, ...words, ...forwards]
 }
 
-export function ourMissing(): string | undefined {
+function ourMissing(): string | undefined {
   return existsSync(program) ? undefined : "skep-network is not built"
+}
+
+/** Over vhost-user, for a machine whose QEMU connects to the socket. */
+export function oursInMachine(mtu: number): Peer {
+  return {
+    ...ours("stream", mtu),
+    start: async (context) => await started(context, ["--vhost-user", context.link], mtu, "loop"),
+  }
 }
 
 export function ours(kind: LinkKind, mtu: number, driver: Driver = "loop"): Peer {
@@ -50,10 +58,16 @@ export function ours(kind: LinkKind, mtu: number, driver: Driver = "loop"): Peer
     mtu,
     guest: OUR_GUEST,
     missing: ourMissing,
-    start: async (context) => {
-      const argv = ourCommand(link(context), { mtu, port: context.port, driver })
-      const options = { namespace: context.host, log: context.log, untilLine: true }
-      return { program: await start(argv, options) }
-    },
+    start: async (context) => await started(context, link(context), mtu, driver),
   }
+}
+
+async function started(
+  context: PeerContext,
+  link: readonly string[],
+  mtu: number,
+  driver: Driver,
+): Promise<RunningPeer> {
+  const argv = ourCommand(link, { mtu, port: context.port, driver })
+  return { program: await start(argv, { namespace: context.host, log: context.log, untilLine: true }) }
 }

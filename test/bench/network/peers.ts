@@ -21,8 +21,8 @@ function absent(program: string): string | undefined {
 }
 
 /** What pasta and passt have in common. As root they would become "nobody", who may not open the guest's namespace, or the socket's directory. */
-function passtWords({ port }: PeerContext, mtu: number): readonly string[] {
-  const { address, prefix, gateway } = PRIVATE
+function passtWords({ port }: PeerContext, mtu: number, guest: GuestAddress): readonly string[] {
+  const { address, prefix, gateway } = guest
   const addresses = ["-4", "-a", address, "-n", String(prefix), "-g", gateway]
   const ports = ["-t", String(port), "-u", String(port)]
   return ["-f", "-q", "-e", "--runas", "0", ...addresses, "-m", String(mtu), ...ports]
@@ -39,22 +39,22 @@ export function pasta(mtu: number): Peer {
     missing: () => absent("pasta"),
     start: async (context) => {
       const where = ["-I", context.link, "-T", "none", "-U", "none", "--netns", context.guest]
-      const argv = ["pasta", ...passtWords(context, mtu), ...where]
+      const argv = ["pasta", ...passtWords(context, mtu, PRIVATE), ...where]
       return { program: await start(argv, { namespace: context.host, log: context.log }) }
     },
   }
 }
 
-export function passt(mtu: number): Peer {
+export function passt(mtu: number, guest: GuestAddress = PRIVATE): Peer {
   return {
     name: "passt",
     variant: String(mtu),
     kind: "stream",
     mtu,
-    guest: PRIVATE,
+    guest,
     missing: () => absent("passt"),
     start: async (context) => {
-      const argv = ["passt", ...passtWords(context, mtu), "-s", context.link]
+      const argv = ["passt", ...passtWords(context, mtu, guest), "-s", context.link]
       return { program: await start(argv, { namespace: context.host, log: context.log }) }
     },
   }

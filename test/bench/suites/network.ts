@@ -13,6 +13,7 @@ import { run } from "../home.ts"
 import { type Arena, type Contestant, contestant, HOST_PORT } from "../network/contestant.ts"
 import { GROUPS, type Group } from "../network/links.ts"
 import { verified, WrongBytes } from "../network/load.ts"
+import { machine } from "../network/machine.ts"
 import { measure, type Settings, wantedOf } from "../network/measurement.ts"
 import { memory } from "../network/memory.ts"
 import { namespaces } from "../network/namespaces.ts"
@@ -60,7 +61,7 @@ export async function network(
     const arena: Arena = { namespaces: spaces, programs, directory }
     const rows: Row[] = []
     for (const group of GROUPS) rows.push(...(await grouped(arena, group, settings)))
-    rows.push(...(await memory(arena, settings)))
+    rows.push(...(await memory(arena, settings)), ...(await machine(arena, settings)))
     return rows.filter(({ name }) => settings.wanted(name))
   } finally {
     rmSync(directory, { recursive: true, force: true })
