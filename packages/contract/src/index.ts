@@ -11,6 +11,7 @@ export type {
   LauncherRunning,
   LauncherStatus,
   MachineState,
+  NicStatus,
 } from "./launcher.ts"
 export type {
   Forward,

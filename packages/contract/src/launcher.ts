@@ -35,6 +35,17 @@ export interface DeviceStatus {
   readonly runs: boolean
 }
 
+/** What the machine's NIC is, and who is at its other end. */
+export interface NicStatus {
+  /** "qemu-user": QEMU itself. "vhost-user" and "stream": another program. */
+  readonly kind: "qemu-user" | "vhost-user" | "stream"
+  readonly mac: string
+  /** The name that the machine's description has for the program. */
+  readonly provider?: string
+  /** Of a stream: whether the program is there. How a vhost-user back end is says the device "net". */
+  readonly joined?: boolean
+}
+
 export interface LauncherStatus {
   readonly state: MachineState
   /** Why the state is "crashed", or why a fallback was taken. */
@@ -48,6 +59,8 @@ export interface LauncherStatus {
   /** Milliseconds since the epoch. */
   readonly startedAtMs: number
   readonly devices: readonly DeviceStatus[]
+  /** Undefined for a machine that an earlier build started. */
+  readonly network?: NicStatus
   readonly phases: readonly GuestPhase[]
   readonly consoleLog: string
   readonly counters: Counters
@@ -60,4 +73,9 @@ export interface LauncherRunning extends Running<LauncherStatus> {
   kill(): Promise<void>
   pause(): Promise<void>
   resume(): Promise<void>
+  /**
+   * Joins a network that is a stream anew, as the launcher does by itself when the stream is lost. Rejects with "unreachable" where nobody
+   * listens yet, and goes on trying; "unsupported" for other networks.
+   */
+  reconnectNetwork(): Promise<void>
 }

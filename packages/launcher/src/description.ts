@@ -45,8 +45,49 @@ export interface VhostUserDevice {
   readonly socket: string
 }
 
-/** Room for more kinds: a union by `kind`. */
-export type MachineNetwork = UserNetwork
+/** What a NIC has whose other end is another program. */
+interface ServedNetwork {
+  readonly mac: string
+  /** Where the program listens, or will. */
+  readonly socket: string
+  /** The largest packet, offered to the guest's driver; it takes Ethernet's 1500 unless told. */
+  readonly mtu?: number
+  /** Who serves it, for whoever finds the machine running; `status` tells it again. */
+  readonly provider?: string
+}
+
+/** A NIC whose back end maps the guest's memory, reached over vhost-user through the keeper. */
+export interface VhostUserNetwork extends ServedNetwork {
+  readonly kind: "vhost-user"
+}
+
+/**
+ * A NIC whose frames go to another program over a socket, each after its length (u32, big-endian). A socket that is lost is connected
+ * again as soon as the program is back; the guest sees none of it.
+ */
+export interface StreamNetwork extends ServedNetwork {
+  readonly kind: "stream"
+}
+
+export type MachineNetwork = UserNetwork | VhostUserNetwork | StreamNetwork
+
+/** A device behind the keeper. */
+export interface KeptBackEnd {
+  readonly name: string
+  readonly socket: string
+}
+
+/** The name of the NIC's device, where that is behind the keeper. */
+const NET = "net"
+
+/** All that goes through the keeper: the devices, and the NIC where that is one of them. */
+export function keptDevices({
+  network,
+  devices,
+}: Pick<MachineDescription, "network" | "devices">): readonly KeptBackEnd[] {
+  const nic = network.kind === "vhost-user" ? [{ name: NET, socket: network.socket }] : []
+  return [...devices.map(({ name, socket }) => ({ name, socket })), ...nic]
+}
 
 export interface MachineDescription {
   readonly name: string
@@ -91,6 +132,23 @@ const Forward = z.strictObject({
   guestPort: port,
 })
 
+const mac = z
+  .string()
+  .regex(/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/, "must be a unicast address such as 52:54:00:12:34:56")
+
+/** IPv6's smallest, and the largest that fits into a frame of 64 KiB. */
+const MTU = { least: 1280, most: 65_520 }
+
+const served = {
+  mac,
+  socket: absolutePath,
+  mtu: z.int().min(MTU.least).max(MTU.most).exactOptional(),
+  provider: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,31}$/, "must be lower-case letters, digits and dashes")
+    .exactOptional(),
+}
+
 const description = {
   name: z
     .string()
@@ -120,22 +178,25 @@ const description = {
       (disks) => new Set(disks.map((disk) => disk.serial)).size === disks.length,
       "must have distinct serials",
     ),
-  network: z.strictObject({
-    kind: z.literal("qemu-user"),
-    id: z.literal("net0").default("net0"),
-    mac: z
-      .string()
-      .regex(/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/, "must be a unicast address such as 52:54:00:12:34:56"),
-    restricted: z.boolean(),
-    forwards: z.array(Forward).default([]),
-  }),
+  network: z.discriminatedUnion("kind", [
+    z.strictObject({
+      kind: z.literal("qemu-user"),
+      id: z.literal("net0").default("net0"),
+      mac,
+      restricted: z.boolean(),
+      forwards: z.array(Forward).default([]),
+    }),
+    z.strictObject({ kind: z.literal("vhost-user"), ...served }),
+    z.strictObject({ kind: z.literal("stream"), ...served }),
+  ]),
   devices: z
     .array(
       z.strictObject({
         kind: z.literal("vsock"),
         name: z
           .string()
-          .regex(/^[a-z][a-z0-9-]{0,9}$/, "must be at most 10 lower-case letters, digits and dashes"),
+          .regex(/^[a-z][a-z0-9-]{0,9}$/, "must be at most 10 lower-case letters, digits and dashes")
+          .refine((name) => name !== NET, `must not be "${NET}", which is the NIC's`),
         socket: absolutePath,
       }),
     )

@@ -18,7 +18,9 @@ export {
   MachineDescription,
   type MachineNetwork,
   parseLauncherOptions,
+  type StreamNetwork,
   type UserNetwork,
+  type VhostUserNetwork,
 } from "./description.ts"
 export { createDisk, DISK_BYTES_MIN, growDisk } from "./disk/raw.ts"
 export {

@@ -23,7 +23,7 @@ import {
 } from "@skep/runtime"
 import { ConsoleHub } from "./console/hub.ts"
 import { LogFile } from "./console/log-file.ts"
-import { type LauncherOptions, parseLauncherOptions } from "./description.ts"
+import { keptDevices, type LauncherOptions, parseLauncherOptions } from "./description.ts"
 import { qemuArguments } from "./hypervisor/qemu.ts"
 import { Upkeep } from "./keeper/upkeep.ts"
 import { adopt } from "./machine/adoption.ts"
@@ -32,6 +32,7 @@ import { type Booted, boot, checkFiles } from "./machine/boot.ts"
 import type { Environment } from "./machine/environment.ts"
 import { openProcessLog } from "./machine/process-log.ts"
 import { runningOf } from "./machine/running.ts"
+import { StreamLink } from "./network/stream-link.ts"
 import { type MachinePaths, pathsOf } from "./paths.ts"
 
 /** A launcher that was killed is a zombie for a few milliseconds before the kernel lets go of its lock. */
@@ -64,7 +65,7 @@ async function start(options: LauncherOptions, context: Context): Promise<Launch
   const log = openProcessLog(paths.hypervisorLog)
   cleanup.defer(() => log[Symbol.dispose]())
   const console = new ConsoleHub(consoleLog)
-  const env: Environment = { options, paths, context, console, log }
+  const env: Environment = { options, paths, context, console, log, link: linkOf(options, context) }
   cleanup.use(await console.listen(paths.console))
   // Nothing is awaited after an adoption: an abort would have to end a machine that was not started here, or leave it halfway.
   const adopted = await adopt(env)
@@ -90,10 +91,14 @@ async function start(options: LauncherOptions, context: Context): Promise<Launch
   })
 }
 
+function linkOf({ network }: LauncherOptions, { log, emit }: Context): StreamLink | undefined {
+  return network.kind === "stream" ? new StreamLink({ socket: network.socket, log, emit }) : undefined
+}
+
 /** A machine that ran before may have been started without devices that the options name by now. */
 function keepDevices(env: Environment, found: boolean): Upkeep | undefined {
   const { fronts } = env.paths
-  const devices = env.options.devices.filter(({ name }) => !found || existsSync(fronts[name] ?? ""))
+  const devices = keptDevices(env.options).filter(({ name }) => !found || existsSync(fronts[name] ?? ""))
   return devices.length === 0 ? undefined : new Upkeep(env, devices, found)
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path"
-import type { LauncherOptions } from "./description.ts"
+import { keptDevices, type LauncherOptions } from "./description.ts"
 
 export interface MachinePaths {
   /** Held by flock as long as a launcher owns the machine. */
@@ -32,11 +32,11 @@ export const RECORD_NAME = "vm.json"
 
 const KEEPER_NAME = "keeper.sock"
 
-type Places = Pick<LauncherOptions, "runDirectory" | "logDirectory"> & {
-  readonly devices: readonly { readonly name: string }[]
-}
+type Places = Pick<LauncherOptions, "runDirectory" | "logDirectory" | "network" | "devices">
 
-export function pathsOf({ runDirectory, logDirectory, devices }: Places): MachinePaths {
+export function pathsOf(places: Places): MachinePaths {
+  const { runDirectory, logDirectory } = places
+  const kept = keptDevices(places)
   return {
     lock: join(runDirectory, "vm.lock"),
     record: join(runDirectory, RECORD_NAME),
@@ -46,7 +46,7 @@ export function pathsOf({ runDirectory, logDirectory, devices }: Places): Machin
     console: join(runDirectory, "console.sock"),
     keeper: keeperSocketOf(runDirectory),
     keeperLog: join(logDirectory, "keeper.log"),
-    fronts: Object.fromEntries(devices.map(({ name }) => [name, join(runDirectory, `vhost-${name}.sock`)])),
+    fronts: Object.fromEntries(kept.map(({ name }) => [name, join(runDirectory, `vhost-${name}.sock`)])),
     consoleLog: join(logDirectory, "console.log"),
     hypervisorLog: join(logDirectory, "qemu.log"),
   }

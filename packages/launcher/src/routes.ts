@@ -1,7 +1,7 @@
 /**
  * The launcher role over a control socket, both ends.
  *
- *     POST /powerdown {"deadlineMs": 10000}    POST /kill    POST /pause    POST /resume
+ *     POST /powerdown {"deadlineMs": 10000}    POST /kill    POST /pause    POST /resume    POST /network/reconnect
  *
  * @module
  */
@@ -35,6 +35,14 @@ const Status: z.ZodType<LauncherStatus> = z.object({
       }),
     )
     .default([]), // a launcher of an earlier build has none
+  network: z
+    .object({
+      kind: z.enum(["qemu-user", "vhost-user", "stream"]),
+      mac: z.string(),
+      provider: z.string().exactOptional(),
+      joined: z.boolean().exactOptional(),
+    })
+    .exactOptional(),
   phases: z.array(z.object({ name: z.string(), atSeconds: z.number() })),
   consoleLog: z.string(),
   counters: z.record(z.string(), z.number()),
@@ -57,6 +65,7 @@ export function launcherRoutes(running: LauncherRunning): Routes {
     "POST /kill": () => running.kill(),
     "POST /pause": () => running.pause(),
     "POST /resume": () => running.resume(),
+    "POST /network/reconnect": () => running.reconnectNetwork(),
   }
 }
 
@@ -112,6 +121,9 @@ export function launcherClient(remote: Remote<LauncherStatus>): LauncherRunning 
     },
     resume: async () => {
       await remote.request("POST", "/resume")
+    },
+    reconnectNetwork: async () => {
+      await remote.request("POST", "/network/reconnect")
     },
   }
 }

@@ -7,7 +7,14 @@
  * @module
  */
 import { type Accelerator, type ForwardRule, SidecarError } from "@skep/contract"
-import type { Disk, MachineDescription, UserNetwork, VhostUserDevice } from "../description.ts"
+import {
+  type Disk,
+  keptDevices,
+  type MachineDescription,
+  type MachineNetwork,
+  type UserNetwork,
+  type VhostUserDevice,
+} from "../description.ts"
 import { option } from "./option.ts"
 
 export interface QemuPlan {
@@ -54,7 +61,7 @@ export function qemuArguments(plan: QemuPlan): readonly string[] {
     socketArguments("qmp-network", sockets.qmpNetwork),
     ["-mon", option("", { chardev: "qmp-network", mode: "control" })],
     ...description.disks.map(diskArguments),
-    networkArguments(description.network),
+    networkArguments(description.network, sockets.fronts["net"] ?? ""),
     ...description.devices.map((device) => vhostUserArguments(device, sockets.fronts[device.name] ?? "")),
     ["-device", "virtio-rng-device"],
     ["-device", option("virtio-balloon-device", { "free-page-reporting": true })],
@@ -62,9 +69,10 @@ export function qemuArguments(plan: QemuPlan): readonly string[] {
 }
 
 /** A back end in another process maps the guest's memory, so that has to be a file that both have. */
-function machineArguments({ devices, memoryMiB }: MachineDescription): readonly string[] {
+function machineArguments(description: MachineDescription): readonly string[] {
+  const { memoryMiB } = description
   const machine = { acpi: true, rtc: true, "isa-serial": true }
-  if (devices.length === 0) return ["-machine", option("microvm", machine)]
+  if (keptDevices(description).length === 0) return ["-machine", option("microvm", machine)]
   const memory = { id: MEMORY, size: `${memoryMiB}M`, share: true }
   return [
     ["-object", option("memory-backend-memfd", memory)],
@@ -79,11 +87,16 @@ const MEMORY = "memory"
  * (`reconnect` is refused for this device, and without it a lost socket stays lost).
  */
 function vhostUserArguments({ kind, name }: VhostUserDevice, path: string): readonly string[] {
-  const id = `vhost-${name}`
-  return [
-    ["-chardev", option("socket", { id, path, server: true, wait: true })],
-    ["-device", option(MODELS[kind], { chardev: id })],
-  ].flat()
+  const device = option(MODELS[kind], { chardev: frontOf(name) })
+  return [...frontArguments(name, path), "-device", device]
+}
+
+function frontOf(name: string): string {
+  return `vhost-${name}`
+}
+
+function frontArguments(name: string, path: string): readonly string[] {
+  return ["-chardev", option("socket", { id: frontOf(name), path, server: true, wait: true })]
 }
 
 const MODELS: Readonly<Record<VhostUserDevice["kind"], string>> = { vsock: "vhost-user-vsock-device" }
@@ -128,11 +141,37 @@ function diskArguments(disk: Disk): readonly string[] {
   return ["-blockdev", option("", image), "-device", device]
 }
 
-function networkArguments(network: UserNetwork): readonly string[] {
+function networkArguments(network: MachineNetwork, front: string): readonly string[] {
+  switch (network.kind) {
+    case "qemu-user":
+      return userNetworkArguments(network)
+    case "vhost-user": {
+      const netdev = option("vhost-user", { id: NIC, chardev: frontOf("net") })
+      return [...frontArguments("net", front), "-netdev", netdev, ...nicArguments(network)]
+    }
+    case "stream":
+      // The other port of this hub comes and goes with the program at the socket (machine/stream-link.ts).
+      return ["-netdev", option("hubport", { id: NIC, hubid: HUB }), ...nicArguments(network)]
+  }
+}
+
+/** The id of the machine's network, whatever it is. */
+const NIC = "net0"
+/** The hub that a stream joins. */
+export const HUB = 0
+
+function nicArguments({
+  mac,
+  mtu,
+}: Pick<MachineNetwork, "mac"> & { readonly mtu?: number }): readonly string[] {
+  const offered = mtu === undefined ? {} : { host_mtu: mtu }
+  return ["-device", option("virtio-net-device", { netdev: NIC, mac, ...offered })]
+}
+
+function userNetworkArguments(network: UserNetwork): readonly string[] {
   const netdev = option("user", { id: network.id, restrict: network.restricted })
   const forwards = network.forwards.map((rule) => option("", { hostfwd: hostForward(rule) }))
-  const device = option("virtio-net-device", { netdev: network.id, mac: network.mac })
-  return ["-netdev", [netdev, ...forwards].join(","), "-device", device]
+  return ["-netdev", [netdev, ...forwards].join(","), ...nicArguments(network)]
 }
 
 /** `tcp:127.0.0.1:8080-:80`, as `hostfwd_add` takes it too. Throws "unsupported" for IPv6, which it cannot write. */

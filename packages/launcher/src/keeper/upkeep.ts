@@ -9,7 +9,7 @@
 import type { DeviceStatus } from "@skep/contract"
 import { SidecarError } from "@skep/contract"
 import { type Remote, Supervisor, withDeadline } from "@skep/runtime"
-import type { VhostUserDevice } from "../description.ts"
+import type { KeptBackEnd } from "../description.ts"
 import type { Environment } from "../machine/environment.ts"
 import { adoptKeeper, endKeeper, type KeeperProcessOptions, spawnKeeper } from "./process.ts"
 import type { KeeperStatus } from "./status.ts"
@@ -21,13 +21,13 @@ const ANSWER_MS = 1000
 
 export class Upkeep implements AsyncDisposable {
   readonly #env: Environment
-  readonly #devices: readonly VhostUserDevice[]
+  readonly #devices: readonly KeptBackEnd[]
   readonly #keeper: Supervisor<Remote<KeeperStatus>>
   /** Set while a device may exist that the keeper was not told of. */
   #ignorant = false
 
   /** `found`: the machine ran before this launcher did. */
-  constructor(env: Environment, devices: readonly VhostUserDevice[], found: boolean) {
+  constructor(env: Environment, devices: readonly KeptBackEnd[], found: boolean) {
     this.#env = env
     this.#devices = devices
     this.#keeper = new Supervisor({

@@ -126,8 +126,15 @@ function takeOver(env: Environment, record: MachineRecord, { qmp, state, serial,
     emit: context.emit,
     onRecordError: (error) => context.log.info("cannot write vm.json", { reason: String(error) }),
   })
-  listen((event) => machine.hear(event))
+  listen((event) => {
+    machine.hear(event)
+    env.link?.hear(event)
+  })
   machine.control(qmp)
+  if (machine.network?.kind === "stream") {
+    machine.onEnd(() => env.link?.stop())
+    void env.link?.start(qmp)
+  }
   env.console.onLine = (line) => machine.read(line)
   if (serial !== undefined) {
     machine.onEnd(() => serial.destroy())

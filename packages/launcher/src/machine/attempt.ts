@@ -10,7 +10,7 @@ import { awaitQmp, connectSerial } from "./connect.ts"
 import type { Environment } from "./environment.ts"
 import { Machine } from "./machine.ts"
 import { spawnHypervisor } from "./process.ts"
-import { fingerprintOf } from "./record.ts"
+import { fingerprintOf, networkOf } from "./record.ts"
 
 export type Outcome =
   | { readonly kind: "up"; readonly machine: Machine }
@@ -70,6 +70,7 @@ async function spawnMachine(env: Environment, accelerator: Accelerator): Promise
     proven: false,
     phases: [],
     fingerprint: fingerprintOf(options),
+    network: networkOf(options.network),
   }
   let told = false
   const machine: Machine = new Machine({
@@ -94,7 +95,10 @@ async function untilItPrints(env: Environment, machine: Machine, patienceMs: num
   void machine.ended.then(() => ended.abort(new SidecarError("crashed", "QEMU ended")))
   const signal = AbortSignal.any([env.context.signal, ended.signal])
   try {
-    const qmp = await awaitQmp(env.paths.qmp, signal, (event) => machine.hear(event))
+    const qmp = await awaitQmp(env.paths.qmp, signal, (event) => {
+      machine.hear(event)
+      env.link?.hear(event)
+    })
     machine.control(qmp)
     const serial = await connectSerial(env.paths.serial)
     machine.onEnd(() => serial.destroy())
@@ -102,6 +106,8 @@ async function untilItPrints(env: Environment, machine: Machine, patienceMs: num
     env.console.attach(serial)
     // QEMU takes the console's connection and our commands in one loop: after one answer it has the console.
     await qmp.execute("query-status", undefined, signal)
+    machine.onEnd(() => env.link?.stop())
+    await env.link?.start(qmp)
     await qmp.execute("cont", undefined, signal)
   } catch (error) {
     // The race around us is decided by the end of the process, which may be a moment away.

@@ -6,6 +6,7 @@
 import type { Context } from "@skep/contract"
 import type { ConsoleHub } from "../console/hub.ts"
 import type { LauncherOptions } from "../description.ts"
+import type { StreamLink } from "../network/stream-link.ts"
 import type { MachinePaths } from "../paths.ts"
 import type { ProcessLog } from "./process-log.ts"
 
@@ -15,4 +16,6 @@ export interface Environment {
   readonly context: Context
   readonly console: ConsoleHub
   readonly log: ProcessLog
+  /** For a machine whose network is a stream. */
+  readonly link: StreamLink | undefined
 }

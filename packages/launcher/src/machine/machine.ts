@@ -20,7 +20,7 @@ import { type Resolvers, withResolvers } from "@skep/runtime"
 import { parseReport, provesGuest } from "../console/report.ts"
 import type { MachinePaths } from "../paths.ts"
 import type { Exit, HypervisorProcess } from "./process.ts"
-import { type MachineRecord, RecordFile } from "./record.ts"
+import { type MachineRecord, type RecordedNetwork, RecordFile } from "./record.ts"
 import { type Ending, endingOf, type Happening, next } from "./state.ts"
 
 /** QEMU closes its monitor a moment before it ends; one that lives on without it is out of control. */
@@ -81,6 +81,10 @@ export class Machine {
   }
   get accelerator(): Accelerator {
     return this.#record.accelerator
+  }
+  /** As it was started with; undefined where an earlier build started it. */
+  get network(): RecordedNetwork | undefined {
+    return this.#record.network
   }
   /** Undefined before it is connected and after the end. */
   get qmp(): Qmp | undefined {
@@ -179,7 +183,7 @@ export class Machine {
     this.#save()
   }
 
-  status(hypervisor: string, counters: Counters): Omit<LauncherStatus, "devices"> {
+  status(hypervisor: string, counters: Counters): Omit<LauncherStatus, "devices" | "network"> {
     const { identity, accelerator, startedAtMs, phases } = this.#record
     return {
       state: this.#state,

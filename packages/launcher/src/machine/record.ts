@@ -9,7 +9,7 @@ import { join } from "node:path"
 import type { Accelerator, GuestPhase, Identity } from "@skep/contract"
 import { errnoOf, isAlive, writeFileWhole } from "@skep/runtime"
 import { z } from "zod"
-import type { LauncherOptions } from "../description.ts"
+import type { LauncherOptions, MachineNetwork } from "../description.ts"
 import { RECORD_NAME } from "../paths.ts"
 
 export interface MachineRecord {
@@ -23,7 +23,21 @@ export interface MachineRecord {
   readonly phases: readonly GuestPhase[]
   /** Tells whether the options have changed since. */
   readonly fingerprint: string
+  /** Records of earlier builds have none: theirs was QEMU's user network. */
+  readonly network?: RecordedNetwork
   readonly reason?: string
+}
+
+/** What a machine was started with. */
+export interface RecordedNetwork {
+  readonly kind: MachineNetwork["kind"]
+  readonly mac: string
+  readonly provider?: string
+}
+
+export function networkOf({ kind, mac, ...rest }: MachineNetwork): RecordedNetwork {
+  const provider = "provider" in rest ? rest.provider : undefined
+  return { kind, mac, ...(provider === undefined ? {} : { provider }) }
 }
 
 const Schema: z.ZodType<MachineRecord> = z.object({
@@ -35,6 +49,13 @@ const Schema: z.ZodType<MachineRecord> = z.object({
   proven: z.boolean(),
   phases: z.array(z.object({ name: z.string(), atSeconds: z.number() })),
   fingerprint: z.string(),
+  network: z
+    .object({
+      kind: z.enum(["qemu-user", "vhost-user", "stream"]),
+      mac: z.string(),
+      provider: z.string().exactOptional(),
+    })
+    .exactOptional(),
   reason: z.string().exactOptional(),
 })
 

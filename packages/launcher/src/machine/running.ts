@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type LauncherRunning, SidecarError } from "@skep/contract"
+import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/contract"
 import type { Qmp } from "@skep/qmp"
 import { type Cleanup, notRunning, sleep, withDeadline, withResolvers } from "@skep/runtime"
 import type { Upkeep } from "../keeper/upkeep.ts"
@@ -48,9 +48,14 @@ export function runningOf(parts: RunningParts): LauncherRunning {
     closed: closed.promise,
     status: async () => {
       if (machine.over) throw notRunning("launcher")
-      const counters = { ...env.console.counters, ...parts.counters, ...parts.upkeep?.counters }
+      const counters = {
+        ...env.console.counters,
+        ...parts.counters,
+        ...parts.upkeep?.counters,
+        ...env.link?.counters,
+      }
       const devices = (await parts.upkeep?.devices()) ?? []
-      return { ...machine.status(parts.hypervisor, counters), devices }
+      return { ...machine.status(parts.hypervisor, counters), ...networkStatus(parts), devices }
     },
     powerdown: async (deadlineMs) => {
       const qmp = monitorOf(machine)
@@ -78,11 +83,27 @@ export function runningOf(parts: RunningParts): LauncherRunning {
     resume: async () => {
       await monitorOf(machine).execute("cont")
     },
+    reconnectNetwork: async () => {
+      monitorOf(machine)
+      if (env.link === undefined || machine.network?.kind !== "stream")
+        throw new SidecarError(
+          "unsupported",
+          `Cannot join the network of "${env.options.name}" anew: it is no stream`,
+        )
+      await env.link.reconnect()
+    },
     [Symbol.asyncDispose]: () => {
       stopping ??= stop(machine).then(() => stopped)
       return stopping
     },
   }
+}
+
+function networkStatus({ env, machine }: RunningParts): Pick<LauncherStatus, "network"> {
+  const { network } = machine
+  if (network === undefined) return {}
+  const joined = network.kind === "stream" ? { joined: env.link?.state === "joined" } : {}
+  return { network: { ...network, ...joined } }
 }
 
 /** Asks the guest, then QEMU, then the kernel. */

@@ -11,6 +11,7 @@ import { appendFileSync, readFileSync, rmSync } from "node:fs"
 import { createServer, type Server, type Socket } from "node:net"
 import { createInterface } from "node:readline"
 import type { Behaviour, Behaviours } from "./behaviour.ts"
+import { Netdevs } from "./netdevs.ts"
 
 const STUB = "Probing EDD (edd=off to disable)... ok\r\n"
 const [behaviours = "{}", ...args] = process.argv.slice(2)
@@ -28,6 +29,7 @@ for (const [index, argument] of args.entries()) {
 }
 
 const monitors = new Set<Socket>()
+const netdevs = new Netdevs(say)
 let serial: Socket | undefined
 let status = "prelaunch"
 
@@ -91,11 +93,17 @@ function serveMonitor(client: Socket): void {
     '{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}}, "capabilities": []}}\r\n',
   )
   createInterface({ input: client }).on("line", (line) => {
-    const { execute, id }: { execute: string; id: number } = JSON.parse(line)
-    const value = run(execute)
-    client.write(`${JSON.stringify({ return: value, id })}\r\n`)
+    const { execute, id, arguments: values }: Command = JSON.parse(line)
+    const answer = netdevs.run(execute, values ?? {}) ?? { return: run(execute) }
+    client.write(`${JSON.stringify({ ...answer, id })}\r\n`)
     if (execute === "quit") end("host-qmp-quit", false)
   })
+}
+
+interface Command {
+  readonly execute: string
+  readonly id: number
+  readonly arguments?: Readonly<Record<string, unknown>>
 }
 
 function run(command: string): unknown {

@@ -1,7 +1,14 @@
 import type { ForwardRule } from "@skep/contract"
 import { describe, expect, it } from "vitest"
-import { hostForward, type MachineDescription, qemuArguments } from "../../src/index.ts"
+import { hostForward, type MachineDescription, qemuArguments, type UserNetwork } from "../../src/index.ts"
 
+const userNetwork: UserNetwork = {
+  kind: "qemu-user",
+  id: "net0",
+  mac: "52:54:00:12:34:56",
+  restricted: true,
+  forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: 2222, guestPort: 22 }],
+}
 const description: MachineDescription = {
   name: "box",
   arch: "amd64",
@@ -18,20 +25,14 @@ const description: MachineDescription = {
     { serial: "skep-root", path: "/i/root.erofs", readOnly: true, discard: false },
     { serial: "skep-data", path: "/m/a,b.img", readOnly: false, discard: true },
   ],
-  network: {
-    kind: "qemu-user",
-    id: "net0",
-    mac: "52:54:00:12:34:56",
-    restricted: true,
-    forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: 2222, guestPort: 22 }],
-  },
+  network: userNetwork,
   devices: [],
 }
 const sockets = {
   qmp: "/r/qmp.sock",
   qmpNetwork: "/r/qmp-network.sock",
   serial: "/r/serial.sock",
-  fronts: { vsock: "/r/vhost-vsock.sock" },
+  fronts: { vsock: "/r/vhost-vsock.sock", net: "/r/vhost-net.sock" },
 }
 
 /** One option a line, as a reader of `ps` would break them. */
@@ -111,8 +112,29 @@ describe("qemuArguments()", () => {
   })
 
   it("lets the guest out only when it is told to", () => {
-    const network = { ...description.network, restricted: false, forwards: [] }
+    const network = { ...userNetwork, restricted: false, forwards: [] }
     expect(lines({ network })).toContain("-netdev user,id=net0,restrict=off")
+  })
+
+  const served = { mac: "52:54:00:12:34:56", socket: "/r/net.sock" }
+
+  it("gives a network over vhost-user shared memory and a keeper, as it does a device", () => {
+    const plain = lines()
+    const other = lines({ network: { kind: "vhost-user", ...served, mtu: 65_520 } })
+    expect(other.filter((line) => !plain.includes(line))).toEqual([
+      "-object memory-backend-memfd,id=memory,size=1024M,share=on",
+      "-machine microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=memory",
+      "-chardev socket,id=vhost-net,path=/r/vhost-net.sock,server=on,wait=on",
+      "-netdev vhost-user,id=net0,chardev=vhost-net",
+      "-device virtio-net-device,netdev=net0,mac=52:54:00:12:34:56,host_mtu=65520",
+    ])
+  })
+
+  it("gives a stream a hub whose other port is joined later", () => {
+    const plain = lines()
+    const other = lines({ network: { kind: "stream", ...served } })
+    expect(other.filter((line) => !plain.includes(line))).toEqual(["-netdev hubport,id=net0,hubid=0"])
+    expect(other).toContain("-device virtio-net-device,netdev=net0,mac=52:54:00:12:34:56")
   })
 
   it("refuses arm64 with unsupported-arch", () => {

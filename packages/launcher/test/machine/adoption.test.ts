@@ -80,7 +80,7 @@ describe("adopt()", () => {
     using file = new LogFile(paths.consoleLog, 4096)
     using console = new ConsoleHub(file)
     const context = testContext()
-    const env: Environment = { options: place.options(), paths, context, console, log }
+    const env: Environment = { options: place.options(), paths, context, console, log, link: undefined }
     expect(await adopt(env, 50)).toBeUndefined()
     await exited
     expect(context.events).toEqual([
