@@ -1,0 +1,84 @@
+/**
+ * Which MAC address has which IP address. Bounded for each machine, so that none can crowd out another.
+ *
+ * @module
+ */
+import { u16, u32 } from "@skep/wire/bytes"
+
+/** An IP address as key of a map. */
+export type Key = number | string
+
+export function keyOf(bytes: Uint8Array, at: number, length: number): Key {
+  if (length === 4) return u32(bytes, at)
+  return String.fromCharCode(
+    u16(bytes, at),
+    u16(bytes, at + 2),
+    u16(bytes, at + 4),
+    u16(bytes, at + 6),
+    u16(bytes, at + 8),
+    u16(bytes, at + 10),
+    u16(bytes, at + 12),
+    u16(bytes, at + 14),
+  )
+}
+
+/** What `learn` did: nobody had the address, or somebody else. */
+export type Learnt = "learnt" | "moved"
+
+interface Neighbour {
+  mac: number
+  machine: number
+}
+
+export class NeighbourTable {
+  readonly #perMachine: number
+  readonly #neighbours = new Map<Key, Neighbour>()
+  /** What each machine has, the oldest first. */
+  readonly #machines = new Map<number, Set<Key>>()
+
+  constructor(perMachine: number) {
+    this.#perMachine = perMachine
+  }
+
+  get size(): number {
+    return this.#neighbours.size
+  }
+
+  /** The MAC address, or -1. */
+  lookup(key: Key): number {
+    return this.#neighbours.get(key)?.mac ?? -1
+  }
+
+  /** Whether that is known already. */
+  has(key: Key, mac: number, machine: number): boolean {
+    const known = this.#neighbours.get(key)
+    return known?.mac === mac && known.machine === machine
+  }
+
+  /** Remembers an address of a machine, which forgets its oldest for it if it has too many. */
+  learn(key: Key, mac: number, machine: number): Learnt {
+    const known = this.#neighbours.get(key)
+    if (known !== undefined) this.#machines.get(known.machine)?.delete(key)
+    this.#neighbours.set(key, { mac, machine })
+    this.#own(machine, key)
+    return known === undefined ? "learnt" : "moved"
+  }
+
+  /** Forgets what a machine had. */
+  forget(machine: number): void {
+    for (const key of this.#machines.get(machine) ?? []) this.#neighbours.delete(key)
+    this.#machines.delete(machine)
+  }
+
+  #own(machine: number, key: Key): void {
+    const keys = this.#machines.get(machine) ?? new Set<Key>()
+    this.#machines.set(machine, keys)
+    keys.add(key)
+    if (keys.size <= this.#perMachine) return
+    for (const oldest of keys) {
+      keys.delete(oldest)
+      this.#neighbours.delete(oldest)
+      return
+    }
+  }
+}
