@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Frame, type Link, Parts } from "@skep/link"
+import { type Frame, type Outlet, Parts } from "@skep/link"
 import { type DatagramEvents, type DatagramSocket, EAGAIN } from "../host/host.ts"
 import { DatagramHeaders } from "./datagram-headers.ts"
 import type { Ends } from "./ends.ts"
@@ -31,7 +31,7 @@ export interface DatagramContext {
 export class DatagramFlow implements Keyed, DatagramEvents {
   chained: DatagramFlow | undefined
   readonly key: FlowKey
-  readonly link: Link
+  readonly link: Outlet
   readonly ends: Ends
   readonly protocol: number
   readonly headers: DatagramHeaders
@@ -46,7 +46,7 @@ export class DatagramFlow implements Keyed, DatagramEvents {
   readonly #payload = new Parts()
   #socket: DatagramSocket | undefined
 
-  constructor(context: DatagramContext, key: FlowKey, link: Link, ends: Ends, protocol: number) {
+  constructor(context: DatagramContext, key: FlowKey, link: Outlet, ends: Ends, protocol: number) {
     this.#context = context
     this.key = key
     this.link = link

@@ -5,11 +5,12 @@
  *
  * @module
  */
-import type { Frame, Link, Memory, Parts } from "@skep/link"
+import type { Frame, Memory, Outlet, Parts } from "@skep/link"
 import * as ip from "@skep/wire/ip"
 import type { Alarm, Clock } from "../host/clock.ts"
 import { type DatagramHost, type DatagramSocket, EACCES, ECONNREFUSED, type Endpoint } from "../host/host.ts"
 import { type DatagramContext, DatagramFlow } from "./datagram-flow.ts"
+import { restoreEcho } from "./echo-message.ts"
 import type { Ends } from "./ends.ts"
 import { FlowKey, FlowTable } from "./key.ts"
 
@@ -42,10 +43,10 @@ export interface DatagramFlowsOptions {
   readonly clock: Clock
   readonly memory: Memory
   /** Asked once for each association of a guest; a positive error number where it may not be. */
-  readonly route: (link: Link, bytes: Uint8Array, view: ip.IpView, port: number) => Endpoint | number
-  readonly unreachable: (link: Link, packet: Uint8Array, errno: number) => void
+  readonly route: (link: Outlet, bytes: Uint8Array, view: ip.IpView, port: number) => Endpoint | number
+  readonly unreachable: (link: Outlet, packet: Uint8Array, errno: number) => void
   /** Sends what is longer than the link's MTU, in fragments. */
-  readonly cut: (link: Link, headers: Uint8Array, length: number, payload: Parts) => void
+  readonly cut: (link: Outlet, headers: Uint8Array, length: number, payload: Parts) => void
   /** Does `callback` in the next turn. */
   readonly later: (callback: () => void) => void
   readonly most?: number
@@ -71,7 +72,7 @@ export class DatagramFlows {
   readonly #key = new FlowKey()
   readonly #buffer: number
   /** In the order of their beginning; those that were never answered, first to go. */
-  readonly #ofLink = new Map<Link, Set<DatagramFlow>>()
+  readonly #ofLink = new Map<Outlet, Set<DatagramFlow>>()
   readonly #sweeper: Alarm
 
   constructor(options: DatagramFlowsOptions) {
@@ -96,7 +97,7 @@ export class DatagramFlows {
   }
 
   /** Takes the payload of a guest's UDP packet, or its whole echo request; `guestPort` and `port` tell associations apart. */
-  fromGuest(link: Link, frame: Frame, view: ip.IpView, datagram: Datagram): void {
+  fromGuest(link: Outlet, frame: Frame, view: ip.IpView, datagram: Datagram): void {
     const key = this.#key.fromPacket(frame.bytes, view, datagram.portsAt, datagram.ports)
     let flow = this.table.get(key)
     if (flow !== undefined && flow.link !== link) {
@@ -111,7 +112,7 @@ export class DatagramFlows {
   }
 
   /** Leads a client of the host to a guest. Undefined where this pair of ends is taken. */
-  call(link: Link, ends: Ends, socket: DatagramSocket): DatagramFlow | undefined {
+  call(link: Outlet, ends: Ends, socket: DatagramSocket): DatagramFlow | undefined {
     const key = new FlowKey().fromEndpoints(
       ip.PROTOCOL_UDP,
       ends.guest,
@@ -127,7 +128,7 @@ export class DatagramFlows {
     return flow
   }
 
-  detach(link: Link): void {
+  detach(link: Outlet): void {
     for (const flow of this.#ofLink.get(link) ?? []) this.close(flow)
   }
 
@@ -145,7 +146,7 @@ export class DatagramFlows {
     this.#options.memory.free(this.#buffer, ROOM)
   }
 
-  #open(link: Link, frame: Frame, view: ip.IpView, datagram: Datagram): DatagramFlow | undefined {
+  #open(link: Outlet, frame: Frame, view: ip.IpView, datagram: Datagram): DatagramFlow | undefined {
     const route = this.#options.route(link, frame.bytes, view, datagram.otherPort)
     if (typeof route === "number") {
       this.#refuse(link, quoteOf(frame, view), route)
@@ -182,7 +183,7 @@ export class DatagramFlows {
   }
 
   /** One more fits afterwards: the one that has been silent for longest has to go, of the machine that has too many before others. */
-  #makeRoom(link: Link): void {
+  #makeRoom(link: Outlet): void {
     const mine = this.#ofLink.get(link)
     const tooMany = (mine?.size ?? 0) >= this.#options.mostOfLink
     if (!tooMany && this.table.size < this.#options.most) return
@@ -199,6 +200,7 @@ export class DatagramFlows {
   #toGuest(flow: DatagramFlow, payload: Parts): void {
     const { link, headers } = flow
     this.counters.toGuest++
+    if (flow.protocol !== ip.PROTOCOL_UDP && !restoreEcho(link.memory, payload, flow.ends)) return
     const tooLong = headers.packetLength(payload.bytes) > link.mtu
     headers.finish(link, payload, tooLong)
     if (tooLong) this.#options.cut(link, headers.bytes, headers.length, payload)
@@ -210,7 +212,7 @@ export class DatagramFlows {
     this.#refuse(flow.link, flow.quote, errno)
   }
 
-  #refuse(link: Link, quote: Uint8Array, errno: number): void {
+  #refuse(link: Outlet, quote: Uint8Array, errno: number): void {
     if (errno === EACCES) this.counters.refused++
     else this.counters.unreachable++
     if (quote.length > 0) this.#options.unreachable(link, quote, errno === 0 ? ECONNREFUSED : errno)

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Link, noOffload, type Offload, type Parts } from "@skep/link"
+import { noOffload, type Offload, type Outlet, type Parts } from "@skep/link"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as transport from "@skep/wire/transport"
@@ -47,14 +47,14 @@ export class DatagramHeaders {
   }
 
   /** Puts lengths and checksums for this payload. A packet that will be sent in fragments needs its checksum `whole`. */
-  finish(link: Link, payload: Parts, whole: boolean): void {
+  finish(link: Outlet, payload: Parts, whole: boolean): void {
     const { bytes, offload } = this
     // RFC 6864, section 4.2: it differs among datagrams that may be cut.
     this.#identification = (this.#identification + 1) & 0xffff
     ip.renew(bytes, ethernet.HEADER, this.length - this.#transportAt + payload.bytes, this.#identification)
     offload.checksumStart = 0
     if (!this.#udp) return
-    udp.emit(bytes, this.#transportAt, this.#ends.otherPort, this.#ends.guestPort, udp.HEADER + payload.bytes)
+    udp.emit(bytes, this.#transportAt, this.#ends.otherPort, this.#ends.guestPort, payload.bytes)
     if (link.offloads.checksum && !whole) {
       transport.begin(bytes, ethernet.HEADER)
       offload.checksumStart = this.#transportAt

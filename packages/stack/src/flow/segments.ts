@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Link } from "@skep/link"
+import type { Outlet } from "@skep/link"
 import type { HostStream } from "../host/host.ts"
 import { ACK, type Connection, FIN, PSH, RST, type Segment, SYN } from "../tcp/connection.ts"
 import type { Range } from "../tcp/ranges.ts"
@@ -20,14 +20,14 @@ const IPV4_AND_TCP = 40
 const IPV6_AND_TCP = 60
 
 export interface SegmentsOptions {
-  readonly link: Link
+  readonly link: Outlet
   readonly ends: Ends
   /** Bytes kept at most for a host that does not read. */
   readonly capacity: number
 }
 
 export class Segments {
-  readonly #link: Link
+  readonly #link: Outlet
   readonly #v4: boolean
   readonly #capacity: number
   readonly #headers: TcpHeaders

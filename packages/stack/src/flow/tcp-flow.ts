@@ -15,7 +15,7 @@
  *
  * @module
  */
-import { type Frame, type Link, Parts } from "@skep/link"
+import { type Frame, type Outlet, Parts } from "@skep/link"
 import type { Alarm } from "../host/clock.ts"
 import { EAGAIN, ECONNRESET, type HostStream, type StreamEvents } from "../host/host.ts"
 import { Connection, type Segment } from "../tcp/connection.ts"
@@ -53,7 +53,7 @@ export interface FlowContext {
 export interface TcpFlowOptions {
   readonly context: FlowContext
   readonly key: FlowKey
-  readonly link: Link
+  readonly link: Outlet
   readonly ends: Ends
   /** Bytes kept at most for a host that does not read. */
   readonly capacity: number
@@ -62,7 +62,7 @@ export interface TcpFlowOptions {
 export class TcpFlow implements Keyed, StreamEvents {
   chained: TcpFlow | undefined
   readonly key: FlowKey
-  readonly link: Link
+  readonly link: Outlet
   readonly ends: Ends
   /** In one of the context's lists. */
   marked = false

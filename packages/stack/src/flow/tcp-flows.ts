@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Frame, Link } from "@skep/link"
+import type { Frame, Outlet } from "@skep/link"
 import { pseudo } from "@skep/wire/checksum"
 import type { IpView } from "@skep/wire/ip"
 import * as tcp from "@skep/wire/tcp"
@@ -17,6 +17,7 @@ import {
   ECONNRESET,
   type Endpoint,
   type HostStream,
+  type LocalEndpoint,
   type StreamHost,
 } from "../host/host.ts"
 import { ACK, RST, type Segment, SYN } from "../tcp/connection.ts"
@@ -35,16 +36,16 @@ const QUOTE = 128
 const TURNS = 4
 
 /** Where a guest's connection goes, or a positive error number where it may not go. */
-export type Route = Endpoint | number
+export type Route = Endpoint | LocalEndpoint | number
 
 export interface TcpFlowsOptions {
   readonly host: StreamHost
   readonly clock: Clock
   readonly random32: () => number
   /** Asked once for each connection of a guest. */
-  readonly route: (link: Link, bytes: Uint8Array, ip: IpView, port: number) => Route
+  readonly route: (link: Outlet, bytes: Uint8Array, ip: IpView, port: number) => Route
   /** The guest is to be told by an ICMP error. `packet` is the beginning of what it sent. */
-  readonly unreachable: (link: Link, packet: Uint8Array, errno: number) => void
+  readonly unreachable: (link: Outlet, packet: Uint8Array, errno: number) => void
   /** Bytes kept for a host that does not read, a flow: 1 MiB unless told. */
   readonly capacity?: number
   readonly mostFlows?: number
@@ -66,8 +67,8 @@ export class TcpFlows {
   readonly #view = tcp.view()
   readonly #key = new FlowKey()
   readonly #pending = new Map<TcpFlow, Pending>()
-  readonly #connecting = new Map<Link, number>()
-  readonly #starved = new Map<Link, TcpFlow[]>()
+  readonly #connecting = new Map<Outlet, number>()
+  readonly #starved = new Map<Outlet, TcpFlow[]>()
   #marked: TcpFlow[] = []
   #turn: TcpFlow[] = []
 
@@ -93,7 +94,7 @@ export class TcpFlows {
   // ---- Packets
 
   /** Takes a TCP packet from a guest. `from` is the guest's MAC, `to` the gateway's. */
-  onPacket(link: Link, frame: Frame, ip: IpView, from: number, to: number): void {
+  onPacket(link: Outlet, frame: Frame, ip: IpView, from: number, to: number): void {
     const view = this.#view
     const readable = frame.at + frame.head
     const malformed = tcp.parse(frame.bytes, ip.payloadAt, readable, ip.payloadEnd, view)
@@ -124,13 +125,13 @@ export class TcpFlows {
     return after(this.#view.sequence, connection.receive.next)
   }
 
-  #intact(link: Link, frame: Frame, ip: IpView): boolean {
+  #intact(link: Outlet, frame: Frame, ip: IpView): boolean {
     const length = ip.payloadEnd - ip.payloadAt
     const seed = pseudo(frame.bytes, ip.sourceAt, ip.addressLength, TCP, length)
     return sumParts(link.memory, frame.parts, ip.payloadAt - frame.at, length, seed) === 0xffff
   }
 
-  #unknown(link: Link, frame: Frame, ip: IpView, from: number, to: number): void {
+  #unknown(link: Outlet, frame: Frame, ip: IpView, from: number, to: number): void {
     const { flags } = this.#view
     if ((flags & RST) !== 0) return
     const ends = endsOf(frame, ip, this.#view, from, to)
@@ -150,7 +151,7 @@ export class TcpFlows {
     else this.#connect(link, ends, route, packet)
   }
 
-  #connect(link: Link, ends: Ends, to: Endpoint, packet: Uint8Array): void {
+  #connect(link: Outlet, ends: Ends, to: Endpoint | LocalEndpoint, packet: Uint8Array): void {
     const flow = this.#flow(link, ends, this.#key.copy())
     const syn = { ...this.#view, sackLeft: [], sackRight: [] }
     const stream = this.#options.host.connect(to, flow)
@@ -190,7 +191,7 @@ export class TcpFlows {
   }
 
   /** Tells the guest what the host, or the policy, said of its connection. */
-  #refuse(link: Link, ends: Ends, packet: Uint8Array, syn: Segment, errno: number): void {
+  #refuse(link: Outlet, ends: Ends, packet: Uint8Array, syn: Segment, errno: number): void {
     if (errno === ECONNREFUSED || errno === ECONNRESET) {
       this.counters.refused++
       this.#reset(link, ends, syn)
@@ -203,7 +204,7 @@ export class TcpFlows {
   }
 
   /** RFC 9293, section 3.10.7.1: the answer to a segment that belongs to nothing. */
-  #reset(link: Link, ends: Ends, segment: Segment): void {
+  #reset(link: Outlet, ends: Ends, segment: Segment): void {
     const headers = new TcpHeaders(ends)
     const span = (segment.flags & SYN) === 0 ? 0 : 1
     if ((segment.flags & ACK) !== 0)
@@ -223,7 +224,7 @@ export class TcpFlows {
    * Leads a client of the host to a guest. Owns `open()`'s stream from then on. Returns undefined where there are too many flows or this pair of
    * ends is taken.
    */
-  call(link: Link, ends: Ends, open: (flow: TcpFlow) => HostStream): TcpFlow | undefined {
+  call(link: Outlet, ends: Ends, open: (flow: TcpFlow) => HostStream): TcpFlow | undefined {
     const key = new FlowKey().fromEndpoints(TCP, ends.guest, ends.guestPort, ends.other, ends.otherPort)
     if (this.table.size >= this.#options.mostFlows || this.table.get(key) !== undefined) {
       this.counters.overLimit++
@@ -260,7 +261,7 @@ export class TcpFlows {
   }
 
   /** The link has room again. */
-  onRoom(link: Link): void {
+  onRoom(link: Outlet): void {
     const waiting = this.#starved.get(link)
     if (waiting === undefined) return
     this.#starved.delete(link)
@@ -271,7 +272,7 @@ export class TcpFlows {
   }
 
   /** The machine is gone, and all its flows with it. */
-  detach(link: Link): void {
+  detach(link: Outlet): void {
     for (const flow of this.table.all()) if (flow.link === link) flow.abort("guest")
     this.#starved.delete(link)
   }
@@ -281,7 +282,7 @@ export class TcpFlows {
     for (const flow of this.table.all()) flow.reset()
   }
 
-  #flow(link: Link, ends: Ends, key: FlowKey): TcpFlow {
+  #flow(link: Outlet, ends: Ends, key: FlowKey): TcpFlow {
     return new TcpFlow({ context: this.#context, key, link, ends, capacity: this.#options.capacity })
   }
 

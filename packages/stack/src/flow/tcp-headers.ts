@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { GSO_NONE, GSO_TCP4, GSO_TCP6, type Link, noOffload, type Offload, type Parts } from "@skep/link"
+import { GSO_NONE, GSO_TCP4, GSO_TCP6, noOffload, type Offload, type Outlet, type Parts } from "@skep/link"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as tcp from "@skep/wire/tcp"
@@ -91,7 +91,7 @@ export class TcpHeaders {
    * Puts lengths and checksums for `payload` bytes, which lie from `skip` on in `parts`. What the link finishes by itself is left to it; a payload
    * larger than `segment` must be one that the link cuts.
    */
-  finish(link: Link, segment: number, payload: number, parts?: Parts, skip = 0): void {
+  finish(link: Outlet, segment: number, payload: number, parts?: Parts, skip = 0): void {
     const { bytes, length, offload } = this
     ip.renew(bytes, ethernet.HEADER, length - this.#transportAt + payload, 0)
     if (link.offloads.checksum) {

@@ -14,6 +14,11 @@ export interface Endpoint {
   readonly port: number
 }
 
+/** A Unix socket of the host, for services of our own. */
+export interface LocalEndpoint {
+  readonly path: string
+}
+
 /** What a stream tells. */
 export interface StreamEvents {
   /** The connection stands. Not called for a stream that was handed over connected. */
@@ -50,7 +55,7 @@ export interface HostStream {
 /** What a driver supplies to TCP. */
 export interface StreamHost {
   /** Begins to connect. `-errno` where that fails at once. */
-  connect(to: Endpoint, events: StreamEvents): HostStream | number
+  connect(to: Endpoint | LocalEndpoint, events: StreamEvents): HostStream | number
 }
 
 // Error numbers that the core tells from each other; they are Linux's, and drivers map others to them.

@@ -5,7 +5,7 @@
  */
 import type { Scope } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
-import type { Endpoint, HostStream, StreamEvents, StreamHost } from "../host/host.ts"
+import type { Endpoint, HostStream, LocalEndpoint, StreamEvents, StreamHost } from "../host/host.ts"
 import { familyOf, sockaddr } from "./address.ts"
 import { SocketStream } from "./socket-stream.ts"
 import type { Transfer } from "./transfer.ts"
@@ -20,10 +20,11 @@ export class SocketHost implements StreamHost {
     this.#transfer = transfer
   }
 
-  connect(to: Endpoint, events: StreamEvents): HostStream | number {
-    const fd = sys.socket(familyOf(to), sys.SOCK_STREAM | sys.SOCK_NONBLOCK)
+  connect(to: Endpoint | LocalEndpoint, events: StreamEvents): HostStream | number {
+    const local = "path" in to
+    const fd = sys.socket(local ? sys.AF_UNIX : familyOf(to), sys.SOCK_STREAM | sys.SOCK_NONBLOCK)
     if (fd < 0) return fd
-    const address = sockaddr(to)
+    const address = local ? sys.encodeAddress({ family: "unix", path: to.path }) : sockaddr(to)
     let result = sys.connectTo(fd, address)
     // On this host the other side has answered by now: asking once more is cheaper than waiting for an event.
     if (result === -sys.EINPROGRESS) result = sys.connectTo(fd, address)

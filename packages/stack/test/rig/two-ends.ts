@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto"
-import type { Frame, Link } from "@skep/link"
+import type { Frame, Outlet } from "@skep/link"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import type { Ends } from "../../src/flow/ends.ts"
@@ -119,7 +119,7 @@ export class TwoEnds {
       clock: this.clock,
       random32: () => Math.floor(random() * 2 ** 32),
       route: () => ({ address: Uint8Array.of(127, 0, 0, 1), port: 80 }),
-      unreachable: (_link: Link, _packet: Uint8Array, errno: number) => this.unreachable.push(errno),
+      unreachable: (_link: Outlet, _packet: Uint8Array, errno: number) => this.unreachable.push(errno),
       trace: (text) => this.trace.push(`${link.name} ${text}`),
       ...(capacity === undefined ? {} : { capacity }),
     })

@@ -1,0 +1,255 @@
+/**
+ * Flows between machines and the host: where each may go, by the policy, and how what comes back is sent.
+ *
+ * @module
+ */
+import { type Frame, type Memory, type Outlet, Parts, type Port } from "@skep/link"
+import {
+  Cutter,
+  type Datagram,
+  type DatagramHeaders,
+  DatagramFlows,
+  type Gateway,
+  host,
+  owns,
+  type ProblemKind,
+  sumParts,
+  TcpFlows,
+} from "@skep/stack"
+import { u16, u48 } from "@skep/wire/bytes"
+import * as ip from "@skep/wire/ip"
+import * as icmp from "@skep/wire/icmp"
+import * as icmpv6 from "@skep/wire/icmpv6"
+import * as transport from "@skep/wire/transport"
+import * as udp from "@skep/wire/udp"
+import { decide, LOOPBACK4, LOOPBACK6, type Policy, type Refusal } from "../policy/policy.ts"
+import type { Refusals } from "../policy/refusals.ts"
+import type { Machine, Machines } from "./machines.ts"
+import type { FlowsDriver } from "./driver.ts"
+
+const DNS = 53
+const DESTINATION_MAC = 0
+const SOURCE_MAC = 6
+const PREFIX_ICMP = 4
+
+export interface FlowsOptions {
+  readonly gateway: Gateway
+  readonly driver: FlowsDriver
+  readonly machines: Machines
+  readonly refusals: Refusals
+  /** The socket that takes DNS over TCP. */
+  readonly dnsSocket: string
+  readonly maxFlows: number
+  readonly maxFlowsPerMachine: number
+  readonly tell: (port: Port, kind: ProblemKind, packet: Uint8Array, mac: number) => void
+  readonly trace?: (text: string) => void
+}
+
+export class Flows {
+  readonly memory: Memory
+  readonly tcp: TcpFlows
+  readonly datagrams: DatagramFlows
+  /** For all machines that have none of their own. */
+  policy: Policy
+  /** Checksums over UDP and malformed headers. */
+  malformed = 0
+  badChecksum = 0
+  readonly #options: FlowsOptions
+  readonly #udp = udp.view()
+  readonly #cutter = new Cutter()
+  readonly #copy = new Parts()
+  #identification = 0
+  #settling = false
+
+  constructor(options: FlowsOptions, policy: Policy) {
+    this.#options = options
+    this.policy = policy
+    const { driver } = options
+    this.memory = driver.memory
+    const route = (link: Outlet, bytes: Uint8Array, packet: ip.IpView, port: number) =>
+      this.#route(link, bytes, packet, port)
+    const unreachable = (link: Outlet, packet: Uint8Array, errno: number) => this.#unreachable(link, packet, errno)
+    this.tcp = new TcpFlows({
+      host: driver.streams,
+      clock: driver.clock,
+      random32: driver.random32,
+      route,
+      unreachable,
+      mostFlows: options.maxFlows,
+      ...(options.trace === undefined ? {} : { trace: options.trace }),
+    })
+    this.datagrams = new DatagramFlows({
+      host: driver.datagrams,
+      clock: driver.clock,
+      memory: driver.memory,
+      route,
+      unreachable,
+      cut: (link, headers, length, payload) => this.#cut(link, headers, length, payload),
+      later: driver.later,
+      most: options.maxFlows,
+      mostOfLink: options.maxFlowsPerMachine,
+    })
+  }
+
+  onTcp(port: Port, frame: Frame, packet: ip.IpView): void {
+    const { bytes, at } = frame
+    this.tcp.onPacket(port, frame, packet, u48(bytes, at + SOURCE_MAC), u48(bytes, at + DESTINATION_MAC))
+  }
+
+  onUdp(port: Port, frame: Frame, packet: ip.IpView): void {
+    const { bytes, at } = frame
+    const view = udp.parse(bytes, packet.payloadAt, at + frame.head, packet.payloadEnd, this.#udp)
+    if (typeof view === "string") {
+      this.malformed++
+      return
+    }
+    if (!frame.trusted && !this.#intact(frame, packet)) {
+      this.badChecksum++
+      return
+    }
+    this.#datagram(port, frame, packet, {
+      portsAt: packet.payloadAt,
+      ports: 2,
+      guestPort: view.source,
+      otherPort: view.destination,
+      payloadAt: view.payloadAt,
+      payloadEnd: view.payloadEnd,
+    })
+  }
+
+  /** Echo requests beyond the gateway leave by a ping socket; other messages of ICMP go nowhere. */
+  onEcho(port: Port, frame: Frame, packet: ip.IpView): void {
+    const { bytes } = frame
+    if (packet.payloadAt + icmp.HEADER > frame.at + frame.head) return
+    const type = bytes[packet.payloadAt]
+    if (type !== (packet.version === 4 ? icmp.ECHO : icmpv6.ECHO)) return
+    this.#datagram(port, frame, packet, {
+      portsAt: packet.payloadAt + PREFIX_ICMP,
+      ports: 1,
+      guestPort: u16(bytes, packet.payloadAt + PREFIX_ICMP),
+      otherPort: 0,
+      payloadAt: packet.payloadAt,
+      payloadEnd: packet.payloadEnd,
+    })
+  }
+
+  /** Sends a packet whose checksums are whole; cut where it is longer than the machine's MTU. */
+  sendWhole(port: Outlet, headers: Uint8Array, length: number, payload: Parts): void {
+    if (length - ETHERNET + payload.bytes > port.mtu) this.#cut(port, headers, length, payload)
+    else port.send(headers, 0, length, payload)
+  }
+
+  /** Sends a datagram whose payload is given as bytes. */
+  sendCopy(port: Outlet, headers: DatagramHeaders, bytes: Uint8Array): void {
+    const { memory } = this
+    const address = memory.allocate(Math.max(1, bytes.length))
+    if (address === 0) return
+    memory.write(bytes, 0, bytes.length, address)
+    this.#copy.clear()
+    this.#copy.push(address, bytes.length)
+    headers.finish(port, this.#copy, true)
+    this.sendWhole(port, headers.bytes, headers.length, this.#copy)
+    memory.free(address, Math.max(1, bytes.length))
+  }
+
+  /** What a turn brought goes on, both ways. */
+  settle(): void {
+    if (!this.tcp.settle() || this.#settling) return
+    // Somebody has more to send: others first.
+    this.#settling = true
+    this.#options.driver.later(() => {
+      this.#settling = false
+      this.settle()
+    })
+  }
+
+  onRoom(port: Outlet): void {
+    this.tcp.onRoom(port)
+    this.settle()
+  }
+
+  /** The machine is gone, and all its flows with it. */
+  detach(port: Outlet): void {
+    this.tcp.detach(port)
+    this.datagrams.detach(port)
+  }
+
+  stop(): void {
+    this.tcp.stop()
+    this.datagrams.stop()
+  }
+
+  #datagram(port: Port, frame: Frame, packet: ip.IpView, datagram: Omit<Datagram, "from" | "to">): void {
+    const { bytes, at } = frame
+    const from = u48(bytes, at + SOURCE_MAC)
+    this.datagrams.fromGuest(port, frame, packet, { ...datagram, from, to: this.#options.gateway.mac })
+  }
+
+  #intact(frame: Frame, packet: ip.IpView): boolean {
+    const { payloadAt, payloadEnd } = packet
+    const sum = sumParts(this.memory, frame.parts, payloadAt - frame.at, payloadEnd - payloadAt, 0)
+    return transport.checksumOk(frame.bytes, packet, sum)
+  }
+
+  #route(
+    link: Outlet,
+    bytes: Uint8Array,
+    packet: ip.IpView,
+    port: number,
+  ): host.Endpoint | host.LocalEndpoint | number {
+    const { destinationAt: at, addressLength: width, protocol } = packet
+    const machine = this.#machineOf(link)
+    const isV4 = width === 4
+    if (protocol === ip.PROTOCOL_TCP && port === DNS && owns(this.#options.gateway, bytes, at, width))
+      return { path: this.#options.dnsSocket }
+    const policy = machine?.policy ?? this.policy
+    const verdict = decide(isV4 ? policy.four : policy.six, protocol, bytes, at, port)
+    if (verdict === "out") return { address: bytes.slice(at, at + width), port }
+    if (verdict === "host") return { address: isV4 ? LOOPBACK4 : LOOPBACK6, port }
+    this.#refused(machine, verdict, { protocol, bytes, at, width, port })
+    return host.EACCES
+  }
+
+  #refused(
+    machine: Machine | undefined,
+    verdict: Refusal,
+    destination: Parameters<Refusals["note"]>[2],
+  ): void {
+    this.#options.refusals.note(machine?.name ?? "", verdict, destination, this.#options.driver.clock.now())
+  }
+
+  #unreachable(link: Outlet, packet: Uint8Array, errno: number): void {
+    const machine = this.#machineOf(link)
+    if (machine !== undefined) this.#options.tell(machine.port, problemOf(errno), packet, machine.mac)
+  }
+
+  #machineOf(link: Outlet): Machine | undefined {
+    // Every outlet of a flow is a port of the switch.
+    return "number" in link && typeof link.number === "number"
+      ? this.#options.machines.at({ number: link.number })
+      : undefined
+  }
+
+  #cut(link: Outlet, headers: Uint8Array, length: number, payload: Parts): void {
+    this.#identification = (this.#identification + 1) >>> 0
+    this.#cutter.cut({ bytes: headers, at: 0, length }, payload, link.mtu, this.#identification, (...frame) =>
+      link.send(...frame),
+    )
+  }
+}
+
+const ETHERNET = 14
+
+/** RFC 1812, section 5.2.7.1: what a guest is told of what its host said. */
+function problemOf(errno: number): ProblemKind {
+  switch (errno) {
+    case host.EACCES:
+      return "prohibited"
+    case host.ECONNREFUSED:
+      return "port-unreachable"
+    case host.ENETUNREACH:
+      return "no-route"
+    default:
+      return "host-unreachable"
+  }
+}

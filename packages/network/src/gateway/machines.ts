@@ -1,0 +1,54 @@
+/**
+ * The machines of a network: a name, a link, its port on the switch.
+ *
+ * @module
+ */
+import type { Link, Port } from "@skep/link"
+import type { FaultSpec } from "../thread/calls.ts"
+import type { LinkSpec } from "../links/link-spec.ts"
+import type { Policy } from "../policy/policy.ts"
+
+export interface Machine {
+  readonly name: string
+  readonly spec: LinkSpec
+  readonly link: Link
+  readonly port: Port
+  readonly endpoint: string
+  /** The last source address of its frames, 48 bits; 0 before the first. */
+  mac: number
+  /** Its own policy, where it has one. */
+  policy: Policy | undefined
+  faults: FaultSpec | undefined
+}
+
+/** By name, and by port. */
+export class Machines {
+  readonly #byName = new Map<string, Machine>()
+  readonly #byPort = new Map<number, Machine>()
+
+  get size(): number {
+    return this.#byName.size
+  }
+
+  [Symbol.iterator](): IterableIterator<Machine> {
+    return this.#byName.values()
+  }
+
+  get(name: string): Machine | undefined {
+    return this.#byName.get(name)
+  }
+
+  at(port: { readonly number: number }): Machine | undefined {
+    return this.#byPort.get(port.number)
+  }
+
+  add(machine: Machine): void {
+    this.#byName.set(machine.name, machine)
+    this.#byPort.set(machine.port.number, machine)
+  }
+
+  remove(machine: Machine): void {
+    this.#byName.delete(machine.name)
+    this.#byPort.delete(machine.port.number)
+  }
+}
