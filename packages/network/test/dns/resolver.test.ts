@@ -5,7 +5,7 @@ import type { Asked } from "../../src/dns/message/query.ts"
 import { parseHosts } from "../../src/dns/names/hosts-file.ts"
 import type { From, Outside, ResolverOptions } from "../../src/dns/resolver.ts"
 import { Resolver } from "../../src/dns/resolver.ts"
-import { AA, addressesOf, OWN, query, RD, type Read, read, TC } from "./rig.ts"
+import { AA, type Asking, addressesOf, OWN, query, RD, type Read, read, TC } from "./rig.ts"
 
 const HOSTS = parseHosts(
   "10.1.2.3 db.corp db\nfd01::3 db.corp\n192.168.64.9 host.docker.internal\n10.1.2.4 six\n",
@@ -274,6 +274,22 @@ describe("the protocol", () => {
       answers: [{ type: "HINFO", data: { cpu: "RFC8482", os: "" } }],
     })
     expect(packet.answers?.[0]?.name).toBe(`${"\u0001".repeat(60)}.b`)
+  })
+
+  it("says that data is authentic only to those who asked (RFC 6840)", async () => {
+    const away = outside((asked) => {
+      const bytes = Buffer.from(response(asked.question.name, 60))
+      bytes[3] = (bytes[3] ?? 0) | 0x20
+      return bytes
+    })
+    const open = resolver({ outside: away })
+    const ad = async (asking: Asking): Promise<boolean> =>
+      read(await open.answer(query("a.b", "A", asking), FROM)).flag_ad
+    expect([await ad({}), await ad({ flags: RD | 0x20 }), await ad({ edns: 1232, dnssec: true })]).toEqual([
+      false,
+      true,
+      true,
+    ])
   })
 
   it("refuses classes that are not the Internet's", async () => {

@@ -107,6 +107,20 @@ describe("the TCP side", () => {
     expect(await one.next()).toBeUndefined()
   })
 
+  it("ends its own side only when all that waits was answered", async () => {
+    const release: (() => void)[] = []
+    await using here = await rig({}, (bytes) => new Promise((resolve) => release.push(() => resolve(bytes))))
+    using one = client(here.path)
+    one.socket.end(framed(query("a", "A", { id: 9 })))
+    await until(() => release.length > 0)
+    using other = client(here.path)
+    other.socket.end() // its end comes after that of the first
+    expect(await other.next()).toBeUndefined()
+    release[0]?.()
+    expect(read(await one.next()).id).toBe(9)
+    expect(await one.next()).toBeUndefined()
+  })
+
   it("lets nobody else in", async () => {
     await using here = await rig()
     expect(statSync(here.path).mode & 0o777).toBe(0o600)
