@@ -37,7 +37,7 @@ export type {
   FlowQuery,
   ForwardEntry,
   ForwardFilter,
-  LeaseEntry,
+  LeaseRecord,
   MachineEntry,
 } from "./thread/calls.ts"
 export {

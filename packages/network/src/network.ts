@@ -14,9 +14,10 @@ import type { NetworkPlan } from "./addressing/plan.ts"
 import type { Route } from "./addressing/routes.ts"
 import { parseSubnet, type Subnet } from "./addressing/subnet.ts"
 import { startPortServer } from "./control/gvproxy/port-server.ts"
-import { LeaseFile, readLeaseFile } from "./files/lease-file.ts"
+import { openLeaseFile } from "./leases/lease-file.ts"
+import type { OpenLeaseStore } from "./leases/lease-store.ts"
 import { LinkLocks } from "./links/link-locks.ts"
-import type { MachineAddresses, StartNameService } from "./names/name-service.ts"
+import type { StartNameService } from "./names/name-service.ts"
 import { refuseNames } from "./names/refused.ts"
 import { Notices } from "./notices.ts"
 import {
@@ -29,7 +30,7 @@ import {
 } from "./options.ts"
 import { NAME, RunningNetwork } from "./running.ts"
 import type { SkepNetworkStatus } from "./status.ts"
-import type { ThreadData } from "./thread/calls.ts"
+import type { LeaseRecord, NamedAddresses, ThreadData } from "./thread/calls.ts"
 import { type Engine, loopEngine, refusalOf, type StartEngine } from "./thread/engine.ts"
 
 /** What a network is put together from. */
@@ -37,6 +38,7 @@ export interface NetworkParts {
   /** By driver; one that is not there is "unsupported". */
   readonly engines: Partial<Readonly<Record<Driver, StartEngine>>>
   readonly startNames: StartNameService
+  readonly openLeases: OpenLeaseStore
   /** The host's routes, for the check of the subnet. */
   readonly routes: () => readonly Route[]
 }
@@ -60,6 +62,7 @@ export function createNetwork(parts: NetworkParts): NetworkSidecar {
 export const network: NetworkSidecar = createNetwork({
   engines: { loop: loopEngine(THREAD) },
   startNames: refuseNames,
+  openLeases: openLeaseFile,
   routes: hostRoutes,
 })
 
@@ -75,15 +78,23 @@ async function start(
   const lock = lockOf(options.directory)
   cleanup.defer(() => lock[Symbol.dispose]())
   const plan = settle(options, parts.routes())
-  const found = await readLeaseFile(options.leaseFile)
-  const leases = cleanup.use(new LeaseFile(options.leaseFile, log))
-  const machines = new Map<string, MachineAddresses>()
+  let engine: Engine | undefined
+  const leases = cleanup.use(
+    await parts.openLeases({
+      path: options.leaseFile,
+      subnet: plan.subnet,
+      log,
+      // The thread is gone when this fails, and its leases with it.
+      onEdits: (edits) => void engine?.call("editLeases", edits).catch(() => undefined),
+    }),
+  )
+  let named: readonly NamedAddresses[] = []
   const names = cleanup.use(
     await parts.startNames({
       plan,
       dns: options.dns,
       socket: dnsSocketOf(options),
-      machines,
+      names: () => named,
       policy: options.policy.mode,
       log,
       signal,
@@ -91,10 +102,19 @@ async function start(
   )
   const locks = new LinkLocks()
   cleanup.defer(() => locks[Symbol.dispose]())
-  const notices = new Notices({ log, emit, leases, names, machines, now: Date.now })
-  const engine = cleanup.use(
+  const notices = new Notices({
+    log,
+    emit,
+    leases,
+    names,
+    onNames: (now) => {
+      named = now
+    },
+    now: Date.now,
+  })
+  engine = cleanup.use(
     await startEngine(parts, options, {
-      data: threadData(options, plan, found),
+      data: threadData(options, plan, leases.found),
       signal,
       onNotice: (notice) => notices.hear(notice),
     }),
@@ -177,14 +197,14 @@ async function startEngine(
   }
 }
 
-function threadData(options: NetworkOptions, plan: NetworkPlan, leases: string | undefined): ThreadData {
+function threadData(options: NetworkOptions, plan: NetworkPlan, leases: readonly LeaseRecord[]): ThreadData {
   return {
     name: options.name,
     plan,
     policy: options.policy,
     reservations: options.reservations,
     search: options.dns.search,
-    ...(leases === undefined ? {} : { leases }),
+    leases,
     dnsSocket: dnsSocketOf(options),
     lonelyMs: options.lonelyMs,
     limits: options.limits,

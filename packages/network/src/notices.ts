@@ -4,10 +4,10 @@
  * @module
  */
 import type { Context } from "@skep/contract"
-import type { LeaseFile } from "./files/lease-file.ts"
-import type { MachineAddresses, NameService } from "./names/name-service.ts"
+import type { LeaseStore } from "./leases/lease-store.ts"
+import type { NameService } from "./names/name-service.ts"
 import type { RefusalLine } from "./status.ts"
-import type { Refused, ThreadNotice } from "./thread/calls.ts"
+import type { NamedAddresses, Refused, ThreadNotice } from "./thread/calls.ts"
 import type { Engine } from "./thread/engine.ts"
 
 /** Lines that are kept for readers. */
@@ -16,10 +16,10 @@ const REFUSALS_KEPT = 256
 export interface NoticesOptions {
   readonly log: Context["log"]
   readonly emit: Context["emit"]
-  readonly leases: LeaseFile
+  readonly leases: LeaseStore
   readonly names: NameService
-  /** Of the name service, which reads it. */
-  readonly machines: Map<string, MachineAddresses>
+  /** The names that are reached changed. */
+  readonly onNames: (names: readonly NamedAddresses[]) => void
   /** Milliseconds since the epoch. */
   readonly now: () => number
 }
@@ -45,32 +45,29 @@ export class Notices {
   }
 
   counts(): Readonly<Record<string, number>> {
-    return { ...this.#counts, leaseFileFailures: this.#options.leases.failures }
+    return { ...this.#counts }
   }
 
   hear(notice: ThreadNotice): void {
-    const { log, emit, leases, machines } = this.#options
+    const { log, emit, leases, onNames } = this.#options
     switch (notice.type) {
       case "dns-query":
         void this.#answer(notice)
         return
       case "leases":
-        leases.write(notice.file)
-        emit({ type: "leases", count: notice.count })
+        leases.save(notice.leases)
+        emit({ type: "leases", count: notice.leases.length })
         return
-      case "addresses": {
-        const { type: _type, machine, ...addresses } = notice
-        machines.set(machine, addresses)
-        break
-      }
-      case "machine-removed":
-        machines.delete(notice.machine)
-        break
+      case "names":
+        onNames(notice.names)
+        emit({ type: "names", count: notice.names.length })
+        return
       case "refused":
         this.#keep(notice)
         break
       case "machine-connected":
       case "machine-disconnected":
+      case "machine-removed":
       case "link-broken":
       case "forward-closed":
       case "capture-ended":

@@ -26,7 +26,7 @@ import type {
   FlowQuery,
   ForwardEntry,
   ForwardFilter,
-  LeaseEntry,
+  LeaseRecord,
   MachineEntry,
   ThreadCalls,
 } from "./thread/calls.ts"
@@ -169,7 +169,7 @@ export class RunningNetwork implements SkepNetwork {
     return this.#policy
   }
 
-  leases(): Promise<readonly LeaseEntry[]> {
+  leases(): Promise<readonly LeaseRecord[]> {
     return this.#call("leases", undefined)
   }
 
@@ -249,6 +249,7 @@ const DOING: Readonly<Record<keyof ThreadCalls, string>> = {
   setPolicy: "set the policy",
   status: "ask the network",
   leases: "list the leases",
+  editLeases: "change the leases",
   flows: "list the flows",
   setFaults: "set the faults",
   startCapture: "start a capture",

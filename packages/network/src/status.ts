@@ -8,6 +8,7 @@ import { parseForwardRule } from "@skep/runtime"
 import { z } from "zod"
 import type { NetworkPlan } from "./addressing/plan.ts"
 import { parsed } from "./bad-options.ts"
+import { LeasesSchema } from "./leases/lease-schema.ts"
 import type { Driver } from "./options.ts"
 import { PolicySchema } from "./policy/policy-schema.ts"
 import type { PolicySpec } from "./policy/policy-spec.ts"
@@ -18,7 +19,7 @@ import {
   type FlowPage,
   type FlowQuery,
   type ForwardEntry,
-  type LeaseEntry,
+  type LeaseRecord,
   type MachineEntry,
   type Refused,
   type ThreadStatus,
@@ -107,18 +108,6 @@ const Status: z.ZodType<SkepNetworkStatus> = z.object({
   counters,
 })
 
-const Leases: z.ZodType<readonly LeaseEntry[]> = z.array(
-  z.object({
-    address: text,
-    mac: text,
-    clientId: text.exactOptional(),
-    machine: text.exactOptional(),
-    hostName: text.exactOptional(),
-    expiresAtMs: z.number(),
-    reserved: z.boolean(),
-  }),
-)
-
 const Flows: z.ZodType<FlowPage> = z.object({
   flows: z.array(
     z.object({
@@ -165,8 +154,8 @@ export function parseSkepNetworkStatus(value: unknown): SkepNetworkStatus {
   return Status.parse(value)
 }
 
-export function parseLeases(value: unknown): readonly LeaseEntry[] {
-  return Leases.parse(value)
+export function parseLeases(value: unknown): readonly LeaseRecord[] {
+  return LeasesSchema.parse(value)
 }
 
 export function parseFlows(value: unknown): FlowPage {

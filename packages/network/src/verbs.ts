@@ -16,7 +16,7 @@ import type {
   FlowQuery,
   ForwardEntry,
   ForwardFilter,
-  LeaseEntry,
+  LeaseRecord,
   MachineEntry,
 } from "./thread/calls.ts"
 
@@ -37,7 +37,7 @@ export interface NetworkVerbs {
 
   /** For all machines without a policy of their own, or for one; undefined takes a machine's own away. Codes "not-found", "bad-options". */
   setPolicy(policy: PolicySpec | undefined, machine?: string): Promise<void>
-  leases(): Promise<readonly LeaseEntry[]>
+  leases(): Promise<readonly LeaseRecord[]>
   flows(query?: FlowQuery): Promise<FlowPage>
   /** The latest, oldest first. */
   refusals(): Promise<readonly RefusalLine[]>

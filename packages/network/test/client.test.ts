@@ -70,7 +70,11 @@ describe("adoptNetwork()", () => {
       expect(existsSync(path)).toBe(true)
       expect(await network.stopCapture("web")).toMatchObject({ path, machine: "web" })
 
-      const zone = { Name: "x.internal.", Records: [{ Name: "a", IP: "192.168.64.9" }] }
+      const zone = {
+        Name: "x.internal.",
+        Records: [{ Name: "a", IP: "192.168.64.9", Regexp: null }],
+        DefaultIP: "",
+      }
       await network.addZone(zone)
       expect(await network.zones()).toEqual([zone])
 

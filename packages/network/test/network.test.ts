@@ -7,6 +7,8 @@ import { testContext } from "@skep/contract-tests"
 import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { afterAll, describe, expect, it } from "vitest"
 import { parseSubnet } from "../src/addressing/subnet.ts"
+import { openLeaseFile } from "../src/leases/lease-file.ts"
+import type { LeaseStoreOptions } from "../src/leases/lease-store.ts"
 import { refuseNames } from "../src/names/refused.ts"
 import { createNetwork } from "../src/network.ts"
 import type { RunningNetwork } from "../src/running.ts"
@@ -192,12 +194,13 @@ describe("names", () => {
   it("get the questions of machines, and the answers go back to who asked", async () => {
     await using directory = await temporaryDirectory()
     const asked: string[] = []
-    let known: ReadonlyMap<string, unknown> = new Map()
+    let known: () => readonly unknown[] = () => []
     const network = await createNetwork({
       engines: { loop: loopEngine(bundle.thread) },
+      openLeases: openLeaseFile,
       routes: () => [],
       startNames: async (options) => {
-        known = options.machines
+        known = options.names
         return {
           ...(await refuseNames(options)),
           answer: async (query, { machine }) => {
@@ -222,10 +225,8 @@ describe("names", () => {
     machine.write("?one")
     await expect.poll(() => answers).toEqual(["answer to one"])
     machine.write("@192.168.64.7")
-    await expect.poll(() => known.get("web")).toEqual({ address: "192.168.64.7" })
+    await expect.poll(() => known()).toEqual([{ name: "web", addresses: ["192.168.64.7"] }])
     expect((await network.status()).counters).toMatchObject({ dnsAsked: 3, dnsFailed: 1 })
-    await network.removeLink("web")
-    await expect.poll(() => known.size).toBe(0)
     await machine[Symbol.asyncDispose]()
     await network[Symbol.asyncDispose]()
   })
@@ -249,26 +250,55 @@ describe("the lease file", () => {
       qemu: [`web=${directory.at("web.sock")}`],
       leaseFile,
     })
+    const addresses = (): unknown =>
+      existsSync(leaseFile) &&
+      JSON.parse(readFileSync(leaseFile, "utf8")).map(({ address }: { address: string }) => address)
     const first = await standIn.start(options, testContext())
     expect(existsSync(leaseFile)).toBe(false)
     const machine = await machineOn(directory.at("web.sock"))
-    machine.write("=one")
-    await expect.poll(() => existsSync(leaseFile)).toBe(true)
-    machine.write("=two and more")
-    await expect.poll(() => readFileSync(leaseFile, "utf8")).toBe("two and more")
+    machine.write("@192.168.64.2")
+    await expect.poll(addresses).toEqual(["192.168.64.2"])
+    machine.write("@192.168.64.3")
+    await expect.poll(addresses).toEqual(["192.168.64.3"])
     expect(statSync(leaseFile).mode & 0o777).toBe(0o600)
+    const leases = await first.leases()
     await machine[Symbol.asyncDispose]()
     await first[Symbol.asyncDispose]()
     const second = await standIn.start(options, testContext())
-    expect((await second.status()).counters["leaseFileBytes"]).toBe("two and more".length)
+    expect(await second.leases()).toEqual(leases)
     await second[Symbol.asyncDispose]()
   })
 
-  it("that cannot be written is counted, and nothing else", async () => {
-    await using it = await rig({ leaseFile: "/proc/nobody/leases" })
-    await using machine = await machineOn(it.directory.at("web.sock"))
-    machine.write("=one")
-    await expect.poll(async () => (await it.network.status()).counters["leaseFileFailures"]).toBe(1)
+  it("that is none of ours is no obstacle, nor is one that cannot be written", async () => {
+    await using directory = await temporaryDirectory()
+    writeFileSync(directory.at("leases"), "192.168.64.2 is mine")
+    await using it = await rig({ leaseFile: directory.at("leases") })
+    expect(await it.network.leases()).toEqual([])
+    await using other = await rig({ leaseFile: "/proc/nobody/leases" })
+    await using machine = await machineOn(other.directory.at("web.sock"))
+    machine.write("@192.168.64.2")
+    await expect.poll(() => other.network.leases()).toHaveLength(1)
+  })
+
+  it("may be changed by others, which reaches the thread", async () => {
+    await using directory = await temporaryDirectory()
+    const lease = { address: "192.168.64.9", mac: "02:00:5e:10:00:09", granted: 1, renewed: 1, expires: 2 }
+    let onEdits: LeaseStoreOptions["onEdits"] = () => undefined
+    const network = await createNetwork({
+      engines: { loop: loopEngine(bundle.thread) },
+      startNames: refuseNames,
+      routes: () => [],
+      openLeases: async (options) => {
+        onEdits = options.onEdits
+        return { found: [lease], save: () => undefined, [Symbol.asyncDispose]: async () => undefined }
+      },
+    }).start(standIn.parseOptions({ directory: directory.path }), testContext())
+    expect(await network.leases()).toEqual([lease])
+    const changed = { ...lease, address: "192.168.64.8" }
+    onEdits({ removed: [lease], added: [changed] })
+    expect(await network.leases()).toEqual([changed])
+    await network[Symbol.asyncDispose]()
+    onEdits({ removed: [changed], added: [] })
   })
 })
 
@@ -305,6 +335,7 @@ describe("the subnet", () => {
     const sidecar = createNetwork({
       engines: { loop: loopEngine(bundle.thread) },
       startNames: refuseNames,
+      openLeases: openLeaseFile,
       routes: () => [
         {
           interface: "wg0",

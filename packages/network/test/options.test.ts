@@ -74,7 +74,11 @@ describe("parseNetworkOptions()", () => {
     expect(options.dns).toEqual({
       servers: ["192.0.2.53"],
       zones: [
-        { Name: "example.test.", Records: [{ Name: "api", IP: "192.168.64.9" }] },
+        {
+          Name: "example.test.",
+          Records: [{ Name: "api", IP: "192.168.64.9", Regexp: null }],
+          DefaultIP: "",
+        },
         { Name: "plain.", Records: [], DefaultIP: "192.168.64.9" },
       ],
       search: ["example.test"],

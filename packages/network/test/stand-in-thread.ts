@@ -2,7 +2,7 @@
  * A loop thread that takes all calls and moves no packets: what the sidecar around it is tested with.
  *
  * Its links and forwards listen for real. A machine is whoever connects to a link's socket, and says in its first byte what the thread is to
- * notice: `?` and a question of DNS (the answer comes back), `!` a flow to 10.0.0.1:80, `=` and the lease file, `@` and its address, `x` a crash.
+ * notice: `?` and a question of DNS (the answer comes back), `!` a flow to 10.0.0.1:80, `@` and an address that it leased, `x` a crash.
  *
  * @module
  */
@@ -25,7 +25,8 @@ import {
   FLOWS_PAGE_MAX,
   type FlowEntry,
   FORWARDS_MAX,
-  type LeaseEntry,
+  type LeaseEdits,
+  type LeaseRecord,
   MACHINES_MAX,
   type MachineEntry,
   type ThreadCalls,
@@ -62,14 +63,14 @@ class StandIn {
   #lastQuestion = 0
   #policy: PolicySpec
   #capture: CaptureSpec | undefined
-  #leases: string
+  #leases: readonly LeaseRecord[]
 
   constructor(loop: Loop, data: ThreadData, notify: (notice: ThreadNotice) => unknown) {
     this.#loop = loop
     this.#data = data
     this.#notify = notify
     this.#policy = data.policy
-    this.#leases = data.leases ?? ""
+    this.#leases = data.leases
     this.#refusals = new Refusals((refused) => notify({ type: "refused", ...refused }))
     this.#forwards = new ForwardTable<Scope>({
       open: ({ rule }) => listenFor(loop, rule),
@@ -147,28 +148,21 @@ class StandIn {
       policy: this.#policy,
       flows: { tcp: this.#machines.size, udp: 0, icmp: 0 },
       forwards: this.#forwards.size,
-      leases: this.leases().length,
+      leases: this.#leases.length,
       refusals: this.#refusals.counts(),
       memory: { heldBytes: 0, maxHeldBytes: this.#data.limits.maxHeldBytes },
       ...(this.#capture === undefined ? {} : { capture: captureStatus(this.#capture) }),
-      counters: { leaseFileBytes: this.#leases.length },
+      counters: {},
     }
   }
 
-  leases(): readonly LeaseEntry[] {
-    return [...this.#machines.values()].flatMap(({ spec, address }) =>
-      address === undefined
-        ? []
-        : [
-            {
-              address,
-              mac: spec.mac ?? "02:00:00:00:00:01",
-              machine: spec.machine,
-              expiresAtMs: 1,
-              reserved: false,
-            },
-          ],
-    )
+  leases(): readonly LeaseRecord[] {
+    return this.#leases
+  }
+
+  editLeases({ removed, added }: LeaseEdits): void {
+    const gone = new Set(removed.map(({ address }) => address))
+    this.#leases = [...this.#leases.filter(({ address }) => !gone.has(address)), ...added]
   }
 
   /** One for each machine. */
@@ -239,19 +233,26 @@ class StandIn {
       case "!":
         this.#refuse(name, machine.policy ?? this.#policy)
         return
-      case "=":
-        this.#leases = text
-        this.#notify({ type: "leases", file: text, count: 1 })
-        return
       case "@":
-        machine.address = text
-        this.#notify({ type: "addresses", machine: name, address: text })
+        this.#lease(machine, text)
         return
       case "x":
         this.#loop.defer(() => {
           throw new Error("told to crash")
         })
     }
+  }
+
+  #lease(machine: Machine, address: string): void {
+    machine.address = address
+    const { spec } = machine
+    const mac = spec.mac ?? "02:00:00:00:00:01"
+    const lease = { address, mac, machine: spec.machine, granted: 1, renewed: 2, expires: 3 }
+    this.#leases = [...this.#leases.filter((other) => other.machine !== spec.machine), lease]
+    this.#notify({ type: "leases", leases: this.#leases })
+    const named = [...this.#machines.values()].filter((other) => other.address !== undefined)
+    const names = named.map((other) => ({ name: other.spec.machine, addresses: [other.address ?? ""] }))
+    this.#notify({ type: "names", names })
   }
 
   #refuse(machine: string, spec: PolicySpec): void {
@@ -273,6 +274,7 @@ runLoop<ThreadCalls, ThreadData, ThreadNotice>(({ loop, data, notify }) => {
     setPolicy: (argument) => standIn.setPolicy(argument),
     status: () => standIn.status(),
     leases: () => standIn.leases(),
+    editLeases: (edits) => standIn.editLeases(edits),
     flows: (query) => standIn.flows(query),
     setFaults: (argument) => standIn.setFaults(argument),
     startCapture: (spec) => standIn.startCapture(spec),

@@ -7,6 +7,7 @@ import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { setImmediate as turn } from "node:timers/promises"
 import { networkProcess } from "../src/client.ts"
+import { openLeaseFile } from "../src/leases/lease-file.ts"
 import { refuseNames } from "../src/names/refused.ts"
 import { createNetwork, type NetworkSidecar } from "../src/network.ts"
 import { loopEngine } from "../src/thread/engine.ts"
@@ -17,6 +18,7 @@ export function standInOf(thread: URL): NetworkSidecar {
   return createNetwork({
     engines: { loop: loopEngine(thread) },
     startNames: refuseNames,
+    openLeases: openLeaseFile,
     routes: () => [],
   })
 }

@@ -8,19 +8,21 @@
 import type { Counters, Log } from "@skep/contract"
 import type { NetworkPlan } from "../addressing/plan.ts"
 import type { PolicyMode } from "../policy/policy-spec.ts"
+import type { NamedAddresses } from "../thread/calls.ts"
 
 /** Records of our own, in the form of gvproxy's API. Names of zones end with a dot, those of records are relative to it. */
 export interface Zone {
   readonly Name: string
   readonly Records: readonly ZoneRecord[]
-  /** For names of the zone that no record has. */
-  readonly DefaultIP?: string
+  /** For names of the zone that no record has; "" is none. */
+  readonly DefaultIP: string
 }
 
 export interface ZoneRecord {
-  readonly Name?: string
+  /** "" where `Regexp` says which. */
+  readonly Name: string
   readonly IP: string
-  readonly Regexp?: string
+  readonly Regexp: string | null
 }
 
 export interface DnsOptions {
@@ -32,19 +34,13 @@ export interface DnsOptions {
   readonly search: readonly string[]
 }
 
-/** What a machine is reached by; either may not be known yet. */
-export interface MachineAddresses {
-  readonly address?: string
-  readonly address6?: string
-}
-
 export interface NameServiceOptions {
   readonly plan: NetworkPlan
   readonly dns: DnsOptions
   /** Where it listens for DNS over TCP, 0600. It belongs to the service while it runs. */
   readonly socket: string
-  /** By name, as they are at this moment. */
-  readonly machines: ReadonlyMap<string, MachineAddresses>
+  /** Under the network's domain, as they are at this moment. */
+  readonly names: () => readonly NamedAddresses[]
   readonly policy: PolicyMode
   readonly log: Log
   readonly signal: AbortSignal
@@ -60,7 +56,7 @@ export interface NameService extends AsyncDisposable {
   /** From now on; outside names are asked for under "open" only. */
   setPolicy(mode: PolicyMode): void
   zones(): readonly Zone[]
-  /** Adds a zone, or its records before those of the zone of that name. Throws "bad-options". */
+  /** Adds a zone, or its records before those of the zone of that name. Codes "bad-options" and "busy". */
   addZone(zone: Zone): void
   counters(): Counters
 }

@@ -15,19 +15,30 @@ const SERVERS_MAX = 16
 
 const name = z.string().max(NAME_MAX)
 
+/** gvproxy's encoder writes null for what is not there. */
+const absent = (value: string | null | undefined): string => value ?? ""
+
 const Schema: z.ZodType<Zone> = z.strictObject({
   Name: name.min(1),
   Records: z
     .array(
       z.strictObject({
-        Name: name.exactOptional(),
+        Name: name.nullish().transform(absent),
         IP: ipAddress,
-        Regexp: z.string().max(NAME_MAX).exactOptional(),
+        Regexp: z
+          .string()
+          .max(NAME_MAX)
+          .nullish()
+          .transform((text) => text ?? null),
       }),
     )
     .max(RECORDS_MAX)
-    .default([]),
-  DefaultIP: ipAddress.exactOptional(),
+    .nullish()
+    .transform((records) => records ?? []),
+  DefaultIP: z
+    .union([z.literal(""), ipAddress])
+    .nullish()
+    .transform(absent),
 })
 
 export const DnsSchema: z.ZodType<DnsOptions> = z.strictObject({

@@ -21,6 +21,8 @@ import type { PolicySpec } from "../policy/policy-spec.ts"
 export const MACHINES_MAX = 250
 /** Forwards of one network; a range of ports is as many. */
 export const FORWARDS_MAX = 8192
+/** Names that machines are reached by: their own, and what their clients call themselves. */
+export const NAMES_MAX = 4096
 /** Flows in one answer of `flows`. */
 export const FLOWS_PAGE_MAX = 1000
 /** DNS questions that wait for their answer at one time, of all machines and of one. Beyond it the thread drops the question and counts. */
@@ -37,8 +39,8 @@ export interface ThreadData {
   readonly reservations: readonly Reservation[]
   /** Search domains told by DHCP after the network's own. */
   readonly search: readonly string[]
-  /** The lease file as it was found. The thread reads what it understands and passes over the rest. */
-  readonly leases?: string
+  /** As the lease file had them. */
+  readonly leases: readonly LeaseRecord[]
   /** The Unix socket that takes DNS over TCP: flows to the gateway's port 53 are led there as they are. */
   readonly dnsSocket: string
   /** Ends the sidecar when no machine was connected for so long. 0 is never. */
@@ -81,7 +83,10 @@ export interface ThreadCalls {
   setPolicy(argument: { readonly machine?: string; readonly policy: PolicySpec | undefined }): void
 
   status(argument: undefined): ThreadStatus
-  leases(argument: undefined): readonly LeaseEntry[]
+  /** All there are, those that have ended too. */
+  leases(argument: undefined): readonly LeaseRecord[]
+  /** Does to the leases what somebody else did to their file. */
+  editLeases(edits: LeaseEdits): void
   /** Oldest first, at most FLOWS_PAGE_MAX. The next page is `after` the last id of this one. */
   flows(query: FlowQuery): FlowPage
 
@@ -104,15 +109,10 @@ export type ThreadNotice =
   | { readonly type: "machine-removed"; readonly machine: string }
   /** A machine's guest broke the rules of its link, or its link is gone for good. The machine is still there. */
   | { readonly type: "link-broken"; readonly machine: string; readonly reason: string }
-  /** What a machine is reached by changed: for names. */
-  | {
-      readonly type: "addresses"
-      readonly machine: string
-      readonly address?: string
-      readonly address6?: string
-    }
-  /** The whole lease file as it is to be now. At most ten a second: the last one tells all. */
-  | { readonly type: "leases"; readonly file: string; readonly count: number }
+  /** All names under the network's domain that are reached now, at most NAMES_MAX. At most ten times a second: the last one tells all. */
+  | { readonly type: "names"; readonly names: readonly NamedAddresses[] }
+  /** All leases, for their file. At most ten times a second: the last one tells all. */
+  | { readonly type: "leases"; readonly leases: readonly LeaseRecord[] }
   /** A question over UDP. Its id is answered once, by `dnsAnswer`. The bytes are a copy. */
   | {
       readonly type: "dns-query"
@@ -194,17 +194,31 @@ export interface ThreadStatus {
   readonly counters: CounterRecord
 }
 
-export interface LeaseEntry {
+/** An address bound to a client for a time. Times are milliseconds since the epoch. */
+export interface LeaseRecord {
   readonly address: string
   readonly mac: string
   /** Option 61 in hexadecimal. */
   readonly clientId?: string
+  /** The machine whose link the client is on. */
   readonly machine?: string
-  /** What the client calls itself, sanitised. */
+  /** What the client calls itself, one label. */
   readonly hostName?: string
-  /** Milliseconds since the epoch. */
-  readonly expiresAtMs: number
-  readonly reserved: boolean
+  readonly granted: number
+  readonly renewed: number
+  readonly expires: number
+}
+
+/** A lease that was changed is in both. */
+export interface LeaseEdits {
+  readonly removed: readonly LeaseRecord[]
+  readonly added: readonly LeaseRecord[]
+}
+
+/** One label, and what it is reached by. */
+export interface NamedAddresses {
+  readonly name: string
+  readonly addresses: readonly string[]
 }
 
 export interface FlowQuery {

@@ -186,14 +186,14 @@ describe("/services/forwarder", () => {
 describe("the rest", () => {
   it("adds zones, and lists them", async () => {
     await using it = await rig()
-    const zone = {
-      Name: "x.internal.",
-      Records: [{ Name: "a", IP: "192.168.64.9" }],
-      DefaultIP: "192.168.64.8",
-    }
-    const asGo = { ...zone, Records: [{ ...zone.Records[0], Regexp: null }] }
+    const record = { Name: "a", IP: "192.168.64.9" }
+    const asGo = { Name: "x.internal.", Records: [{ ...record, Regexp: null }], DefaultIP: null }
+    const zone = { ...asGo, DefaultIP: "" }
     expect(await it.post("/services/dns/add", asGo)).toEqual(OK)
     expect(JSON.parse((await it.get("/services/dns/all")).text)).toEqual([zone])
+    expect(
+      await it.post("/services/dns/add", { Name: "y.", Records: [record], DefaultIP: "10.0.0.1" }),
+    ).toEqual(OK)
     expect((await it.post("/services/dns/add", { Name: "x.", Records: [{ IP: "nowhere" }] })).status).toBe(
       400,
     )

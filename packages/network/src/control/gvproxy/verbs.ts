@@ -148,7 +148,7 @@ export class PortVerbs {
 
   async #addZone(body: unknown): Promise<PortAnswer> {
     try {
-      await this.#network.addZone(parseZone(withoutNulls(body)))
+      await this.#network.addZone(parseZone(body))
       return { status: 200 }
     } catch (error) {
       if (error instanceof SidecarError && error.code === "bad-options") return bad(error.message)
@@ -238,14 +238,6 @@ function hostAndPort(text: string): HostAndPort {
   if (parts === null) throw new Unreadable(`address ${text}: missing port in address`)
   if (port < 1 || port > 65_535) throw new Unreadable(`address ${text}: invalid port`)
   return { host: parts[1] ?? parts[2] ?? "", port }
-}
-
-/** gvproxy's encoder writes null for what is not there. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls)
-  if (typeof value !== "object" || value === null) return value
-  const there = Object.entries(value).filter(([, field]) => field !== null)
-  return Object.fromEntries(there.map(([key, field]) => [key, withoutNulls(field)]))
 }
 
 function proxyOf(rule: ForwardRule): Proxy {
