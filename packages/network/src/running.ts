@@ -52,14 +52,12 @@ export class RunningNetwork implements SkepNetwork {
   readonly #parts: RunningParts
   /** Where each machine's link listens, or what it is; also of one that is being added. */
   readonly #endpoints = new Map<string, string>()
-  #policy: PolicySpec
   #over = false
   #stopping: Promise<void> | undefined
   #owned: Cleanup | undefined
 
   constructor(parts: RunningParts) {
     this.#parts = parts
-    this.#policy = parts.options.policy
     this.closed = parts.engine.closed.then(
       () => this[Symbol.asyncDispose](),
       async (error: unknown) => {
@@ -120,6 +118,7 @@ export class RunningNetwork implements SkepNetwork {
 
   async removeLink(machine: string): Promise<void> {
     await this.#call("removeLink", machine)
+    this.#parts.names.setPolicy(undefined, machine)
     this.#forget(machine)
   }
 
@@ -159,14 +158,7 @@ export class RunningNetwork implements SkepNetwork {
       throw new SidecarError("bad-options", "Cannot take the policy away: a network has one")
     }
     await this.#call("setPolicy", { policy, ...(machine === undefined ? {} : { machine }) })
-    if (machine !== undefined || policy === undefined) return
-    this.#policy = policy
-    this.#parts.names.setPolicy(policy.mode)
-  }
-
-  /** That of all machines without one of their own. */
-  get policy(): PolicySpec {
-    return this.#policy
+    this.#parts.names.setPolicy(policy?.mode, machine)
   }
 
   leases(): Promise<readonly LeaseRecord[]> {

@@ -191,6 +191,35 @@ describe("policy", () => {
 })
 
 describe("names", () => {
+  it("follow the policy, the network's and each machine's own", async () => {
+    await using directory = await temporaryDirectory()
+    const told: unknown[] = []
+    const network = await createNetwork({
+      engines: { loop: loopEngine(bundle.thread) },
+      openLeases: openLeaseFile,
+      routes: () => [],
+      startNames: async (options) => {
+        told.push(options.policy)
+        return { ...(await refuseNames(options)), setPolicy: (mode, machine) => told.push([mode, machine]) }
+      },
+    }).start(
+      standIn.parseOptions({
+        directory: directory.path,
+        qemu: [`web=${directory.at("web.sock")}`],
+        policy: "nothing",
+      }),
+      testContext(),
+    )
+    await network.setPolicy({ mode: "open", closedPorts: [] }, "web")
+    await network.setPolicy({ mode: "loopback", closedPorts: [] })
+    await expect(network.setPolicy({ mode: "open", closedPorts: [] }, "db")).rejects.toMatchObject({
+      code: "not-found",
+    })
+    await network.removeLink("web")
+    expect(told).toEqual(["nothing", ["open", "web"], ["loopback", undefined], [undefined, "web"]])
+    await network[Symbol.asyncDispose]()
+  })
+
   it("get the questions of machines, and the answers go back to who asked", async () => {
     await using directory = await temporaryDirectory()
     const asked: string[] = []

@@ -53,8 +53,8 @@ export interface NameService extends AsyncDisposable {
     query: Uint8Array,
     from: { readonly transport: "udp"; readonly machine: string },
   ): Promise<Uint8Array | undefined>
-  /** From now on; outside names are asked for under "open" only. */
-  setPolicy(mode: PolicyMode): void
+  /** From now on, for one machine or all that have no policy of their own; undefined takes a machine's own away. Who is not "open" gets no names from outside. */
+  setPolicy(mode: PolicyMode | undefined, machine?: string): void
   zones(): readonly Zone[]
   /** Adds a zone, or its records before those of the zone of that name. Codes "bad-options" and "busy". */
   addZone(zone: Zone): void
