@@ -46,6 +46,8 @@ export async function build() {
       launcher: "packages/launcher/src/main.ts",
       keeper: "packages/launcher/src/keeper/main.ts",
       "keeper-thread": "packages/launcher/src/keeper/thread.ts",
+      network: "packages/network/src/main.ts",
+      "network-thread": "packages/network/src/thread.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
       "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",
       "vhost-vsock-thread": "packages/adapters/src/vhost-vsock/thread.ts",
