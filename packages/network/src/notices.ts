@@ -28,7 +28,7 @@ export class Notices {
   readonly #options: NoticesOptions
   readonly #refusals: RefusalLine[] = []
   #engine: Engine | undefined
-  readonly #counts = { dnsAsked: 0, dnsFailed: 0 }
+  readonly #counts = { questions: 0, questionsFailed: 0 }
 
   constructor(options: NoticesOptions) {
     this.#options = options
@@ -92,12 +92,12 @@ export class Notices {
   }
 
   async #answer({ id, machine, bytes }: ThreadNotice & { readonly type: "dns-query" }): Promise<void> {
-    this.#counts.dnsAsked++
+    this.#counts.questions++
     let answer: Uint8Array | undefined
     try {
       answer = await this.#options.names.answer(bytes, { transport: "udp", machine })
     } catch (error) {
-      this.#counts.dnsFailed++
+      this.#counts.questionsFailed++
       this.#options.log.info("cannot answer a question", { machine, reason: String(error) })
     }
     try {
