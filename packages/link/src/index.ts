@@ -13,6 +13,13 @@ export { HEADROOM, SLOT, SLOT_PAYLOAD, Slots } from "./memory/slots.ts"
 export { SystemMemory, type SystemMemoryOptions } from "./memory/system-memory.ts"
 export type { Memory } from "./memory.ts"
 export { Machine, type MachineFrame, MemoryLink, type MemoryLinkOptions } from "./memory-link.ts"
+export { Capture, type CaptureOptions, captureFile } from "./middleware/capture.ts"
+export { FaultyLink, type FaultyOptions } from "./middleware/faulty-link.ts"
+export { type FaultCounts, type Faults } from "./middleware/impairment.ts"
+export { type Counted, counted, type Kind, type KindCount, type KindCounts } from "./middleware/kinds.ts"
+export { type FaultClock } from "./middleware/later.ts"
+export { ObservedLink, type Observer, type Outgoing } from "./middleware/observed.ts"
+export { seededRandom } from "./middleware/random.ts"
 export {
   GSO_NONE,
   GSO_TCP4,
