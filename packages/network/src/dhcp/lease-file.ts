@@ -70,10 +70,9 @@ export class LeaseFile {
   }
 
   async #edits(leases: readonly Lease[]): Promise<Edits> {
-    const now = await this.#stat()
-    // Without the file everybody would lose his address to the next who comes: that is no way to say that nobody has one.
-    if (now === this.#seen || now === NOTHING) return NO_EDITS
+    if ((await this.#stat()) === this.#seen) return NO_EDITS
     const before = new Map(this.#text.leases.map((lease) => [idOf(lease), lease]))
+    // Without the file everybody would lose his address to the next who comes: that is no way to say that nobody has one.
     if (!(await this.#read())) return NO_EDITS
     const after = new Map(this.#text.leases.map((lease) => [idOf(lease), lease]))
     const ours = new Map(leases.map((lease) => [idOf(lease), lease]))

@@ -49,12 +49,11 @@ export class Pool {
     const start = hash(key) % this.#size
     const words = this.#unused.length
     const from = start >>> 5
-    // The first word is seen twice: from the start on, and at last what comes before that.
+    // The first word is seen twice: from the start on, and at last whole.
     for (let step = 0; step <= words; step++) {
       const word = (from + step) % words
       const all = this.#unused[word] ?? 0
-      const upper = -1 << (start % WORD)
-      const bits = step === 0 ? all & upper : step === words ? all & ~upper : all
+      const bits = step === 0 ? all & (-1 << (start % WORD)) : all
       if (bits !== 0) return this.#first + word * WORD + lowest(bits)
     }
     return undefined

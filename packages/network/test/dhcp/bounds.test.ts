@@ -104,6 +104,39 @@ describe("a link that starves others", () => {
   })
 })
 
+describe("a full pool", () => {
+  const range = { first: "192.168.64.18", last: "192.168.64.19" }
+
+  it("gives what is released at once", () => {
+    const dhcp = server({ range })
+    const [first = "", second = ""] = [bind(dhcp, { mac: 1 }), bind(dhcp, { mac: 2 })]
+    expect(bind(dhcp, { mac: 3 })).toBeUndefined()
+    say(dhcp, { type: "release", mac: 2, own: second, server: SERVER })
+    expect(bind(dhcp, { mac: 3 })).toBe(second)
+    say(dhcp, { type: "release", mac: 1, own: first, server: SERVER })
+    expect(bind(dhcp, { mac: 4 })).toBe(first)
+  })
+
+  it("offers each expired lease to one", () => {
+    const dhcp = server({ range })
+    const addresses = [bind(dhcp, { mac: 1 }), bind(dhcp, { mac: 2 })]
+    const later = { now: NOW + HOUR }
+    const offers = [3, 4, 5].map((mac) => say(dhcp, { type: "discover", mac }, later)?.message.yourAddress)
+    expect(offers).toEqual([...addresses, undefined])
+  })
+
+  it("has one offer for a client, whose former address becomes free again", () => {
+    const dhcp = server({ range })
+    const own = bind(dhcp, { mac: 1 }) ?? ""
+    const now = NOW + HOUR
+    expect(say(dhcp, { type: "discover", mac: 2, requested: own }, { now })?.message.yourAddress).toBe(own)
+    expect(say(dhcp, { type: "discover", mac: 1 }, { now })?.message.yourAddress).not.toBe(own)
+    say(dhcp, { type: "request", mac: 2, requested: own, server: "192.168.64.200" }, { now })
+    expect(say(dhcp, { type: "discover", mac: 1 }, { now })?.message.yourAddress).toBe(own)
+    expect(dhcp.counts.offers).toBe(1)
+  })
+})
+
 describe("time", () => {
   it("offers last for 60 seconds", () => {
     const dhcp = server({ range: { first: "192.168.64.18", last: "192.168.64.18" } })

@@ -329,6 +329,21 @@ describe("a server's leases", () => {
     expect(server.counters["not-restored"]).toBeGreaterThan(0)
   })
 
+  it("are forgotten if somebody says so, unless they were renewed since or their machine is there", () => {
+    const server = new DhcpServer({
+      network: NETWORK,
+      store: memoryStore([lease(18), lease(19), lease(20, { machine: "bee" })]),
+    })
+    server.attach("bee")
+    server.forget([lease(18), lease(19, { renewed: NOW - 1 }), lease(20, { machine: "bee" }), lease(21)], NOW)
+    expect(addresses(server.leases())).toEqual(["192.168.64.19", "192.168.64.20"])
+    // What stays is saved again: somebody took it from the file.
+    expect(server.pollAt()).toBe(NOW + 100)
+    server.detach("bee")
+    server.forget([lease(20, { machine: "bee" })], NOW)
+    expect(addresses(server.leases())).toEqual(["192.168.64.19"])
+  })
+
   it("of one machine become one if its identity becomes the machine: the last", () => {
     const saved = [
       lease(18, { machine: "bee", clientId: "01", renewed: NOW + 2 }),

@@ -1,6 +1,19 @@
 import { describe, expect, it } from "vitest"
 import { DhcpServer, memoryStore } from "../../src/dhcp/index.ts"
-import { bind, bytes, type Heard, MAC, NETWORK, NONE, NOW, type Said, SERVER, say, server } from "./client.ts"
+import {
+  bind,
+  bytes,
+  type Heard,
+  MAC,
+  message,
+  NETWORK,
+  NONE,
+  NOW,
+  type Said,
+  SERVER,
+  say,
+  server,
+} from "./client.ts"
 
 const SECOND = 1000
 const HOUR = 3600 * SECOND
@@ -348,6 +361,12 @@ describe("other messages", () => {
     expect(say(dhcp, said)).toBeUndefined()
     expect(dhcp.counters).toMatchObject({ [counter]: 1 })
     expect(dhcp.leases()).toMatchObject([{ address: MINE, expires: NOW + HOUR }])
+  })
+
+  it("a client's message in a reply's clothes is none", () => {
+    const dhcp = server()
+    expect(dhcp.receive(message({ type: "discover" }).with(0, 2), { now: NOW })).toBeUndefined()
+    expect(dhcp.counters).toEqual({ "not-a-request": 1 })
   })
 
   it("what is no message is counted by its reason", () => {
