@@ -23,6 +23,8 @@ export interface Edits {
 }
 
 const LOCK_DEADLINE_MS = 5000
+/** The lock's deadline ends every wait. */
+const NEVER = new AbortController().signal
 const NO_EDITS: Edits = { removed: [], added: [] }
 const NOTHING = "nothing"
 
@@ -55,7 +57,7 @@ export class LeaseFile {
    * that somebody added. Returns what that was, so that it can be done to the server's leases too. Throws "busy" where another process has the
    * lock for too long, "disk-full" and the like: the old file is still there then.
    */
-  async save(leases: readonly Lease[], signal: AbortSignal): Promise<Edits> {
+  async save(leases: readonly Lease[], signal: AbortSignal = NEVER): Promise<Edits> {
     using _lock = await waitForLock(`${this.path}.lock`, LOCK_DEADLINE_MS, signal)
     const edits = await this.#edits(leases)
     const removed = new Set(edits.removed.map(idOf))

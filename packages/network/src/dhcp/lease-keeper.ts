@@ -18,8 +18,6 @@ export interface LeaseKeeperOptions {
 /** Disposing writes what is not written yet, and rejects where that fails. */
 export class LeaseKeeper implements AsyncDisposable {
   readonly #options: LeaseKeeperOptions
-  /** Cancels nothing so far: a write ends by itself, within the lock's deadline. */
-  readonly #signal: AbortSignal = new AbortController().signal
   #newest: readonly Lease[] | undefined
   #writing: Promise<void> | undefined
 
@@ -40,7 +38,9 @@ export class LeaseKeeper implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing
-    await this.#write()
+    if (this.#newest === undefined) return
+    this.#writing = this.#write()
+    await this.#writing
   }
 
   async #write(): Promise<void> {
@@ -48,7 +48,7 @@ export class LeaseKeeper implements AsyncDisposable {
     try {
       while (this.#newest !== undefined) {
         const leases = this.#newest
-        const edits = await file.save(leases, this.#signal)
+        const edits = await file.save(leases)
         if (this.#newest === leases) this.#newest = undefined
         if (edits.removed.length > 0 || edits.added.length > 0) onEdits(edits)
       }

@@ -15,7 +15,6 @@ import { parseLeases, printLeases } from "../../src/dhcp/lease-text.ts"
 import { bind, NETWORK, NOW, say } from "./client.ts"
 
 const NETWORK_TEXT = "192.168.64.0/24"
-const { signal } = new AbortController()
 
 function lease(last: number, more: Partial<Lease> = {}): Lease {
   const mac = `52:54:00:00:00:${last.toString(16).padStart(2, "0")}`
@@ -59,7 +58,7 @@ describe("a lease file", () => {
     const { file } = fileIn(directory)
     expect(await file.open()).toEqual([])
     const full = lease(18, { clientId: "ff00", machine: "default", hostName: "debian" })
-    expect(await file.save([lease(200), full], signal)).toEqual({ removed: [], added: [] })
+    expect(await file.save([lease(200), full])).toEqual({ removed: [], added: [] })
     expect(JSON.parse(await readFile(file.path, "utf8"))).toEqual({
       format: "skep-leases",
       version: 1,
@@ -95,13 +94,13 @@ describe("a lease file", () => {
   it("keeps fields and entries of others", async () => {
     await using directory = await temporaryDirectory()
     const { file, lines } = fileIn(directory)
-    await file.save([lease(18), lease(19)], signal)
+    await file.save([lease(18), lease(19)])
     await edit(file.path, (content) => {
       Object.assign(content, { note: "mine" })
       content.leases[0] = { ...content.leases[0], owner: { name: "x" } }
       content.leases.push({ odd: true })
     })
-    expect(await file.save([lease(18, { renewed: NOW + 5 }), lease(19)], signal)).toEqual({
+    expect(await file.save([lease(18, { renewed: NOW + 5 }), lease(19)])).toEqual({
       removed: [],
       added: [],
     })
@@ -110,37 +109,37 @@ describe("a lease file", () => {
       note: "mine",
       leases: [{ owner: { name: "x" }, renewed: "2026-11-21T00:00:00.005Z" }, {}, { odd: true }],
     })
-    await file.save([lease(19)], signal)
+    await file.save([lease(19)])
     expect(JSON.stringify(JSON.parse(await readFile(file.path, "utf8")))).not.toContain("owner")
   })
 
   it("that others pruned stays pruned, but for what was renewed since", async () => {
     await using directory = await temporaryDirectory()
     const { file } = fileIn(directory)
-    await file.save([lease(18), lease(19), lease(20)], signal)
+    await file.save([lease(18), lease(19), lease(20)])
     await edit(file.path, (content) => {
       content.leases = content.leases.filter(({ address }) => address === "192.168.64.20")
     })
     const renewed = lease(18, { renewed: NOW + 1 })
     const now = [renewed, lease(19), lease(20), lease(21)]
-    expect(await file.save(now, signal)).toEqual({ removed: [lease(19)], added: [] })
+    expect(await file.save(now)).toEqual({ removed: [lease(19)], added: [] })
     expect(await read(file.path)).toEqual([renewed, lease(20), lease(21)])
     // The server may know better.
-    expect(await file.save(now, signal)).toEqual({ removed: [], added: [] })
+    expect(await file.save(now)).toEqual({ removed: [], added: [] })
     expect(await read(file.path)).toEqual([renewed, lease(19), lease(20), lease(21)])
   })
 
   it("that others added to or changed has that", async () => {
     await using directory = await temporaryDirectory()
     const { file } = fileIn(directory)
-    await file.save([lease(18), lease(19)], signal)
+    await file.save([lease(18), lease(19)])
     const text = printLeases({ leases: [lease(30)], more: {}, moreOf: new Map(), strange: [] }, NETWORK_TEXT)
     await edit(file.path, (content) => {
       content.leases.push(JSON.parse(text).leases[0])
       content.leases[0] = { ...content.leases[0], expires: "2026-11-21T00:30:00.000Z" }
     })
     const shorter = lease(18, { expires: NOW + 1_800_000 })
-    expect(await file.save([lease(18), lease(19)], signal)).toEqual({
+    expect(await file.save([lease(18), lease(19)])).toEqual({
       removed: [lease(18)],
       added: [shorter, lease(30)],
     })
@@ -150,9 +149,9 @@ describe("a lease file", () => {
   it("that is gone is written again, whole: nobody loses his address by that", async () => {
     await using directory = await temporaryDirectory()
     const { file } = fileIn(directory)
-    await file.save([lease(18)], signal)
+    await file.save([lease(18)])
     await rm(file.path)
-    expect(await file.save([lease(18)], signal)).toEqual({ removed: [], added: [] })
+    expect(await file.save([lease(18)])).toEqual({ removed: [], added: [] })
     expect(await read(file.path)).toEqual([lease(18)])
   })
 
@@ -173,9 +172,9 @@ describe("a lease file", () => {
     expect(await file.open()).toEqual([])
     expect(lines).toEqual(["lease file set aside"])
     expect(await readFile(`${file.path}.corrupt`, "utf8")).toBe(content)
-    await file.save([lease(18)], signal)
+    await file.save([lease(18)])
     await writeFile(file.path, `${content} `)
-    await file.save([lease(18)], signal)
+    await file.save([lease(18)])
     expect(await read(file.path)).toEqual([lease(18)])
     expect(await directory.list()).toEqual(["leases.json", "leases.json.corrupt"])
   })
@@ -183,9 +182,9 @@ describe("a lease file", () => {
   it("is looked at again if only its time changed", async () => {
     await using directory = await temporaryDirectory()
     const { file } = fileIn(directory)
-    await file.save([lease(18)], signal)
+    await file.save([lease(18)])
     await utimes(file.path, 1, 1)
-    expect(await file.save([lease(18)], signal)).toEqual({ removed: [], added: [] })
+    expect(await file.save([lease(18)])).toEqual({ removed: [], added: [] })
   })
 
   it("that another process holds the lock of is not written", async () => {
@@ -201,7 +200,7 @@ describe("a lease file", () => {
     await using directory = await temporaryDirectory()
     await mkdir(directory.at("leases.json"))
     const { file } = fileIn(directory)
-    await expect(file.save([lease(18)], signal)).rejects.toMatchObject({ code: "EISDIR" })
+    await expect(file.save([lease(18)])).rejects.toMatchObject({ code: "EISDIR" })
   })
 
   it("any text is leases or a reason, and what is written is read", () => {
