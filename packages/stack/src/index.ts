@@ -9,6 +9,7 @@ export {
   DatagramFlows,
   type DatagramFlowsOptions,
 } from "./flow/datagram-flows.ts"
+export { DatagramHeaders } from "./flow/datagram-headers.ts"
 export type { Ends } from "./flow/ends.ts"
 export { sumParts } from "./flow/sum-parts.ts"
 export type { TcpCounters } from "./flow/tcp-counters.ts"
@@ -24,7 +25,6 @@ export { Neighbours, type NeighboursOptions } from "./ip/neighbours.ts"
 export { OUT_SIZE } from "./ip/packet-writer.ts"
 export { type Expired, Reassembly } from "./ip/reassembly.ts"
 export { screen, UNWELCOME, type Unwelcome } from "./ip/screening.ts"
-export { DatagramHeaders } from "./flow/datagram-headers.ts"
 export { loopClock } from "./loop/clock.ts"
 export { SocketDatagramHost } from "./loop/datagram-host.ts"
 export { TcpListener, UdpListener } from "./loop/listeners.ts"

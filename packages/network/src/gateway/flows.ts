@@ -7,8 +7,8 @@ import { type Frame, type Memory, type Outlet, Parts, type Port } from "@skep/li
 import {
   Cutter,
   type Datagram,
-  type DatagramHeaders,
   DatagramFlows,
+  type DatagramHeaders,
   type Gateway,
   host,
   owns,
@@ -17,20 +17,20 @@ import {
   TcpFlows,
 } from "@skep/stack"
 import { u16, u48 } from "@skep/wire/bytes"
-import * as ip from "@skep/wire/ip"
 import * as icmp from "@skep/wire/icmp"
 import * as icmpv6 from "@skep/wire/icmpv6"
+import * as ip from "@skep/wire/ip"
 import * as transport from "@skep/wire/transport"
 import * as udp from "@skep/wire/udp"
 import { decide, LOOPBACK4, LOOPBACK6, type Policy, type Refusal } from "../policy/policy.ts"
 import type { Refusals } from "../policy/refusals.ts"
-import type { Machine, Machines } from "./machines.ts"
 import type { FlowsDriver } from "./driver.ts"
+import type { Machine, Machines } from "./machines.ts"
 
 const DNS = 53
 const DESTINATION_MAC = 0
 const SOURCE_MAC = 6
-const PREFIX_ICMP = 4
+const IDENTIFIER = 4
 
 export interface FlowsOptions {
   readonly gateway: Gateway
@@ -68,7 +68,8 @@ export class Flows {
     this.memory = driver.memory
     const route = (link: Outlet, bytes: Uint8Array, packet: ip.IpView, port: number) =>
       this.#route(link, bytes, packet, port)
-    const unreachable = (link: Outlet, packet: Uint8Array, errno: number) => this.#unreachable(link, packet, errno)
+    const unreachable = (link: Outlet, packet: Uint8Array, errno: number) =>
+      this.#unreachable(link, packet, errno)
     this.tcp = new TcpFlows({
       host: driver.streams,
       clock: driver.clock,
@@ -82,7 +83,10 @@ export class Flows {
       host: driver.datagrams,
       clock: driver.clock,
       memory: driver.memory,
-      route,
+      route: (link, bytes, packet, port) => {
+        const to = route(link, bytes, packet, port)
+        return typeof to === "object" && "path" in to ? host.EACCES : to
+      },
       unreachable,
       cut: (link, headers, length, payload) => this.#cut(link, headers, length, payload),
       later: driver.later,
@@ -124,9 +128,9 @@ export class Flows {
     const type = bytes[packet.payloadAt]
     if (type !== (packet.version === 4 ? icmp.ECHO : icmpv6.ECHO)) return
     this.#datagram(port, frame, packet, {
-      portsAt: packet.payloadAt + PREFIX_ICMP,
+      portsAt: packet.payloadAt + IDENTIFIER,
       ports: 1,
-      guestPort: u16(bytes, packet.payloadAt + PREFIX_ICMP),
+      guestPort: u16(bytes, packet.payloadAt + IDENTIFIER),
       otherPort: 0,
       payloadAt: packet.payloadAt,
       payloadEnd: packet.payloadEnd,

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import type { Frame, Gateway as Station, Port } from "@skep/link"
+import type { Frame, Port, Gateway as Station } from "@skep/link"
 import {
   EchoReply,
   Errors,

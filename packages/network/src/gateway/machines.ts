@@ -4,9 +4,9 @@
  * @module
  */
 import type { Link, Port } from "@skep/link"
-import type { FaultSpec } from "../thread/calls.ts"
 import type { LinkSpec } from "../links/link-spec.ts"
 import type { Policy } from "../policy/policy.ts"
+import type { FaultSpec } from "../thread/calls.ts"
 
 export interface Machine {
   readonly name: string

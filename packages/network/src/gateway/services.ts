@@ -7,9 +7,9 @@
  */
 import { type Frame, Parts, type Port } from "@skep/link"
 import { DatagramHeaders, type Ends, type Gateway, owns } from "@skep/stack"
+import { u48 } from "@skep/wire/bytes"
 import * as ip from "@skep/wire/ip"
 import * as udp from "@skep/wire/udp"
-import { u48 } from "@skep/wire/bytes"
 import type { DhcpServer, Reply } from "../dhcp/index.ts"
 import { DNS_WAITING_MACHINE_MAX, DNS_WAITING_MAX } from "../thread/calls.ts"
 import type { Flows } from "./flows.ts"
@@ -62,7 +62,8 @@ export class Services {
       return true
     }
     const { destinationAt, addressLength } = packet
-    if (view.destination !== DNS || !owns(this.#options.gateway, bytes, destinationAt, addressLength)) return false
+    if (view.destination !== DNS || !owns(this.#options.gateway, bytes, destinationAt, addressLength))
+      return false
     this.#onQuestion(port, frame, packet)
     return true
   }

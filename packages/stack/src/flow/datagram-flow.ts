@@ -20,6 +20,7 @@ export interface DatagramContext {
   readonly buffer: number
   readonly room: number
   readonly now: () => number
+  readonly nextId: () => number
   /** Hands one datagram on to the guest: cut where the link's MTU wants it, dropped where there is no room. */
   readonly toGuest: (flow: DatagramFlow, payload: Parts) => void
   /** The host says that one of the guest's datagrams did not arrive: a positive error number. */
@@ -35,7 +36,15 @@ export class DatagramFlow implements Keyed, DatagramEvents {
   readonly ends: Ends
   readonly protocol: number
   readonly headers: DatagramHeaders
+  /** Grows with each flow of the thread. */
+  readonly id: number
+  /** Who began: "out" the guest, "in" a client of the host. */
+  direction: "out" | "in" = "out"
+  readonly since: number
   usedAt: number
+  /** Bytes of payload, from the guest and to it. */
+  bytesOut = 0
+  bytesIn = 0
   /** Whether the other side has ever answered. */
   answered = false
   sent = 0
@@ -53,7 +62,9 @@ export class DatagramFlow implements Keyed, DatagramEvents {
     this.ends = ends
     this.protocol = protocol
     this.headers = new DatagramHeaders(ends, protocol)
-    this.usedAt = context.now()
+    this.id = context.nextId()
+    this.since = context.now()
+    this.usedAt = this.since
   }
 
   attach(socket: DatagramSocket): void {
@@ -64,6 +75,7 @@ export class DatagramFlow implements Keyed, DatagramEvents {
   fromGuest(frame: Frame, skip: number, length: number): void {
     this.usedAt = this.#context.now()
     this.sent++
+    this.bytesOut += length
     this.#payload.clear()
     this.#payload.append(frame.parts, skip, length)
     const result = this.#socket?.send(this.#payload) ?? 0
@@ -89,6 +101,7 @@ export class DatagramFlow implements Keyed, DatagramEvents {
     this.usedAt = this.#context.now()
     this.answered = true
     this.received++
+    this.bytesIn += length
     this.#payload.clear()
     this.#payload.push(this.#context.buffer, length)
     this.#context.toGuest(this, this.#payload)

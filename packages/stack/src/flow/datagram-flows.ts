@@ -12,6 +12,7 @@ import { type DatagramHost, type DatagramSocket, EACCES, ECONNREFUSED, type Endp
 import { type DatagramContext, DatagramFlow } from "./datagram-flow.ts"
 import { restoreEcho } from "./echo-message.ts"
 import type { Ends } from "./ends.ts"
+import { nextId } from "./flow-id.ts"
 import { FlowKey, FlowTable } from "./key.ts"
 
 /** The longest datagram there is. */
@@ -84,6 +85,7 @@ export class DatagramFlows {
       buffer: this.#buffer,
       room: ROOM,
       now: () => clock.now(),
+      nextId,
       toGuest: (flow, payload) => this.#toGuest(flow, payload),
       failed: (flow, errno) => this.#failed(flow, errno),
       again: (flow) => options.later(() => flow.onReadable()),
@@ -123,6 +125,7 @@ export class DatagramFlows {
     if (this.table.get(key) !== undefined) return undefined
     this.#makeRoom(link)
     const flow = this.#add(new DatagramFlow(this.#context, key, link, ends, ip.PROTOCOL_UDP))
+    flow.direction = "in"
     flow.attach(socket)
     this.counters.accepted++
     return flow

@@ -36,6 +36,7 @@ export interface FlowContext {
   readonly counters: TcpCounters
   readonly now: () => number
   readonly alarm: (callback: () => void) => Alarm
+  readonly nextId: () => number
   /** A number that nobody can guess. */
   readonly random32: () => number
   /** The flow has something for the host, for the guest, or an acknowledgement to give: before the turn ends. */
@@ -67,6 +68,12 @@ export class TcpFlow implements Keyed, StreamEvents {
   /** In one of the context's lists. */
   marked = false
   waiting = false
+  /** Grows with each flow of the thread. */
+  readonly id: number
+  /** Who began: "out" the guest, "in" a client of the host. */
+  direction: "out" | "in" = "out"
+  readonly since: number
+  usedAt: number
   /** Bytes from the guest that the host took, and the other way round. */
   bytesOut = 0
   bytesIn = 0
@@ -91,6 +98,9 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.ends = options.ends
     this.#context = options.context
     this.#capacity = options.capacity
+    this.id = options.context.nextId()
+    this.since = options.context.now()
+    this.usedAt = this.since
     this.#segments = new Segments(options)
     this.#kept = new Kept(options.link.memory)
   }
@@ -126,6 +136,7 @@ export class TcpFlow implements Keyed, StreamEvents {
 
   /** Calls the guest in the name of a client of the host, whose socket this is. */
   call(stream: HostStream, now: number): void {
+    this.direction = "in"
     this.#stream = stream
     this.#open(Connection.call(this.#connectionOptions(), now))
   }
@@ -136,7 +147,8 @@ export class TcpFlow implements Keyed, StreamEvents {
   onSegment(segment: Segment, frame: Frame, skip: number, length: number): void {
     const connection = this.#connection
     if (connection === undefined) return // the host's side does not stand yet; the guest sends its SYN again
-    const outcome = connection.process(segment, length, this.#context.now())
+    this.usedAt = this.#context.now()
+    const outcome = connection.process(segment, length, this.usedAt)
     if (outcome === "refused") {
       this.#context.counters.resetsSent++
       this.#segments.refuse(segment)

@@ -23,6 +23,7 @@ import {
 import { ACK, RST, type Segment, SYN } from "../tcp/connection.ts"
 import { add, after } from "../tcp/seq.ts"
 import type { Ends } from "./ends.ts"
+import { nextId } from "./flow-id.ts"
 import { FlowKey, FlowTable } from "./key.ts"
 import { sumParts } from "./sum-parts.ts"
 import { type TcpCounters, tcpCounters } from "./tcp-counters.ts"
@@ -78,6 +79,7 @@ export class TcpFlows {
     this.#context = {
       counters: this.counters,
       now: () => clock.now(),
+      nextId,
       alarm: (callback) => clock.alarm(callback),
       random32,
       mark: (flow) => this.#mark(flow),

@@ -1,0 +1,186 @@
+/**
+ * Forwards: listeners of the host whose clients are led to machines.
+ *
+ * The guest sees the gateway's address as the client's, with the client's port where that is free. A machine whose address or MAC is not known yet
+ * is asked for, and the client waits a little.
+ *
+ * @module
+ */
+
+import type { ForwardRule } from "@skep/contract"
+import type { Port } from "@skep/link"
+import { type Scope, SystemError } from "@skep/loop"
+import * as sys from "@skep/loop/sys"
+import {
+  type Ends,
+  type Gateway,
+  type Neighbours,
+  OUT_SIZE,
+  type SocketHost,
+  TcpListener,
+  UdpListener,
+} from "@skep/stack"
+import { parseAddress } from "../addressing/address.ts"
+import type { OpenForward } from "../forward/forward-table.ts"
+import type { Flows } from "./flows.ts"
+import type { Machine, Machines } from "./machines.ts"
+
+/** How long a client waits for a machine that does not answer. */
+const WAIT_MS = 3000
+const RETRY_MS = 1000
+/** Clients that wait at one time. */
+const WAITING_MAX = 1024
+/** RFC 6335, section 6. */
+const EPHEMERAL_FIRST = 49_152
+const EPHEMERAL = 65_536 - EPHEMERAL_FIRST
+
+export interface ForwardsOptions {
+  readonly scope: Scope
+  readonly gateway: Gateway
+  readonly machines: Machines
+  readonly neighbours: Neighbours
+  readonly flows: Flows
+  readonly sockets: SocketHost
+  readonly portOf: (mac: number) => Port | undefined
+  readonly broadcast: (frame: Uint8Array, length: number) => void
+  /** The address that a machine has by its lease. */
+  readonly addressOf: (machine: Machine) => string | undefined
+}
+
+interface WaitingClient {
+  readonly forward: OpenForward
+  readonly fd: number
+  readonly until: number
+}
+
+export class Forwards {
+  /** Clients that gave up, or were given up, since there was no machine for them. */
+  unanswered = 0
+  readonly #options: ForwardsOptions
+  readonly #out = new Uint8Array(OUT_SIZE)
+  readonly #retry
+  #waiting: WaitingClient[] = []
+  #lastPort = 0
+
+  constructor(options: ForwardsOptions) {
+    this.#options = options
+    this.#retry = options.scope.timer(() => this.onAnswer())
+  }
+
+  /** Listens for a rule. Throws the `SystemError` of bind(2) or listen(2). */
+  open(forward: OpenForward): Disposable {
+    const { scope, flows } = this.#options
+    const { rule } = forward
+    const at = { address: addressOf(rule.hostAddress), port: rule.hostPort }
+    const listener =
+      rule.transport === "tcp"
+        ? TcpListener.open(scope, at, (fd) => this.#onClient(forward, fd))
+        : UdpListener.open({
+            scope,
+            memory: flows.memory,
+            at,
+            buffer: flows.datagrams.buffer,
+            onClient: (socket) => {
+              const ends = this.#endsOf(rule)
+              if (ends === undefined) {
+                this.unanswered++
+                return undefined
+              }
+              forward.accepted++
+              return this.#withPort(ends.ends, (each) => flows.datagrams.call(ends.port, each, socket))
+            },
+          })
+    if (typeof listener === "number") throw new SystemError("listen", -listener)
+    return listener
+  }
+
+  /** An address that was asked for may be known by now. */
+  onAnswer(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const client of waiting) this.#lead(client)
+    this.#options.flows.settle()
+  }
+
+  stop(): void {
+    this.#retry.cancel()
+    for (const { fd } of this.#waiting.splice(0)) sys.close(fd)
+  }
+
+  #onClient(forward: OpenForward, fd: number): void {
+    forward.accepted++
+    this.#lead({ forward, fd, until: this.#options.scope.loop.now + WAIT_MS })
+  }
+
+  #lead(client: WaitingClient): void {
+    const { flows, sockets, scope } = this.#options
+    const ends = this.#endsOf(client.forward.rule)
+    if (ends === undefined) {
+      if (scope.loop.now >= client.until || this.#waiting.length >= WAITING_MAX) {
+        this.unanswered++
+        sys.close(client.fd)
+        return
+      }
+      this.#waiting.push(client)
+      this.#retry.after(RETRY_MS)
+      return
+    }
+    const flow = this.#withPort(ends.ends, (each) =>
+      flows.tcp.call(ends.port, each, (events) => sockets.adopt(client.fd, events)),
+    )
+    if (flow === undefined) sys.close(client.fd)
+  }
+
+  /** Tries ports of the gateway until one is free towards this guest. */
+  #withPort<Flow>(ends: Ends, call: (ends: Ends) => Flow | undefined): Flow | undefined {
+    for (let tries = 0; tries < 16; tries++) {
+      this.#lastPort = (this.#lastPort + 1) % EPHEMERAL
+      const flow = call({ ...ends, otherPort: EPHEMERAL_FIRST + this.#lastPort })
+      if (flow !== undefined) return flow
+    }
+    return undefined
+  }
+
+  /** Where a rule leads now; asks for the machine where that is not known. */
+  #endsOf(rule: ForwardRule): { readonly port: Port; readonly ends: Ends } | undefined {
+    const { gateway, neighbours, portOf } = this.#options
+    const guest = this.#guestOf(rule)
+    if (guest === undefined) return undefined
+    const guestMac = neighbours.lookup(guest, 0, guest.length)
+    const port = guestMac === -1 ? undefined : portOf(guestMac)
+    const other = (guest.length === 4 ? gateway.ipv4 : gateway.ipv6)?.addresses[0]
+    if (port === undefined || other === undefined) {
+      this.#ask(guest)
+      return undefined
+    }
+    return {
+      port,
+      ends: { guestMac, gatewayMac: gateway.mac, guest, guestPort: rule.guestPort, other, otherPort: 0 },
+    }
+  }
+
+  #guestOf(rule: ForwardRule): Uint8Array | undefined {
+    if (rule.guestAddress !== undefined) return parseAddress(rule.guestAddress)
+    const { machines, addressOf } = this.#options
+    const machine = rule.machine === undefined ? firstOf(machines) : machines.get(rule.machine)
+    const address = machine === undefined ? undefined : addressOf(machine)
+    return address === undefined ? undefined : parseAddress(address)
+  }
+
+  #ask(guest: Uint8Array): void {
+    const { neighbours, broadcast, scope } = this.#options
+    const size = neighbours.ask(guest, scope.loop.now, this.#out)
+    if (size > 0) broadcast(this.#out, size)
+  }
+}
+
+function firstOf(machines: Machines): Machine | undefined {
+  for (const machine of machines) return machine
+  return undefined
+}
+
+function addressOf(text: string): Uint8Array {
+  const address = parseAddress(text)
+  if (address === undefined) throw new SystemError("bind", sys.EINVAL)
+  return address
+}

@@ -1,0 +1,73 @@
+/**
+ * Opens the link of a machine, of whatever kind.
+ *
+ * @module
+ */
+import { chmodSync, rmSync } from "node:fs"
+import { type Link, openTap, StreamLink, type SystemMemory, TapLink } from "@skep/link"
+import { VhostNetLink } from "@skep/link/vhost-net"
+import type { Loop, Scope } from "@skep/loop"
+import { listenUnix, Server } from "@skep/vhost-user"
+import type { LinkSpec } from "../links/link-spec.ts"
+
+const OWNER_ONLY = 0o600
+
+export interface OpenedLink {
+  readonly link: Link
+  /** What it listens on, or has opened. */
+  readonly endpoint: string
+}
+
+export interface LinkOptions {
+  readonly loop: Loop
+  readonly scope: Scope
+  readonly memory: SystemMemory
+  /** The network's. */
+  readonly mtu: number
+  /** The guest broke the rules of its queues, or its stream those of frames. */
+  readonly onBroken: (reason: string) => void
+}
+
+/** Throws the `SystemError` of what refused. */
+export function openLink(spec: LinkSpec, options: LinkOptions): OpenedLink {
+  const { scope, memory } = options
+  const name = spec.machine
+  const mtu = spec.mtu ?? options.mtu
+  switch (spec.kind) {
+    case "tap": {
+      const device = openTap({
+        interfaceName: spec.interface,
+        mtu,
+        up: true,
+        ...(spec.netns === undefined ? {} : { netns: spec.netns }),
+      })
+      return { link: new TapLink({ name, scope, memory, device }), endpoint: device.interfaceName }
+    }
+    case "qemu": {
+      rmSync(spec.socket, { force: true }) // stale: its owner would hold the lock
+      const end = { listen: spec.socket }
+      const link = new StreamLink({ name, scope, memory, end, mtu, onEnd: options.onBroken })
+      return { link, endpoint: spec.socket }
+    }
+    case "vhost-user":
+      return { link: openVhostNet(spec.socket, { ...options, name, mtu }), endpoint: spec.socket }
+  }
+}
+
+function openVhostNet(socket: string, options: LinkOptions & { readonly name: string }): Link {
+  const { loop, scope, memory, name, mtu, onBroken } = options
+  const link = new VhostNetLink({ name, scope, memory, mtu })
+  rmSync(socket, { force: true })
+  const server = new Server(loop, {
+    device: link,
+    fd: listenUnix(socket),
+    onBroken: (_queue, reason) => onBroken(reason),
+  })
+  chmodSync(socket, OWNER_ONLY)
+  const forget = scope.onDispose(() => {
+    server[Symbol.dispose]()
+    rmSync(socket, { force: true })
+  })
+  void forget
+  return link
+}

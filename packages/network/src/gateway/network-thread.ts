@@ -1,0 +1,408 @@
+/**
+ * A network in a loop thread: the switch, the gateway and all it serves, and the calls of the main thread.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto"
+import { SidecarError } from "@skep/contract"
+import { type Port, Switch, SystemMemory } from "@skep/link"
+import type { Loop, Scope } from "@skep/loop"
+import {
+  Errors,
+  type Gateway,
+  gatewayOf,
+  loopClock,
+  Neighbours,
+  OUT_SIZE,
+  Reassembly,
+  SocketDatagramHost,
+  SocketHost,
+  Transfer,
+} from "@skep/stack"
+import * as address from "@skep/wire/address"
+import * as mac from "@skep/wire/mac"
+import { parseAddress } from "../addressing/address.ts"
+import type { NetworkPlan } from "../addressing/plan.ts"
+import { DhcpServer, type Lease } from "../dhcp/index.ts"
+import { ForwardTable } from "../forward/forward-table.ts"
+import type { LinkSpec } from "../links/link-spec.ts"
+import { compilePolicy } from "../policy/policy.ts"
+import type { PolicySpec } from "../policy/policy-spec.ts"
+import { Refusals } from "../policy/refusals.ts"
+import { FORWARDS_MAX, MACHINES_MAX, type ThreadData, type ThreadNotice } from "../thread/calls.ts"
+import type { FlowsDriver } from "./driver.ts"
+import { Flows } from "./flows.ts"
+import { Forwards } from "./forwards.ts"
+import { NetworkGateway } from "./gateway.ts"
+import { openLink } from "./links.ts"
+import { type Machine, Machines } from "./machines.ts"
+import { Services } from "./services.ts"
+
+/** Notices of leases and names, at most ten a second. */
+const TELL_MS = 100
+const HEAP_GRAIN = 4 << 20
+
+export interface NetworkThreadOptions {
+  readonly loop: Loop
+  readonly data: ThreadData
+  readonly notify: (notice: ThreadNotice) => boolean
+}
+
+export class NetworkThread {
+  readonly plan: NetworkPlan
+  readonly machines: Machines = new Machines()
+  readonly refusals: Refusals
+  readonly flows: Flows
+  readonly forwards: ForwardTable<Disposable>
+  readonly listeners: Forwards
+  readonly dhcp: DhcpServer
+  readonly services: Services
+  readonly neighbours: Neighbours
+  readonly reassembly: Reassembly
+  readonly errors: Errors
+  readonly gateway: NetworkGateway
+  readonly memory: SystemMemory
+  policy: PolicySpec
+  readonly #options: NetworkThreadOptions
+  readonly #scope: Scope
+  readonly #station: Gateway
+  readonly #switch: Switch
+  readonly #scopes = new Map<Machine, Scope>()
+  readonly #out = new Uint8Array(OUT_SIZE)
+  readonly #due
+  readonly #telling
+  readonly #lonely
+
+  constructor(options: NetworkThreadOptions) {
+    const { loop, data, notify } = options
+    this.#options = options
+    this.plan = data.plan
+    this.policy = data.policy
+    this.#scope = loop.scope("network")
+    this.#station = stationOf(data.plan)
+    this.memory = new SystemMemory({
+      scope: this.#scope,
+      heapBytes: Math.ceil(data.limits.maxHeldBytes / HEAP_GRAIN) * HEAP_GRAIN,
+    })
+    const transfer = new Transfer()
+    const sockets = new SocketHost(this.#scope, transfer)
+    this.refusals = new Refusals((refused) => void notify({ type: "refused", ...refused }))
+    this.#due = this.#scope.timer(() => this.#dispatch())
+    this.#telling = this.#scope.timer(() => this.#tell())
+    this.#lonely = this.#scope.timer(() => this.#end())
+    this.neighbours = new Neighbours(this.#station, {
+      mtu: data.plan.mtu,
+      nameServers: [bytesOf(data.plan.gateway6)],
+      onAnswer: () => this.#scope.defer(() => this.listeners.onAnswer()),
+    })
+    this.reassembly = new Reassembly(this.memory)
+    this.errors = new Errors(this.#station)
+    this.flows = this.#makeFlows(sockets, new SocketDatagramHost(this.#scope, transfer))
+    this.dhcp = new DhcpServer({ network: dhcpNetworkOf(data), store: this.#leaseStore(data) })
+    this.services = this.#makeServices()
+    this.gateway = new NetworkGateway({
+      gateway: this.#station,
+      machines: this.machines,
+      neighbours: this.neighbours,
+      reassembly: this.reassembly,
+      errors: this.errors,
+      services: this.services,
+      flows: this.flows,
+      now: () => loop.now,
+      onCarrier: (port, up) => this.#onCarrier(port, up),
+    })
+    this.#switch = new Switch({ gatewayAddress: this.#station.mac, gateway: this.gateway, clock: loop })
+    this.listeners = this.#makeForwards(sockets)
+    this.forwards = new ForwardTable({
+      open: (forward) => this.listeners.open(forward),
+      close: (listener) => listener[Symbol.dispose](),
+      now: Date.now,
+      max: FORWARDS_MAX,
+    })
+    this.#scope.onBatchEnd(() => {
+      this.flows.settle()
+      this.#schedule()
+    })
+    this.#scope.onDispose(() => transfer[Symbol.dispose]())
+    if (data.lonelyMs > 0) this.#lonely.after(data.lonelyMs)
+  }
+
+  /** The loop's time. */
+  get now(): number {
+    return this.#options.loop.now
+  }
+
+  // ---- Machines
+
+  addLink(spec: LinkSpec): { readonly endpoint: string } {
+    const { loop, notify } = this.#options
+    if (this.machines.get(spec.machine) !== undefined)
+      throw new SidecarError("exists", `Cannot add a link for "${spec.machine}": it has one`)
+    if (this.machines.size >= MACHINES_MAX)
+      throw new SidecarError("busy", `Cannot add a link for "${spec.machine}": ${MACHINES_MAX} are there`)
+    const scope = this.#scope.scope(`link ${spec.machine}`)
+    try {
+      const { link, endpoint } = openLink(spec, {
+        loop,
+        scope,
+        memory: this.memory,
+        mtu: this.plan.mtu,
+        onBroken: (reason) => void notify({ type: "link-broken", machine: spec.machine, reason }),
+      })
+      this.#attach(spec, { link, endpoint, scope })
+      return { endpoint }
+    } catch (error) {
+      scope[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  #attach(
+    spec: LinkSpec,
+    opened: { link: Parameters<Switch["attach"]>[0]; endpoint: string; scope: Scope },
+  ): void {
+    const { link, endpoint, scope } = opened
+    const reserved = spec.mac === undefined ? undefined : mac.parse(spec.mac)
+    const reserve = typeof reserved === "number" ? [reserved] : []
+    // Its carrier may come up from within: the machine has to be known by then.
+    this.#attaching = {
+      name: spec.machine,
+      spec,
+      link,
+      endpoint,
+      mac: 0,
+      policy: undefined,
+      faults: undefined,
+    }
+    const port = this.#switch.attach(link, { reserve })
+    const machine = this.machines.at(port) ?? this.#admit(port)
+    if (machine !== undefined) this.#scopes.set(machine, scope)
+    this.dhcp.attach(spec.machine)
+  }
+
+  #attaching: Omit<Machine, "port"> | undefined
+
+  #admit(port: Port): Machine | undefined {
+    if (this.#attaching === undefined) return undefined
+    const machine = { ...this.#attaching, port }
+    this.#attaching = undefined
+    this.machines.add(machine)
+    return machine
+  }
+
+  removeLink(name: string): void {
+    const machine = this.machines.get(name)
+    if (machine === undefined)
+      throw new SidecarError("not-found", `Cannot remove the link of "${name}": there is none`)
+    const { notify } = this.#options
+    for (const rule of this.forwards.removeMachine(name))
+      notify({ type: "forward-closed", rule, reason: "its machine was removed" })
+    this.flows.detach(machine.port)
+    this.services.detach(machine.port)
+    this.neighbours.forget(machine.port.number)
+    this.dhcp.detach(name)
+    this.machines.remove(machine)
+    machine.port[Symbol.dispose]()
+    this.#scopes.get(machine)?.[Symbol.dispose]()
+    this.#scopes.delete(machine)
+    notify({ type: "machine-removed", machine: name })
+    this.#company()
+  }
+
+  setPolicy(policy: PolicySpec | undefined, name?: string): void {
+    if (name === undefined) {
+      if (policy === undefined) throw new SidecarError("bad-options", "Cannot set no policy for all machines")
+      this.policy = policy
+      this.flows.policy = compilePolicy(policy, this.plan)
+    } else {
+      const machine = this.machines.get(name)
+      if (machine === undefined)
+        throw new SidecarError("not-found", `Cannot set a policy for "${name}": it is not here`)
+      machine.policy = policy === undefined ? undefined : compilePolicy(policy, this.plan)
+    }
+  }
+
+  /** The address that a machine has by its newest lease. */
+  addressOf(machine: Pick<Machine, "name" | "mac">): string | undefined {
+    let newest: Lease | undefined
+    for (const lease of this.dhcp.leases()) {
+      if (lease.machine !== machine.name) continue
+      if (newest === undefined || lease.renewed > newest.renewed) newest = lease
+    }
+    return newest?.address
+  }
+
+  editLeases(edits: { readonly removed: readonly Lease[]; readonly added: readonly Lease[] }): void {
+    const now = Date.now()
+    this.dhcp.forget(edits.removed, now)
+    this.dhcp.restore(edits.added, now)
+    this.#changed()
+  }
+
+  /** Ends all flows, so that guests hear of it, and lets go of the listeners. */
+  stop(): void {
+    this.flows.stop()
+    this.listeners.stop()
+    this.dhcp.flush()
+    this.#switch[Symbol.dispose]()
+  }
+
+  // ---- Parts
+
+  #makeFlows(streams: SocketHost, datagrams: SocketDatagramHost): Flows {
+    const { data } = this.#options
+    const driver: FlowsDriver = {
+      memory: this.memory,
+      clock: loopClock(this.#scope),
+      streams,
+      datagrams,
+      random32: () => randomBytes(4).readUInt32LE(),
+      later: (callback) => this.#scope.defer(callback),
+    }
+    return new Flows(
+      {
+        gateway: this.#station,
+        driver,
+        machines: this.machines,
+        refusals: this.refusals,
+        dnsSocket: data.dnsSocket,
+        maxFlows: data.limits.maxFlows,
+        maxFlowsPerMachine: data.limits.maxFlowsPerMachine,
+        tell: (port, kind, packet, station) => this.gateway.tell(port, kind, packet, station),
+      },
+      compilePolicy(data.policy, data.plan),
+    )
+  }
+
+  #makeServices(): Services {
+    const { notify } = this.#options
+    return new Services({
+      gateway: this.#station,
+      dhcp: this.dhcp,
+      machines: this.machines,
+      flows: this.flows,
+      onQuestion: (id, machine, bytes) => notify({ type: "dns-query", id, machine, bytes }),
+      onLease: () => this.#changed(),
+    })
+  }
+
+  #makeForwards(sockets: SocketHost): Forwards {
+    return new Forwards({
+      scope: this.#scope,
+      gateway: this.#station,
+      machines: this.machines,
+      neighbours: this.neighbours,
+      flows: this.flows,
+      sockets,
+      portOf: (station) => this.#switch.portOf(station),
+      broadcast: (frame, length) => this.#switch.broadcast(frame, 0, length),
+      addressOf: (machine) => this.addressOf(machine),
+    })
+  }
+
+  #leaseStore({ leases }: ThreadData) {
+    return {
+      load: () => leases,
+      save: (all: readonly Lease[]) => void this.#options.notify({ type: "leases", leases: [...all] }),
+    }
+  }
+
+  // ---- Time
+
+  #onCarrier(port: Port, up: boolean): void {
+    const machine = this.machines.at(port) ?? this.#admit(port)
+    if (machine === undefined) return
+    this.#options.notify(
+      up
+        ? { type: "machine-connected", machine: machine.name }
+        : { type: "machine-disconnected", machine: machine.name, reason: "its link is down" },
+    )
+    if (up) this.#announce(port)
+    this.#company()
+  }
+
+  /** The guest may remember another gateway: one that was here before. */
+  #announce(port: Port): void {
+    for (const own of [...(this.#station.ipv4?.addresses ?? []), ...(this.#station.ipv6?.addresses ?? [])]) {
+      const size = this.neighbours.announce(own, this.#out)
+      if (size > 0) port.send(this.#out, 0, size)
+    }
+  }
+
+  #changed(): void {
+    if (this.#telling.deadline === Number.POSITIVE_INFINITY) this.#telling.after(TELL_MS)
+  }
+
+  /** Names for DNS; leases go by their store. */
+  #tell(): void {
+    const names = this.dhcp.names(Date.now()).map(({ name, lease }) => ({ name, addresses: [lease.address] }))
+    this.#options.notify({ type: "names", names })
+  }
+
+  #schedule(): void {
+    const { loop } = this.#options
+    const untilDhcp = this.dhcp.pollAt() - Date.now()
+    const at = Math.min(loop.now + untilDhcp, this.neighbours.pollAt(), this.reassembly.pollAt())
+    if (Math.abs(at - this.#due.deadline) > 1 || this.#due.deadline === Number.POSITIVE_INFINITY)
+      this.#due.at(at)
+  }
+
+  #dispatch(): void {
+    const { now } = this.#options.loop
+    this.dhcp.dispatch(Date.now())
+    const size = this.neighbours.dispatch(now, this.#out)
+    if (size > 0) this.#switch.broadcast(this.#out, 0, size)
+    this.reassembly.dispatch(now, ({ original, machine }) => {
+      const port = this.machines.at({ number: machine })?.port
+      const told = this.errors.write({ kind: "reassembly-exceeded" }, original, machine, now, this.#out)
+      if (told > 0) port?.send(this.#out, 0, told)
+    })
+  }
+
+  #company(): void {
+    const { lonelyMs } = this.#options.data
+    if (lonelyMs === 0) return
+    const connected = [...this.machines].some(({ port }) => port.carrier)
+    if (connected) this.#lonely.cancel()
+    else if (this.#lonely.deadline === Number.POSITIVE_INFINITY) this.#lonely.after(lonelyMs)
+  }
+
+  #end(): void {
+    const { loop, data, notify } = this.#options
+    notify({ type: "lonely", lonelyMs: data.lonelyMs })
+    loop.stop()
+  }
+}
+
+function stationOf(plan: NetworkPlan): Gateway {
+  const station = mac.parse(plan.gatewayMac)
+  const ipv4 = address.parsePrefix(plan.subnet)
+  const ipv6 = address.parsePrefix(plan.subnet6)
+  if (typeof station === "string" || typeof ipv4 === "string" || typeof ipv6 === "string")
+    throw new SidecarError("bad-options", `Cannot read the addresses of the network "${plan.subnet}"`)
+  const own4 = plan.host === plan.gateway ? [plan.gateway] : [plan.gateway, plan.host]
+  return gatewayOf({
+    mac: station,
+    ipv4: { prefix: ipv4, addresses: own4.map(bytesOf) },
+    ipv6: { prefix: ipv6, addresses: [plan.gateway6, plan.host6].map(bytesOf) },
+  })
+}
+
+function dhcpNetworkOf({ plan, search, reservations }: ThreadData) {
+  return {
+    subnet: plan.subnet,
+    gateway: plan.gateway,
+    exclude: [plan.host],
+    domain: plan.domain,
+    search: [plan.domain, ...search],
+    mtu: plan.mtu,
+    reservations,
+    identity: "machine",
+  } as const
+}
+
+function bytesOf(text: string): Uint8Array {
+  const bytes = parseAddress(text)
+  if (bytes === undefined) throw new SidecarError("bad-options", `Cannot read the address "${text}"`)
+  return bytes
+}
