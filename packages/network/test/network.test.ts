@@ -75,6 +75,9 @@ describe("links", () => {
     const { network, directory } = it
     const spec = { kind: "qemu", machine: "db", socket: directory.at("db.sock") } as const
     await expect(network.addLink({ ...spec, machine: "web" })).rejects.toMatchObject({ code: "exists" })
+    expect(network.endpoints).toContain(directory.at("web.sock"))
+    const locks = ["web.sock.lock", "db.sock.lock"].map((name) => existsSync(directory.at(name)))
+    expect(locks).toEqual([true, false])
     await expect(network.addLink({ ...spec, socket: directory.at("web.sock") })).rejects.toMatchObject({
       code: "address-in-use",
     })
@@ -86,6 +89,8 @@ describe("links", () => {
     const both = await Promise.allSettled([network.addLink(spec), network.addLink(spec)])
     expect(both.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"])
     expect((await network.links()).map(({ name }) => name)).toEqual(["web", "db"])
+    await network[Symbol.asyncDispose]()
+    expect(await directory.list()).toEqual(["net"])
   })
 
   it("take the place of a socket that a killed sidecar left", async () => {
