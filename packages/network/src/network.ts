@@ -14,11 +14,11 @@ import type { NetworkPlan } from "./addressing/plan.ts"
 import type { Route } from "./addressing/routes.ts"
 import { parseSubnet, type Subnet } from "./addressing/subnet.ts"
 import { startPortServer } from "./control/gvproxy/port-server.ts"
-import { openLeaseFile } from "./leases/lease-file.ts"
+import { keepLeases } from "./leases/kept-leases.ts"
 import type { OpenLeaseStore } from "./leases/lease-store.ts"
 import { LinkLocks } from "./links/link-locks.ts"
+import { serveNames } from "./names/host-names.ts"
 import type { StartNameService } from "./names/name-service.ts"
-import { refuseNames } from "./names/refused.ts"
 import { Notices } from "./notices.ts"
 import {
   AUTO_SUBNET,
@@ -61,8 +61,8 @@ export function createNetwork(parts: NetworkParts): NetworkSidecar {
 
 export const network: NetworkSidecar = createNetwork({
   engines: { loop: loopEngine(THREAD) },
-  startNames: refuseNames,
-  openLeases: openLeaseFile,
+  startNames: serveNames,
+  openLeases: keepLeases,
   routes: hostRoutes,
 })
 

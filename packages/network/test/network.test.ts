@@ -7,14 +7,14 @@ import { testContext } from "@skep/contract-tests"
 import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { afterAll, describe, expect, it } from "vitest"
 import { parseSubnet } from "../src/addressing/subnet.ts"
-import { openLeaseFile } from "../src/leases/lease-file.ts"
+import { keepLeases } from "../src/leases/kept-leases.ts"
 import type { LeaseStoreOptions } from "../src/leases/lease-store.ts"
-import { refuseNames } from "../src/names/refused.ts"
 import { createNetwork } from "../src/network.ts"
 import type { RunningNetwork } from "../src/running.ts"
 import { loopEngine } from "../src/thread/engine.ts"
 import { machineNetwork } from "../src/verbs.ts"
 import { bundleStandIn } from "./bundle.ts"
+import { refuseNames } from "./refused-names.ts"
 import { machineOn, standInOf } from "./stand-in.ts"
 
 const bundle = await bundleStandIn()
@@ -206,7 +206,7 @@ describe("names", () => {
     const told: unknown[] = []
     const network = await createNetwork({
       engines: { loop: loopEngine(bundle.thread) },
-      openLeases: openLeaseFile,
+      openLeases: keepLeases,
       routes: () => [],
       startNames: async (options) => {
         told.push(options.policy)
@@ -236,7 +236,7 @@ describe("names", () => {
     let known: () => readonly unknown[] = () => []
     const network = await createNetwork({
       engines: { loop: loopEngine(bundle.thread) },
-      openLeases: openLeaseFile,
+      openLeases: keepLeases,
       routes: () => [],
       startNames: async (options) => {
         known = options.names
@@ -270,13 +270,13 @@ describe("names", () => {
     await network[Symbol.asyncDispose]()
   })
 
-  it("are refused, at once, where there is no service", async () => {
+  it("are refused, at once, where the policy lets none out", async () => {
     await using it = await rig()
     await using machine = await machineOn(it.directory.at("web.sock"))
     const question = Buffer.from("12340100000100000000000001780000010001", "hex")
     machine.write(Buffer.concat([Buffer.from("?"), question]))
     const [answer] = await once(machine, "data")
-    expect(answer).toEqual(Buffer.from("12348105000100000000000001780000010001", "hex"))
+    expect({ id: answer.readUInt16BE(0), rcode: answer[3] & 0xf }).toEqual({ id: 0x1234, rcode: 5 })
   })
 })
 
@@ -291,7 +291,7 @@ describe("the lease file", () => {
     })
     const addresses = (): unknown =>
       existsSync(leaseFile) &&
-      JSON.parse(readFileSync(leaseFile, "utf8")).map(({ address }: { address: string }) => address)
+      JSON.parse(readFileSync(leaseFile, "utf8")).leases.map(({ address }: { address: string }) => address)
     const first = await standIn.start(options, testContext())
     expect(existsSync(leaseFile)).toBe(false)
     const machine = await machineOn(directory.at("web.sock"))
@@ -374,7 +374,7 @@ describe("the subnet", () => {
     const sidecar = createNetwork({
       engines: { loop: loopEngine(bundle.thread) },
       startNames: refuseNames,
-      openLeases: openLeaseFile,
+      openLeases: keepLeases,
       routes: () => [
         {
           interface: "wg0",

@@ -7,8 +7,8 @@ import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { setImmediate as turn } from "node:timers/promises"
 import { networkProcess } from "../src/client.ts"
-import { openLeaseFile } from "../src/leases/lease-file.ts"
-import { refuseNames } from "../src/names/refused.ts"
+import { keepLeases } from "../src/leases/kept-leases.ts"
+import { serveNames } from "../src/names/host-names.ts"
 import { createNetwork, type NetworkSidecar } from "../src/network.ts"
 import { loopEngine } from "../src/thread/engine.ts"
 import type { Bundle } from "./bundle.ts"
@@ -17,8 +17,8 @@ import type { Bundle } from "./bundle.ts"
 export function standInOf(thread: URL): NetworkSidecar {
   return createNetwork({
     engines: { loop: loopEngine(thread) },
-    startNames: refuseNames,
-    openLeases: openLeaseFile,
+    startNames: serveNames,
+    openLeases: keepLeases,
     routes: () => [],
   })
 }

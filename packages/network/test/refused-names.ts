@@ -1,9 +1,9 @@
 /**
- * A name service that knows nothing, and says so at once: REFUSED (RFC 1035 section 4.1.1) to every question.
+ * A name service that knows nothing, and says so at once: REFUSED (RFC 1035 section 4.1.1) to every question. For tests.
  *
  * @module
  */
-import type { NameService, StartNameService, Zone } from "./name-service.ts"
+import type { NameService, StartNameService, Zone } from "../src/names/name-service.ts"
 
 const HEADER = 12
 const FLAGS = 2
