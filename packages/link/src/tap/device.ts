@@ -45,8 +45,31 @@ export interface TapOptions {
 
 /** Makes or takes an interface. Throws the `SystemError` of what refused, and leaves nothing behind. */
 export function openTap(options: TapOptions = {}): TapDevice {
-  if (options.netns === undefined) return open(options)
-  return inNamespace(options.netns, () => open(options))
+  if (options.netns === undefined) return openHere(options, false)
+  return inNamespace(options.netns, () => openHere(options, true))
+}
+
+/** The same in the namespace that this thread is in now. `elsewhere` is whether that is another than where its program began. */
+export function openHere(options: TapOptions, elsewhere: boolean): TapDevice {
+  const request = ifreq(options.interfaceName ?? "tap%d")
+  view(request).setUint16(c.IFREQ.value, c.IFF_TAP | c.IFF_NO_PI | c.IFF_VNET_HDR, true)
+  const fd = sys.check(sys.open(DEVICE, sys.O_RDWR | sys.O_NONBLOCK), "open", DEVICE)
+  try {
+    sys.check(sys.ioctlInto(fd, c.TUNSETIFF, request), "TUNSETIFF", options.interfaceName)
+    agreeOnOffloads(fd, options.offloads !== false)
+    const interfaceName = Buffer.from(request.subarray(0, request.indexOf(0))).toString()
+    const there = new NetworkInterface(interfaceName)
+    try {
+      configure(there, options, elsewhere)
+      return { fd, interface: there, interfaceName, mtu: there.mtu, vnetHeader: true }
+    } catch (error) {
+      there[Symbol.dispose]()
+      throw error
+    }
+  } catch (error) {
+    sys.close(fd)
+    throw error
+  }
 }
 
 /**
@@ -66,28 +89,6 @@ export function adoptTap(fd: number, mtu?: number): TapDevice {
   return { fd, interface: undefined, interfaceName, mtu: mtu ?? mtuHere(interfaceName), vnetHeader }
 }
 
-function open(options: TapOptions): TapDevice {
-  const request = ifreq(options.interfaceName ?? "tap%d")
-  view(request).setUint16(c.IFREQ.value, c.IFF_TAP | c.IFF_NO_PI | c.IFF_VNET_HDR, true)
-  const fd = sys.check(sys.open(DEVICE, sys.O_RDWR | sys.O_NONBLOCK), "open", DEVICE)
-  try {
-    sys.check(sys.ioctlInto(fd, c.TUNSETIFF, request), "TUNSETIFF", options.interfaceName)
-    agreeOnOffloads(fd, options.offloads !== false)
-    const interfaceName = Buffer.from(request.subarray(0, request.indexOf(0))).toString()
-    const there = new NetworkInterface(interfaceName)
-    try {
-      configure(there, options)
-      return { fd, interface: there, interfaceName, mtu: there.mtu, vnetHeader: true }
-    } catch (error) {
-      there[Symbol.dispose]()
-      throw error
-    }
-  } catch (error) {
-    sys.close(fd)
-    throw error
-  }
-}
-
 /** Where the kernel will not leave us any work it does it all: that is right too. */
 function agreeOnOffloads(fd: number, wanted: boolean): void {
   const size = new Uint8Array(new Int32Array([VNET_HEADER]).buffer)
@@ -96,14 +97,14 @@ function agreeOnOffloads(fd: number, wanted: boolean): void {
   if (sys.ioctl(fd, c.TUNSETOFFLOAD, offloads) < 0) sys.ioctl(fd, c.TUNSETOFFLOAD, 0)
 }
 
-function configure(there: NetworkInterface, options: TapOptions): void {
+function configure(there: NetworkInterface, options: TapOptions, elsewhere: boolean): void {
   if (options.hardwareAddress !== undefined) there.hardwareAddress = options.hardwareAddress
   if (options.mtu !== undefined) there.mtu = options.mtu
   if (options.queueLength !== undefined) there.queueLength = options.queueLength
   for (const address of options.addresses ?? []) there.addAddress(address)
   if (options.up !== true) return
   there.bringUp()
-  if (options.netns !== undefined) {
+  if (elsewhere) {
     using loopback = new NetworkInterface("lo")
     loopback.bringUp()
   }

@@ -12,18 +12,22 @@ const INET_ADDRESS = 4
 
 export class NetworkInterface implements Disposable {
   readonly name: string
-  readonly #socket: number
+  /** A socket of the interface's namespace. */
+  readonly socket: number
 
-  /** In the network namespace that the calling thread is in. The interface need not be there yet. */
-  constructor(name: string) {
+  /**
+   * In the network namespace that the calling thread is in, or in that of `socket`, which is owned from then on. The interface need not be there
+   * yet.
+   */
+  constructor(name: string, socket?: number) {
     this.name = name
-    this.#socket = sys.check(sys.socket(sys.AF_INET, sys.SOCK_DGRAM), "socket")
+    this.socket = socket ?? sys.check(sys.socket(sys.AF_INET, sys.SOCK_DGRAM), "socket")
   }
 
   /** Whether it is up; undefined where it is gone. */
   get up(): boolean | undefined {
     const request = ifreq(this.name)
-    if (sys.ioctlInto(this.#socket, c.SIOCGIFFLAGS, request) < 0) return undefined
+    if (sys.ioctlInto(this.socket, c.SIOCGIFFLAGS, request) < 0) return undefined
     return (view(request).getUint16(c.IFREQ.value, true) & c.IFF_UP) !== 0
   }
 
@@ -83,7 +87,7 @@ export class NetworkInterface implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    sys.close(this.#socket)
+    sys.close(this.socket)
   }
 
   #setAddress4(request: number, address: Uint8Array, name: string): void {
@@ -120,7 +124,7 @@ export class NetworkInterface implements Disposable {
   }
 
   #tell(request: number, bytes: Uint8Array, name: string): void {
-    sys.check(sys.ioctlInto(this.#socket, request, bytes), name, this.name)
+    sys.check(sys.ioctlInto(this.socket, request, bytes), name, this.name)
   }
 }
 
