@@ -41,6 +41,8 @@ export interface TapOptions {
   readonly up?: boolean
   /** Whether the other side may leave checksums and cuts to us. It may unless told. */
   readonly offloads?: boolean
+  /** Whether frames have a vnet header, without which neither side leaves anything to the other. They have unless told. */
+  readonly vnetHeader?: boolean
 }
 
 /** Makes or takes an interface. Throws the `SystemError` of what refused, and leaves nothing behind. */
@@ -52,16 +54,18 @@ export function openTap(options: TapOptions = {}): TapDevice {
 /** The same in the namespace that this thread is in now. `elsewhere` is whether that is another than where its program began. */
 export function openHere(options: TapOptions, elsewhere: boolean): TapDevice {
   const request = ifreq(options.interfaceName ?? "tap%d")
-  view(request).setUint16(c.IFREQ.value, c.IFF_TAP | c.IFF_NO_PI | c.IFF_VNET_HDR, true)
+  const vnetHeader = options.vnetHeader !== false
+  const header = vnetHeader ? c.IFF_VNET_HDR : 0
+  view(request).setUint16(c.IFREQ.value, c.IFF_TAP | c.IFF_NO_PI | header, true)
   const fd = sys.check(sys.open(DEVICE, sys.O_RDWR | sys.O_NONBLOCK), "open", DEVICE)
   try {
     sys.check(sys.ioctlInto(fd, c.TUNSETIFF, request), "TUNSETIFF", options.interfaceName)
-    agreeOnOffloads(fd, options.offloads !== false)
+    if (vnetHeader) agreeOnOffloads(fd, options.offloads !== false)
     const interfaceName = Buffer.from(request.subarray(0, request.indexOf(0))).toString()
     const there = new NetworkInterface(interfaceName)
     try {
       configure(there, options, elsewhere)
-      return { fd, interface: there, interfaceName, mtu: there.mtu, vnetHeader: true }
+      return { fd, interface: there, interfaceName, mtu: there.mtu, vnetHeader }
     } catch (error) {
       there[Symbol.dispose]()
       throw error

@@ -6,7 +6,7 @@
  */
 import { Iovecs, Message, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
-import type { TapOptions } from "./device.ts"
+import type { TapDevice, TapOptions } from "./device.ts"
 
 /** The descriptor that the program finds its socket at. */
 export const HANDOVER_FD = 3
@@ -14,7 +14,7 @@ export const HANDOVER_FD = 3
 const LARGEST = 4096
 
 export type Handover =
-  | { readonly interfaceName: string; readonly mtu: number }
+  | Pick<TapDevice, "interfaceName" | "mtu" | "vnetHeader">
   | { readonly error: string; readonly syscall?: string; readonly errno?: number }
 
 /** Options as JSON has them. */

@@ -74,6 +74,5 @@ function deviceOf(text: string, fds: readonly number[]): TapDevice {
     throw new sys.SystemError(said.syscall, said.errno, "in the namespaces of another process")
   }
   const [fd = -1, socket = -1] = fds
-  const { interfaceName, mtu } = said
-  return { fd, interface: new NetworkInterface(interfaceName, socket), interfaceName, mtu, vnetHeader: true }
+  return { ...said, fd, interface: new NetworkInterface(said.interfaceName, socket) }
 }

@@ -14,7 +14,8 @@ try {
   const address = hardwareAddress === undefined ? {} : { hardwareAddress: Uint8Array.from(hardwareAddress) }
   const device = openHere({ ...asked, ...address }, true)
   const fds = device.interface === undefined ? [device.fd] : [device.fd, device.interface.socket]
-  handOver(HANDOVER_FD, { interfaceName: device.interfaceName, mtu: device.mtu }, fds)
+  const { interfaceName, mtu, vnetHeader } = device
+  handOver(HANDOVER_FD, { interfaceName, mtu, vnetHeader }, fds)
 } catch (error) {
   handOver(HANDOVER_FD, describe(error), [])
 }
