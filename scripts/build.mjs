@@ -47,6 +47,7 @@ export async function build() {
       keeper: "packages/launcher/src/keeper/main.ts",
       "keeper-thread": "packages/launcher/src/keeper/thread.ts",
       network: "packages/network/src/main.ts",
+      "tap-opener": "packages/link/src/tap/opener.ts",
       "network-thread": "packages/network/src/thread.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
       "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",

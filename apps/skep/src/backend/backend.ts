@@ -7,7 +7,14 @@
  * @module
  */
 import { join } from "node:path"
-import { type Counters, type Log, type Running, type Sidecar, SidecarError } from "@skep/contract"
+import {
+  type Counters,
+  type Log,
+  type Running,
+  type Sidecar,
+  SidecarError,
+  type SidecarEvent,
+} from "@skep/contract"
 import { Cleanup, notRunning, type Routes, tryLock, withResolvers } from "@skep/runtime"
 import { z } from "zod"
 import { createHome, type Home, homeFrom } from "../home/paths.ts"
@@ -15,6 +22,7 @@ import { readSettings, type Settings } from "../home/settings.ts"
 import { VERSION } from "../version.ts"
 import { Images } from "./image-builder/images.ts"
 import { Machines } from "./machines.ts"
+import { HomeNetwork } from "./network/home-network.ts"
 import { backendRoutes } from "./routes.ts"
 import type { Programs } from "./vm/context.ts"
 
@@ -32,7 +40,7 @@ const program = z.array(z.string()).min(1)
 const Options: z.ZodType<BackendOptions> = z.strictObject({
   home: z.string().min(1),
   run: z.string().min(1),
-  programs: z.strictObject({ launcher: program, vsock: program }),
+  programs: z.strictObject({ launcher: program, vsock: program, network: program }),
 })
 
 export interface BackendStatus {
@@ -69,13 +77,17 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
     cleanup.defer(() => lock[Symbol.dispose]())
     const { log } = context
     const counters = { events: 0, requests: 0 }
+    const emit = (event: SidecarEvent): void => {
+      counters.events++
+      context.emit({ ...event, at: new Date().toISOString() })
+    }
+    const network = new HomeNetwork({ home, log, emit, program: options.programs.network })
+    cleanup.defer(() => network.release())
     const machines = await Machines.load({
       home,
       log,
-      emit: (event) => {
-        counters.events++
-        context.emit({ ...event, at: new Date().toISOString() })
-      },
+      emit,
+      network,
       images: new Images(home, log),
       programs: options.programs,
       publishAddress: async () => (await settingsOf(home, log))?.publishAddress ?? "127.0.0.1",

@@ -24,6 +24,7 @@ import {
 } from "../machine/record.ts"
 import { DockerSocket } from "./docker-socket.ts"
 import type { Images } from "./image-builder/images.ts"
+import type { HomeNetwork } from "./network/home-network.ts"
 import type { Progress, Report } from "./operation.ts"
 import { type DockerState, problemOf } from "./problem.ts"
 import { Sequence } from "./sequence.ts"
@@ -44,6 +45,7 @@ export interface MachineContext {
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
   readonly images: Images
+  readonly network: HomeNetwork
   /** Where ports are published that name no address: the user's setting as it is now. */
   readonly publishAddress: () => Promise<string>
   readonly programs: Programs

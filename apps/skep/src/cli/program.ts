@@ -7,6 +7,7 @@ import { Command, Option as CommandOption, type Option } from "commander"
 import type { Changes } from "../machine/record.ts"
 import { VERSION } from "../version.ts"
 import { EXIT_HELP } from "./exit.ts"
+import { parseNetwork } from "./network-words.ts"
 import { openSession, type Session } from "./session.ts"
 import { parseCpus, parseDisk, parseLines, parseMemory } from "./sizes.ts"
 import { throwUsageErrors } from "./usage.ts"
@@ -47,7 +48,7 @@ interface Sized extends Common {
   readonly memory?: number
   readonly disk?: number
   readonly accelerator?: Changes["accelerator"]
-  readonly network?: Changes["networkPolicy"]
+  readonly network?: Pick<Changes, "networkPolicy" | "network">
 }
 
 /** Builds the command line. Nothing runs until it is parsed. */
@@ -270,7 +271,10 @@ function sized(target: Command): Command {
       "hvf",
       "tcg",
     ]),
-    new CommandOption("--network <policy>", "what the machine may reach").choices(["open", "restricted"]),
+    new CommandOption(
+      "--network <words>",
+      "what the machine may reach: open, loopback or restricted; and who is its network: skep or user; as loopback,user",
+    ).argParser(parseNetwork),
   ]
   for (const option of options) target.addOption(option)
   return target
@@ -282,7 +286,7 @@ function changesFrom(options: Sized): Changes {
     ...(options.memory === undefined ? {} : { memoryMiB: options.memory }),
     ...(options.disk === undefined ? {} : { diskGiB: options.disk }),
     ...(options.accelerator === undefined ? {} : { accelerator: options.accelerator }),
-    ...(options.network === undefined ? {} : { networkPolicy: options.network }),
+    ...options.network,
   }
 }
 

@@ -13,6 +13,7 @@ const SOURCES = {
   "image-builder": "../backend/image-builder/main.ts",
   launcher: "../../../../packages/launcher/src/main.ts",
   vsock: "../../../../packages/vsock/src/main.ts",
+  network: "../../../../packages/network/src/main.ts",
 } as const
 
 /** Node's arguments that run a program. */

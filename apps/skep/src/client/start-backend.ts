@@ -47,7 +47,11 @@ export async function startBackend(home: Home, signal: AbortSignal): Promise<voi
 }
 
 function optionsFor(home: Home): BackendOptions {
-  const programs = { launcher: [...programArguments("launcher")], vsock: [...programArguments("vsock")] }
+  const programs = {
+    launcher: [...programArguments("launcher")],
+    vsock: [...programArguments("vsock")],
+    network: [...programArguments("network")],
+  }
   return { home: home.home, run: home.run, programs }
 }
 

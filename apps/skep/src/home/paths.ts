@@ -26,6 +26,11 @@ export interface Home {
   readonly verdictFile: string
   readonly backendSocket: string
   readonly backendLog: string
+  /** What outlives the network's sidecar, and its sockets. */
+  readonly network: string
+  readonly networkLeases: string
+  readonly networkDirectory: string
+  readonly networkLog: string
   /** A link to the socket of the user's SSH agent, as the last command knew it. */
   readonly sshAgent: string
   /** The Docker API of the active machine: a link to that machine's own socket. */
@@ -46,6 +51,8 @@ export interface MachinePaths {
   readonly run: string
   readonly launcherSocket: string
   readonly networkMonitor: string
+  /** Where the network sidecar serves the machine's NIC (vhost-user). */
+  readonly netSocket: string
   /** Where the vsock sidecar listens for the machine's device (vhost-user). */
   readonly vsockSocket: string
   /** HyperKit's sockets: `connect` into the guest, `00000002.PPPPPPPP` for what the guest reaches. */
@@ -74,6 +81,10 @@ export function homeFrom(env: Readonly<Record<string, string | undefined>>): Hom
     verdictFile: join(cache, "accelerators.json"),
     backendSocket: join(run, "backend.sock"),
     backendLog: join(home, "logs", "backend.log"),
+    network: join(home, "network"),
+    networkLeases: join(home, "network", "leases.json"),
+    networkDirectory: join(run, "network"),
+    networkLog: join(home, "logs", "network.log"),
     sshAgent: join(run, "ssh-agent.sock"),
     dockerSocket: join(run, "docker.sock"),
   }
@@ -100,6 +111,7 @@ export function machinePaths(home: Home, name: string): MachinePaths {
     run,
     launcherSocket: join(run, "launcher.sock"),
     networkMonitor: join(run, "qmp-network.sock"),
+    netSocket: join(run, "net.sock"),
     vsockSocket: join(run, "vsock.sock"),
     vsockDirectory: join(run, "vsock"),
     vsockLog: join(directory, "vsock.log"),
@@ -117,7 +129,7 @@ export async function createHome(home: Home): Promise<void> {
 }
 
 const NAME = /^[a-z0-9][a-z0-9-]{0,30}$/
-const RESERVED = new Set(["backend", "docker", "all"])
+const RESERVED = new Set(["backend", "docker", "network", "all"])
 
 /** Checks the name of a machine. Throws "bad-name". */
 export function checkName(name: string): string {

@@ -8,7 +8,7 @@ import { availableParallelism, totalmem } from "node:os"
 import { SidecarError } from "@skep/contract"
 import { errnoOf } from "@skep/runtime/files"
 import { z } from "zod"
-import { Accelerator, Cpus, DiskGiB, MemoryMiB, Policy } from "../machine/schema.ts"
+import { Accelerator, Cpus, DiskGiB, MemoryMiB, Policy, Provider } from "../machine/schema.ts"
 
 const SettingsFile = z.strictObject({
   cpus: Cpus.optional(),
@@ -16,6 +16,7 @@ const SettingsFile = z.strictObject({
   diskGiB: DiskGiB.optional(),
   accelerator: Accelerator.optional(),
   networkPolicy: Policy.optional(),
+  network: Provider.optional(),
   /** Where ports are published that name no address; "0.0.0.0" opens them to the network. */
   publishAddress: z.ipv4().optional(),
   /** Whether guests reach the user's SSH agent, at /run/host-services/ssh-auth.sock. */
@@ -28,6 +29,7 @@ export interface Settings {
   readonly diskGiB: number
   readonly accelerator: Accelerator
   readonly networkPolicy: Policy
+  readonly network: Provider
   readonly publishAddress: string
   readonly sshAgent: boolean
 }
@@ -47,6 +49,7 @@ export async function readSettings(path: string): Promise<Settings> {
     diskGiB: set.diskGiB ?? DISK_DEFAULT_GIB,
     accelerator: set.accelerator ?? "auto",
     networkPolicy: set.networkPolicy ?? "open",
+    network: set.network ?? "skep",
     publishAddress: set.publishAddress ?? "127.0.0.1",
     sshAgent: set.sshAgent ?? true,
   }

@@ -19,6 +19,7 @@ import {
   MEMORY_MIN_MIB,
   MemoryMiB,
   Policy,
+  Provider,
 } from "./schema.ts"
 
 const VERSION = 1
@@ -35,6 +36,8 @@ export interface MachineRecord {
   readonly diskGiB: number
   readonly accelerator: Accelerator
   readonly networkPolicy: Policy
+  /** Machines of earlier builds have QEMU's until their next start. */
+  readonly network?: Provider
   readonly mac: string
   /** The loopback port that leads to the guest's sshd. Kept, so that editors and ssh_config stay right. */
   readonly sshPort: number
@@ -51,6 +54,7 @@ const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
   diskGiB: DiskGiB,
   accelerator: Accelerator,
   networkPolicy: Policy,
+  network: Provider.exactOptional(),
   mac: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/),
   sshPort: z.int().min(1).max(65_535),
   guestCid: z
@@ -67,6 +71,7 @@ export interface Changes {
   readonly diskGiB?: number
   readonly accelerator?: Accelerator
   readonly networkPolicy?: Policy
+  readonly network?: Provider
 }
 
 // Their bounds are checked when they meet the record, with a sentence for each.
@@ -76,6 +81,7 @@ export const Changes: z.ZodType<Changes> = z.strictObject({
   diskGiB: z.number().exactOptional(),
   accelerator: Accelerator.exactOptional(),
   networkPolicy: Policy.exactOptional(),
+  network: Provider.exactOptional(),
 })
 
 /** Reads a machine file. Returns undefined when there is none; throws "corrupt-file" with what is wrong. */
@@ -113,7 +119,7 @@ export function newRecord(
   settings: Settings,
   sshPort: number,
 ): MachineRecord {
-  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy } = { ...settings, ...changes }
+  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy, network } = { ...settings, ...changes }
   checkBounds(changes)
   return whole(name, {
     version: VERSION,
@@ -124,6 +130,7 @@ export function newRecord(
     diskGiB,
     accelerator,
     networkPolicy,
+    network,
     mac: newMac(),
     sshPort,
   })
@@ -184,7 +191,7 @@ export function freeCid(others: Iterable<number | undefined>): number {
 
 /** The fields that differ and matter to a running machine. */
 export function differences(before: MachineRecord, after: MachineRecord): readonly string[] {
-  const fields = ["cpus", "memoryMiB", "diskGiB", "accelerator", "networkPolicy"] as const
+  const fields = ["cpus", "memoryMiB", "diskGiB", "accelerator", "networkPolicy", "network"] as const
   return fields.filter((field) => before[field] !== after[field])
 }
 

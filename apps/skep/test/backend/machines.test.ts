@@ -76,6 +76,7 @@ const SETTINGS = {
   diskGiB: 20,
   accelerator: "auto",
   networkPolicy: "open",
+  network: "skep",
   publishAddress: "127.0.0.1",
   sshAgent: true,
 } as const

@@ -18,6 +18,7 @@ const SETTINGS: Settings = {
   diskGiB: 20,
   accelerator: "auto",
   networkPolicy: "open",
+  network: "skep",
   publishAddress: "127.0.0.1",
   sshAgent: true,
 }

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { qemuUser } from "@skep/adapters/qemu-user"
-import { type Log, type NetworkRunning, SidecarError, type SidecarEvent } from "@skep/contract"
+import { type Log, SidecarError, type SidecarEvent } from "@skep/contract"
 import { Cleanup, sleep, withDeadline } from "@skep/runtime"
 import type { Engine } from "../../docker/engine.ts"
 import type { SshAddress } from "../../docker/ssh-connection.ts"
@@ -16,10 +15,12 @@ import type { MachinePaths } from "../../home/paths.ts"
 import type { MachineKeys } from "../../machine/keys.ts"
 import type { MachineRecord } from "../../machine/record.ts"
 import { type Ports, startPorts } from "../../ports/ports.ts"
+import type { Membership } from "../network/home-network.ts"
 import type { Report } from "../operation.ts"
 import { runPhase, withDetail } from "../phase.ts"
 import { EngineKeeper } from "./engine-keeper.ts"
 import type { GuestPhases } from "./guest-phases.ts"
+import { portNetwork, sshForward } from "./network.ts"
 import { engineAnswers, pingEngine } from "./ping.ts"
 import { rebindVsock } from "./rebind.ts"
 import type { MachineVsock } from "./vsock.ts"
@@ -39,6 +40,8 @@ export interface AttachOptions {
   readonly publishAddress: () => Promise<string>
   /** Undefined for a machine without one. */
   readonly vsock: MachineVsock | undefined
+  /** Its place on the network of all; undefined for a machine with QEMU's own. */
+  readonly membership: Membership | undefined
   readonly phases: GuestPhases
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
@@ -50,7 +53,6 @@ export interface AttachOptions {
 
 export interface Attachment extends AsyncDisposable {
   readonly ways: Ways
-  readonly network: NetworkRunning
   readonly ports: Ports
   /** Makes the guest start its vsock anew, after the keeper was lost. */
   rebindVsock(signal: AbortSignal): Promise<void>
@@ -68,31 +70,30 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   await waitForDocker(ways, report, signal, (limit) => options.phases.wait("docker", limit))
   options.onEngine(ways)
   return await runPhase(PORTS, report, signal, async (limit) => {
-    const network = cleanup.use(
-      await qemuUser.start(qemuUser.parseOptions({ qmp: paths.networkMonitor }), {
-        signal: limit,
-        log,
-        emit: options.emit,
-      }),
+    const { network, loopbackOnly, onRestored } = cleanup.use(
+      await portNetwork(options, options.membership, limit),
     )
-    network.closed.catch(() => undefined) // the launcher says how the machine ended
     const ports = cleanup.use(
       await startPorts({
         dockerSocket: paths.dockerSocket,
         network,
         bindDefault: await options.publishAddress(),
-        // QEMU's `restrict=on` drops what is for addresses outside of its own network.
-        loopbackOnly: record.networkPolicy === "restricted",
-        reserved: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: record.sshPort, guestPort: 22 }],
+        loopbackOnly,
+        reserved: [sshForward(record)],
         log,
         emit: options.emit,
         signal: limit,
       }),
     )
+    onRestored(
+      () =>
+        void ports
+          .reconcile()
+          .catch((error: unknown) => log.info("ports not restored", { reason: String(error) })),
+    )
     const owned = cleanup.move()
     return {
       ways,
-      network,
       ports,
       rebindVsock: (limitAgain) => rebindVsock(sshAddressOf(record, keys), limitAgain),
       waitForDocker: async (again, limitAgain) => {

@@ -13,6 +13,7 @@ import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { type Image, imageSummary } from "./image.ts"
 import { startLauncher } from "./launcher-process.ts"
+import { joinNetwork } from "./network.ts"
 import { describeMachine, prepareDisks, prepareSshPort } from "./prepare.ts"
 import type { Vm } from "./vm.ts"
 import { MachineVsock } from "./vsock.ts"
@@ -71,10 +72,18 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
   const booting = { ...context, record }
   const vm = await runPhase(BOOT, report, signal, async (limit) => {
     const vsock = await orAborted(sidecar.ready(report), limit)
+    const membership = await joinNetwork(booting)
     try {
+      limit.throwIfAborted()
       const options = await describeMachine(home, paths, record, image, vsock !== undefined)
-      return await startLauncher(booting, options, { report, signal: limit, vsock: () => vsock })
+      return await startLauncher(booting, options, {
+        report,
+        signal: limit,
+        vsock: () => vsock,
+        membership: () => Promise.resolve(membership),
+      })
     } catch (error) {
+      await membership?.leave()
       throw withDetail(
         error,
         await consoleTail(paths.consoleLog, CONSOLE_LINES),

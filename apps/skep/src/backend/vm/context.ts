@@ -8,11 +8,13 @@ import type { Home, MachinePaths } from "../../home/paths.ts"
 import type { MachineKeys } from "../../machine/keys.ts"
 import type { MachineRecord } from "../../machine/record.ts"
 import type { Images } from "../image-builder/images.ts"
+import type { HomeNetwork } from "../network/home-network.ts"
 
 /** Node's arguments that run the sidecars' programs. */
 export interface Programs {
   readonly launcher: readonly string[]
   readonly vsock: readonly string[]
+  readonly network: readonly string[]
 }
 
 export interface VmContext {
@@ -21,6 +23,7 @@ export interface VmContext {
   readonly record: MachineRecord
   readonly keys: () => Promise<MachineKeys>
   readonly images: Images
+  readonly network: HomeNetwork
   /** Where ports are published that name no address: the user's setting as it is now. */
   readonly publishAddress: () => Promise<string>
   readonly programs: Programs

@@ -7,9 +7,11 @@ import { existsSync } from "node:fs"
 import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/contract"
 import { adoptLauncher, hypervisorRuns, pullPlug } from "@skep/launcher"
 import type { MachinePaths } from "../../home/paths.ts"
+import type { Membership } from "../network/home-network.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
+import { isOnNetwork, joinNetwork } from "./network.ts"
 import { describeMachine } from "./prepare.ts"
 import { Vm } from "./vm.ts"
 import { endVsock, MachineVsock } from "./vsock.ts"
@@ -34,10 +36,23 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
     void sidecar[Symbol.asyncDispose]()
     return undefined
   }
+  // Likewise: a machine that is started anew is one of this build's.
+  const joined = await joinNetwork(context)
+  const membership = async (status: LauncherStatus): Promise<Membership | undefined> => {
+    if (isOnNetwork(status)) return joined
+    await joined?.leave()
+    return undefined
+  }
   try {
-    return await startLauncher(context, options, { report: () => undefined, signal: never, vsock })
+    return await startLauncher(context, options, {
+      report: () => undefined,
+      signal: never,
+      vsock,
+      membership,
+    })
   } catch (error) {
     await sidecar[Symbol.asyncDispose]()
+    await joined?.leave()
     throw error
   }
 }
@@ -59,6 +74,11 @@ export async function endStray(paths: MachinePaths, powerdownMs?: number): Promi
     await pullPlug(paths.run)
   }
   await endVsock(paths)
+}
+
+/** What it was started with counts, not what it will be started with next. */
+function onNetwork({ record }: VmContext): VmContext["record"] {
+  return { ...record, network: "skep" }
 }
 
 function vsockOf(context: VmContext, { devices }: LauncherStatus): MachineVsock | undefined {
@@ -89,6 +109,9 @@ async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
   }
   const status = await launcher.status()
   for (const phase of status.phases) phases.reach(phase.name)
-  vm = new Vm({ context, launcher, phases, status, vsock: vsockOf(context, status) })
+  const membership = isOnNetwork(status)
+    ? await joinNetwork({ ...context, record: onNetwork(context) })
+    : undefined
+  vm = new Vm({ context, launcher, phases, status, vsock: vsockOf(context, status), membership })
   return vm
 }

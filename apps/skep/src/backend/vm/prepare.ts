@@ -13,6 +13,7 @@ import { type MachineKeys, vsockSecretOf } from "../../machine/keys.ts"
 import { freePort, isPortFree } from "../../machine/port.ts"
 import type { MachineRecord } from "../../machine/record.ts"
 import type { Report } from "../operation.ts"
+import { describeNetwork } from "./network.ts"
 
 const GIB = 2 ** 30
 
@@ -84,13 +85,7 @@ export async function describeMachine(
       { serial: "skep-data", path: paths.data, readOnly: false, discard: true },
       { serial: "skep-seed", path: paths.seed, readOnly: true },
     ],
-    network: {
-      kind: "qemu-user",
-      id: "net0",
-      mac: record.mac,
-      restricted: record.networkPolicy === "restricted",
-      forwards: [{ transport: "tcp", hostAddress: "127.0.0.1", hostPort: record.sshPort, guestPort: 22 }],
-    },
+    network: describeNetwork(paths, record),
     devices: hasVsock ? [{ kind: "vsock", name: "vsock", socket: paths.vsockSocket }] : [],
     runDirectory: paths.run,
     logDirectory: paths.directory,

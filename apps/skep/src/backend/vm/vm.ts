@@ -19,6 +19,7 @@ import type { Engine, EngineState } from "../../docker/engine.ts"
 import type { Way } from "../../docker/ways.ts"
 import { dialGuest } from "../../guest/dial.ts"
 import type { Ports } from "../../ports/ports.ts"
+import type { Membership } from "../network/home-network.ts"
 import type { Report } from "../operation.ts"
 import { withDetail } from "../phase.ts"
 import { type Attachment, attach } from "./attach.ts"
@@ -47,6 +48,8 @@ export interface VmParts {
   readonly status: LauncherStatus
   /** Owned by the machine from now on. */
   readonly vsock: MachineVsock | undefined
+  /** Likewise: its place on the network of all. */
+  readonly membership: Membership | undefined
 }
 
 export class Vm {
@@ -56,6 +59,7 @@ export class Vm {
   readonly #launcher: LauncherRunning
   readonly #phases: GuestPhases
   readonly #vsock: MachineVsock | undefined
+  readonly #membership: Membership | undefined
   readonly #agent: GuestAgent | undefined
   #state: MachineState
   #pause: string | undefined
@@ -69,11 +73,12 @@ export class Vm {
   /** Aborted with the reason when the virtual machine is gone. */
   readonly #gone = new AbortController()
 
-  constructor({ context, launcher, phases, status, vsock }: VmParts) {
+  constructor({ context, launcher, phases, status, vsock, membership }: VmParts) {
     this.#context = context
     this.#launcher = launcher
     this.#phases = phases
     this.#vsock = vsock
+    this.#membership = membership
     this.#agent = vsock === undefined ? undefined : agentOf(context, phases, vsock)
     // A launcher that came later may have found a machine without its keeper. "unkept" is no loss yet: it may be about to find it.
     if (vsock !== undefined) vsock.lost = status.devices.some(isLost)
@@ -160,6 +165,7 @@ export class Vm {
       this.#attachment = await attach({
         ...this.#context,
         vsock: this.#vsock,
+        membership: this.#membership,
         phases: this.#phases,
         report,
         signal: limit,
@@ -291,7 +297,10 @@ export class Vm {
     })
     await this.#agent?.[Symbol.asyncDispose]()
     if (this.#runsOn) await this.#vsock?.release()
-    else await this.#vsock?.[Symbol.asyncDispose]()
+    else {
+      await this.#vsock?.[Symbol.asyncDispose]()
+      await this.#membership?.leave()
+    }
     return crash
   }
 }

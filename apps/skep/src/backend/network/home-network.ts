@@ -1,0 +1,209 @@
+/**
+ * The network that the machines of one user share: one sidecar, found or started, started again when it is gone, with every machine's link and
+ * what leads to it put back.
+ *
+ * @module
+ */
+import { closeSync, openSync } from "node:fs"
+import { type ForwardRule, type Log, SidecarError, type SidecarEvent } from "@skep/contract"
+import {
+  adoptNetwork,
+  controlSocketOf,
+  type LinkSpec,
+  type MachineNetwork,
+  machineNetwork,
+  networkProcess,
+  type PolicyMode,
+  parseNetworkOptions,
+  type RemoteNetwork,
+} from "@skep/network/client"
+import { privateDirectory, Supervisor } from "@skep/runtime"
+import type { Home } from "../../home/paths.ts"
+
+/** Without a machine for so long nobody is left who would want it: the backend ends it before, unless it was killed. */
+const LONELY_MS = 120_000
+/** Who owns the forwards that Docker asked for, and the machine's own. */
+const DOCKER = "docker"
+const OWN = "skep"
+
+/** A machine on the network. */
+export interface Member {
+  readonly name: string
+  readonly mac: string
+  /** Where the machine's NIC is served, by vhost-user. */
+  readonly socket: string
+  readonly policy: PolicyMode
+  /** Kept in place as long as the machine is: the way to its sshd. */
+  readonly forwards: readonly ForwardRule[]
+}
+
+export interface Membership {
+  /** What the machine's ports see of the network. */
+  readonly network: MachineNetwork
+  /** Hears when the network was lost and is there again, without the forwards that it had. Returns its undoing. */
+  onRestored(listener: () => void): () => void
+  /** Takes the machine off the network: it is over. */
+  leave(): Promise<void>
+}
+
+export interface HomeNetworkOptions {
+  readonly home: Home
+  readonly log: Log
+  readonly emit: (event: SidecarEvent) => void
+  /** Node's arguments that run the sidecar's program. */
+  readonly program: readonly string[]
+}
+
+export class HomeNetwork {
+  readonly #options: HomeNetworkOptions
+  readonly #members = new Map<string, Member>()
+  readonly #listeners = new Map<string, Set<() => void>>()
+  #sidecar: Supervisor<RemoteNetwork> | undefined
+  #ending: Promise<void> = Promise.resolve()
+
+  constructor(options: HomeNetworkOptions) {
+    this.#options = options
+  }
+
+  /** The process that serves it now. */
+  get running(): RemoteNetwork | undefined {
+    return this.#sidecar?.running
+  }
+
+  /** Puts a machine on the network, with what leads to it. Resolves when its NIC is served. */
+  async join(member: Member): Promise<Membership> {
+    await this.#ending
+    this.#members.set(member.name, member)
+    const sidecar = this.#supervise()
+    try {
+      await place(await sidecar.ready, member)
+    } catch (error) {
+      await this.#leave(member)
+      throw error
+    }
+    const running = (): RemoteNetwork => {
+      const there = this.#sidecar?.running
+      if (there !== undefined) return there
+      throw new SidecarError("not-running", "The network is being started again", { next: "Try again" })
+    }
+    return {
+      network: {
+        forward: (rule) => machineNetwork(running(), member.name, DOCKER).forward(rule),
+        status: () => machineNetwork(running(), member.name, DOCKER).status(),
+      },
+      onRestored: (listener) => {
+        const listeners = this.#listeners.get(member.name) ?? new Set()
+        this.#listeners.set(member.name, listeners.add(listener))
+        return () => void listeners.delete(listener)
+      },
+      leave: () => this.#leave(member),
+    }
+  }
+
+  /** Lets go of it: the network stays with the machines. */
+  async release(): Promise<void> {
+    await this.#ending
+    this.#sidecar?.release()
+    this.#sidecar = undefined
+  }
+
+  async #leave(member: Member): Promise<void> {
+    if (this.#members.get(member.name) !== member) return
+    this.#members.delete(member.name)
+    this.#listeners.delete(member.name)
+    const sidecar = this.#sidecar
+    if (this.#members.size === 0 && sidecar !== undefined) {
+      this.#sidecar = undefined
+      this.#ending = sidecar[Symbol.asyncDispose]()
+      await this.#ending
+      return
+    }
+    try {
+      await sidecar?.running?.removeLink(member.name)
+    } catch (error) {
+      if (!(error instanceof SidecarError)) throw error // it has gone by itself
+    }
+  }
+
+  #supervise(): Supervisor<RemoteNetwork> {
+    const { log, emit } = this.#options
+    this.#sidecar ??= new Supervisor({
+      name: "network",
+      log,
+      open: async (signal) => await this.#open(signal),
+      onDown: () => emit({ type: "sidecar-lost", sidecar: "network" }),
+      onUp: ({ identity }) => {
+        emit({ type: "sidecar-up", sidecar: "network", pid: identity.pid })
+        for (const listeners of this.#listeners.values()) for (const listener of listeners) listener()
+      },
+    })
+    return this.#sidecar
+  }
+
+  async #open(signal: AbortSignal): Promise<RemoteNetwork> {
+    const running = (await this.#found(signal)) ?? (await this.#started(signal))
+    for (const member of this.#members.values()) {
+      await place(running, member).catch((error: unknown) => {
+        this.#options.log.info("cannot put a machine on the network", {
+          machine: member.name,
+          reason: String(error),
+        })
+      })
+    }
+    return running
+  }
+
+  async #found(signal: AbortSignal): Promise<RemoteNetwork | undefined> {
+    const { home, emit } = this.#options
+    try {
+      const control = controlSocketOf(parseNetworkOptions(optionsOf(home, [])))
+      return await adoptNetwork({ control, signal, emit })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof SidecarError && error.code === "unreachable") return undefined
+      throw error
+    }
+  }
+
+  async #started(signal: AbortSignal): Promise<RemoteNetwork> {
+    const { home, log, emit, program } = this.#options
+    await privateDirectory(home.networkDirectory)
+    await privateDirectory(home.network)
+    const stderr = openSync(home.networkLog, "a", 0o600)
+    try {
+      const sidecar = networkProcess({ file: process.execPath, args: program, stderr })
+      // With its links from the start, so that machines whose network was killed have it back at once.
+      const links = [...this.#members.values()].map(linkOf)
+      return await sidecar.start(sidecar.parseOptions(optionsOf(home, links)), { signal, log, emit })
+    } finally {
+      closeSync(stderr)
+    }
+  }
+}
+
+function optionsOf(home: Home, links: readonly LinkSpec[]): Readonly<Record<string, unknown>> {
+  return {
+    directory: home.networkDirectory,
+    identity: home.home,
+    // A block that the host has no route to: one that is in use elsewhere must not keep machines from starting.
+    subnet: "auto",
+    leaseFile: home.networkLeases,
+    links,
+    // What a machine may reach is said of each; before that is said, nothing.
+    policy: "nothing",
+    lonelyMs: LONELY_MS,
+  }
+}
+
+function linkOf({ name, mac, socket }: Member): LinkSpec {
+  return { kind: "vhost-user", machine: name, mac, socket }
+}
+
+/** Puts the machine's link, policy and own forwards in place, where they are not. */
+async function place(network: RemoteNetwork, member: Member): Promise<void> {
+  const there = (await network.links()).find(({ name }) => name === member.name)
+  if (there !== undefined && there.endpoint !== member.socket) await network.removeLink(member.name)
+  if (there === undefined || there.endpoint !== member.socket) await network.addLink(linkOf(member))
+  await network.setPolicy({ mode: member.policy, closedPorts: [] }, member.name)
+  for (const rule of member.forwards) await network.forward({ ...rule, machine: member.name, owner: OWN })
+}
