@@ -78,7 +78,7 @@ describe("names and sizes", () => {
   it.each([
     [["statsu"], "Did you mean status?"],
     [["up", "--cpu", "2"], "Did you mean --cpus?"],
-    [["up", "--network", "closed"], "Allowed choices are open, restricted"],
+    [["up", "--network", "closed"], "Allowed choices are open, loopback, restricted"],
     [["ls", "surplus"], "too many arguments"],
     [["completion"], "missing required argument"],
     [["image", "rm"], "--unused"],

@@ -57,7 +57,7 @@ describe("skep", () => {
   })
   it("ip prints where published ports are", async () => {
     expect((await skep.run(["ip"])).stdout.trim()).toBe("127.0.0.1")
-    expect((await skep.run(["ip", "--guest"])).stdout.trim()).toBe("10.0.2.15")
+    expect((await skep.run(["ip", "--guest"])).stdout.trim()).toMatch(/^192\.168\.64\.\d+$/)
   })
   it("shell runs a command with its input, output and exit code", async () => {
     expect((await skep.run(["shell", "--", "uname", "-s"])).stdout).toBe("Linux\n")

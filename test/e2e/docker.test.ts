@@ -158,12 +158,15 @@ describe("docker", () => {
     expect((await run("curl", ["-s", "--http0.9", `http://127.0.0.1:${port}/`])).stdout).toBe(PAGE)
     const allowed = await freePort()
     const id = await runHttpd(skep, `${allowed}:80`)
-    expect((await probe("10.0.2.15", allowed)).stdout).toContain(PAGE)
+    const guest = (await skep.run(["ip", "--guest"])).stdout.trim()
+    expect((await probe(guest, allowed)).stdout).toContain(PAGE)
     expect(reached).toHaveLength(1)
 
-    const refused = await probe("10.0.2.2", port)
-    expect(refused.code).not.toBe(0)
-    expect(refused.stdout).toBe("")
+    for (const host of ["192.168.64.1", "192.168.64.254", "host.docker.internal"]) {
+      const refused = await probe(host, port)
+      expect(refused.code).not.toBe(0)
+      expect(refused.stdout).toBe("")
+    }
     expect(reached).toHaveLength(1)
     await docker("rm", "-f", id)
     await new Promise((resolve) => {

@@ -11,6 +11,7 @@ export {
 } from "./flow/datagram-flows.ts"
 export { DatagramHeaders } from "./flow/datagram-headers.ts"
 export type { Ends } from "./flow/ends.ts"
+export { FlowKey } from "./flow/key.ts"
 export { sumParts } from "./flow/sum-parts.ts"
 export type { TcpCounters } from "./flow/tcp-counters.ts"
 export { type Route, TcpFlows, type TcpFlowsOptions } from "./flow/tcp-flows.ts"

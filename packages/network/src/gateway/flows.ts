@@ -9,6 +9,7 @@ import {
   type Datagram,
   DatagramFlows,
   type DatagramHeaders,
+  FlowKey,
   type Gateway,
   host,
   owns,
@@ -31,6 +32,8 @@ const DNS = 53
 const DESTINATION_MAC = 0
 const SOURCE_MAC = 6
 const IDENTIFIER = 4
+/** Bytes of both ports. */
+const PORTS = 4
 
 export interface FlowsOptions {
   readonly gateway: Gateway
@@ -58,6 +61,7 @@ export class Flows {
   readonly #udp = udp.view()
   readonly #cutter = new Cutter()
   readonly #copy = new Parts()
+  readonly #key = new FlowKey()
   #identification = 0
   #settling = false
 
@@ -119,6 +123,14 @@ export class Flows {
       payloadAt: view.payloadAt,
       payloadEnd: view.payloadEnd,
     })
+  }
+
+  /** Whether the packet is of a flow that a client of the host began. */
+  knows(port: Port, frame: Frame, packet: ip.IpView): boolean {
+    if (packet.payloadAt + PORTS > frame.at + frame.head) return false
+    const key = this.#key.fromPacket(frame.bytes, packet, packet.payloadAt)
+    const flow = packet.protocol === ip.PROTOCOL_TCP ? this.tcp.table.get(key) : this.datagrams.table.get(key)
+    return flow?.link === port && flow.direction === "in"
   }
 
   /** Echo requests beyond the gateway leave by a ping socket; other messages of ICMP go nowhere. */

@@ -20,6 +20,7 @@ import {
   TcpListener,
   UdpListener,
 } from "@skep/stack"
+import { isLoopback } from "@skep/wire/address"
 import { parseAddress } from "../addressing/address.ts"
 import type { OpenForward } from "../forward/forward-table.ts"
 import type { Flows } from "./flows.ts"
@@ -144,13 +145,17 @@ export class Forwards {
   /** Where a rule leads now; asks for the machine where that is not known. */
   #endsOf(rule: ForwardRule): { readonly port: Port; readonly ends: Ends } | undefined {
     const { gateway, neighbours, portOf } = this.#options
-    const guest = this.#guestOf(rule)
+    const machine = this.#machineOf(rule)
+    const guest = rule.guestAddress === undefined ? this.#leased(machine) : parseAddress(rule.guestAddress)
     if (guest === undefined) return undefined
-    const guestMac = neighbours.lookup(guest, 0, guest.length)
+    // What only the guest itself reaches (RFC 1122, section 3.2.1.3) has no neighbour to be asked: it goes to the machine as it is.
+    const within = isLoopback(guest, 0, guest.length)
+    const known = within ? this.#leased(machine) : guest
+    const guestMac = known === undefined ? -1 : neighbours.lookup(known, 0, known.length)
     const port = guestMac === -1 ? undefined : portOf(guestMac)
     const other = (guest.length === 4 ? gateway.ipv4 : gateway.ipv6)?.addresses[0]
     if (port === undefined || other === undefined) {
-      this.#ask(guest)
+      if (known !== undefined) this.#ask(known)
       return undefined
     }
     return {
@@ -159,11 +164,13 @@ export class Forwards {
     }
   }
 
-  #guestOf(rule: ForwardRule): Uint8Array | undefined {
-    if (rule.guestAddress !== undefined) return parseAddress(rule.guestAddress)
-    const { machines, addressOf } = this.#options
-    const machine = rule.machine === undefined ? firstOf(machines) : machines.get(rule.machine)
-    const address = machine === undefined ? undefined : addressOf(machine)
+  #machineOf({ machine }: ForwardRule): Machine | undefined {
+    const { machines } = this.#options
+    return machine === undefined ? firstOf(machines) : machines.get(machine)
+  }
+
+  #leased(machine: Machine | undefined): Uint8Array | undefined {
+    const address = machine === undefined ? undefined : this.#options.addressOf(machine)
     return address === undefined ? undefined : parseAddress(address)
   }
 

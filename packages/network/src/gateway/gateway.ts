@@ -115,7 +115,9 @@ export class NetworkGateway implements Station {
     }
     if (packet.version === 4 && !ipv4.checksumOk(bytes, packet)) return this.reasons.add("ip-checksum")
     const unwelcome = screen(this.#options.gateway, bytes, packet)
-    if (unwelcome !== undefined) return this.reasons.add(unwelcome)
+    // A forward to the guest's own loopback is answered from there.
+    const answers = unwelcome === "source-loopback" && this.#options.flows.knows(port, frame, packet)
+    if (unwelcome !== undefined && !answers) return this.reasons.add(unwelcome)
     if (!ip.isFragment(packet)) return this.#onPacket(port, frame, packet)
     const whole = this.#options.reassembly.receive(frame, packet, port.number, this.#options.now())
     if (whole !== undefined) this.#onWhole(port, whole)

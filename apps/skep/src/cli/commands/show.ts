@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { isIPv4 } from "node:net"
+import { SidecarError } from "@skep/contract"
 import type { MachineView } from "../../backend/view.ts"
 import { checkExists, connectBackend, hasMachines } from "../../client/backend.ts"
 import { EXIT } from "../exit.ts"
@@ -113,10 +115,22 @@ export async function ip(
   name: string,
   options: { readonly guest: boolean },
 ): Promise<void> {
-  await view(session, name)
-  const address = options.guest ? "10.0.2.15" : "127.0.0.1"
+  const machine = await view(session, name)
+  const address = options.guest ? guestAddress(machine) : "127.0.0.1"
   if (session.output.json) session.output.value({ name, address })
   else session.output.line(address)
+}
+
+/** What the guest says of its own card; QEMU gives every guest the same. */
+function guestAddress({ name, state, guest, vm }: MachineView): string {
+  const own = guest?.facts?.addresses.find(
+    ({ interface: card, scope, address }) => card === "eth0" && scope === "global" && isIPv4(address),
+  )
+  if (own !== undefined) return own.address
+  if (vm?.network?.kind === "qemu-user") return "10.0.2.15"
+  throw new SidecarError("not-running", `Cannot tell the address of "${name}": the machine is ${state}`, {
+    next: `Start it with skep up ${name}, or ask again in some seconds`,
+  })
 }
 
 export async function url(session: Session, name: string): Promise<void> {
