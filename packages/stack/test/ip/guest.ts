@@ -157,8 +157,8 @@ export interface Said {
 export function said(bytes: Uint8Array): Said {
   const head = ethernet.parse(bytes, 0, bytes.length, bytes.length, ethernet.view())
   const packet = ip.parse(bytes, ethernet.HEADER, bytes.length, bytes.length, ip.ipView())
-  if (typeof head === "string" || typeof packet === "string")
-    throw new Error(`${String(head)} ${String(packet)}`)
+  if (typeof head === "string") throw new Error(head)
+  if (typeof packet === "string") throw new Error(packet)
   const total = sum(bytes, packet.payloadAt, packet.payloadEnd)
   if (packet.version === 4 && !ipv4.checksumOk(bytes, packet)) throw new Error("the IPv4 checksum is wrong")
   const isWhole = !ip.isFragment(packet)
