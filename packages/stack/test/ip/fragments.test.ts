@@ -248,6 +248,20 @@ describe.each([
 })
 
 describe("Reassembly", () => {
+  it("counts no bytes of packets that are whole, or given up", () => {
+    reassembly = new Reassembly(memory, { bytesMax: 40 })
+    const first = fragment(V4, { offset: 0, payload: count(16), more: true })
+    for (let round = 0; round < 5; round++) {
+      receive(first)
+      expect(receive(fragment(V4, { offset: 16, payload: count(16), more: false }))).toBeDefined()
+      receive(first)
+      receive(fragment(V4, { offset: 8, payload: count(16), more: true }))
+      reassembly.dispatch(30_000, () => undefined)
+      reassembly.settle()
+    }
+    expect(reassembly.counts.get("fragment-memory")).toBe(0)
+  })
+
   it("tells protocols apart in IPv4", () => {
     receive(fragment(V4, { offset: 0, payload: count(8), more: true, protocol: 17 }))
     expect(receive(fragment(V4, { offset: 8, payload: count(8), more: false, protocol: 6 }))).toBeUndefined()
@@ -309,7 +323,7 @@ describe("Reassembly", () => {
       }),
       { numRuns: 200 },
     )
-    expect(wholes).toBeGreaterThan(50)
+    expect(wholes).toBeGreaterThan(10)
   })
 })
 
