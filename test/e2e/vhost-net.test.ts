@@ -106,12 +106,14 @@ describe("Linux's driver", () => {
 
   it("sends a stream in segments that are still to be cut, and has it back in such, unchanged", async () => {
     expect(await said("echo", 90_000)).toBe("echo same")
-    const { counters, segmentsIn, segmentsOut, largestIn, interrupts } = await status()
+    const { counters, segmentsIn, segmentsOut, largestIn, piecesOut, interrupts } = await status()
     expect(counters).toMatchObject({ malformed: 0 })
     expect(largestIn).toBeGreaterThan(30_000)
     expect(segmentsIn).toBeGreaterThan(BYTES / 65_536 / 2)
     expect(segmentsOut).toBeGreaterThan(BYTES / 65_536 / 2)
     expect(interrupts).toBeGreaterThan(0)
+    // Linux cuts its buffers out of larger pages, so that they join: some 15 to 40 buffers are two or three pieces.
+    expect(piecesOut).toBeLessThan(8 * segmentsOut)
   })
 })
 

@@ -32,6 +32,8 @@ export interface GatewayStatus {
   readonly segmentsIn: number
   readonly segmentsOut: number
   readonly largestIn: number
+  /** In how many pieces of memory the segments to the guest lay. */
+  readonly piecesOut: number
 }
 
 interface Stream {
@@ -59,6 +61,7 @@ export class ScriptedGateway implements Receiver {
   #segmentsIn = 0
   #segmentsOut = 0
   #largestIn = 0
+  #piecesOut = 0
   #stream: Stream | undefined
 
   constructor(link: Link) {
@@ -72,6 +75,7 @@ export class ScriptedGateway implements Receiver {
       segmentsIn: this.#segmentsIn,
       segmentsOut: this.#segmentsOut,
       largestIn: this.#largestIn,
+      piecesOut: this.#piecesOut,
     }
   }
 
@@ -185,6 +189,7 @@ export class ScriptedGateway implements Receiver {
       for (let index = 0; index < lent.count; index++)
         this.#iovecs.push(lent.addressAt(index), lent.lengthAt(index))
       const { address, count } = this.#iovecs
+      this.#piecesOut += count
       const got = check(sys.preadv(this.#file, address, count, stream.sent), "preadv")
       this.#use(stream, got)
       this.#link.unlend()

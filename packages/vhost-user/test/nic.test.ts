@@ -1,7 +1,7 @@
 // What only NICs need of a back end: pairs of queues, an MTU, announcements, buffers that are taken and put back.
 import { firstWord, words } from "@skep/fake-qemu"
 import { describe, expect, test } from "vitest"
-import { type Device, features, type Queue, request } from "../src/index.ts"
+import { type Device, features, newCopy, type Queue, request } from "../src/index.ts"
 import { EchoDevice } from "./echo-device.ts"
 import { only, openRig } from "./rig.ts"
 
@@ -106,15 +106,14 @@ test("memory is copied right in all alignments and lengths", () => {
   const address = rig.ram.allocate(400, undefined, 4)
   const bytes = rig.ram.bytes(address, 400)
   for (let index = 0; index < 400; index++) bytes[index] = index * 7
-  const into = { bytes: new Uint8Array(400), u16: new Uint16Array(0), u32: new Uint32Array(0) }
-  const copy = { ...into, u32: new Uint32Array(into.bytes.buffer) }
+  const into = newCopy(400)
   for (let start = 0; start < 4; start++) {
-    for (const length of [0, 1, 2, 3, 4, 5, 7, 8, 63, 127, 128, 129, 268]) {
+    for (const length of [0, 1, 2, 3, 4, 5, 7, 8, 23, 25, 63, 64, 65, 127, 128, 129, 268]) {
       for (let at = 0; at < 4; at++) {
         into.bytes.fill(0xee)
         ring.offer([{ address: address + start, length: 300 }])
         const chain = queue?.take()
-        expect(chain?.readHead(queue?.memory ?? rig.connection.session.memory, copy, length, at)).toBe(true)
+        expect(chain?.readHead(queue?.memory ?? rig.connection.session.memory, into, length, at)).toBe(true)
         const wanted = new Uint8Array(400).fill(0xee)
         wanted.set(bytes.subarray(start, start + length), at)
         expect(into.bytes).toEqual(wanted)

@@ -19,18 +19,16 @@ import type { Memory } from "../memory.ts"
 import type { Offload } from "../offload.ts"
 import { Parts } from "../parts.ts"
 import { type Dialect, dialectOf } from "./features.ts"
-import { BUFFERS, emit, FRAME_MAX, HEADER, setU16le } from "./header.ts"
-
-const ALIGNMENT = 4
-/** For some dozens of bytes a loop is faster than `set` with a `subarray`. */
-const FEW = 128
+import { BUFFERS, emit, HEADER, setU16le } from "./header.ts"
 
 export class ToMachine {
   /** Where the payloads of lent frames lie. */
   readonly lent: Parts = new Parts()
   readonly #counters: LinkCounters
   readonly #memory: Memory
-  readonly #copy: Copy = newCopy(ALIGNMENT + HEADER + FRAME_MAX)
+  readonly #virtioHeader: Copy = newCopy(HEADER)
+  /** The buffer that headers came in last, as words: senders have one and use it again. */
+  #source: Copy = newCopy(0)
   #dialect: Dialect = dialectOf(0n)
   #queue: Queue | undefined
   /** Chains that were taken, in the ring's order: heads, room, and how many of them have been given back. */
@@ -38,8 +36,10 @@ export class ToMachine {
   readonly #rooms = new Uint32Array(SIZE_MAX)
   #taken = 0
   #given = 0
-  /** Places for headers, by guest address. */
+  /** Places for headers, by guest address, and where in them is written next. */
   readonly #places = new Parts()
+  #place = 0
+  #skip = 0
   /** Frames that were lent: their first chains and places, and what is lent for their headers. */
   readonly #firstChains: number[] = []
   readonly #firstPlaces: number[] = []
@@ -98,9 +98,9 @@ export class ToMachine {
       return false
     }
     this.#give(queue, chain, this.#taken, this.#dialect.header + length + bytes)
-    const start = this.#stage(place, offload)
-    copyBytes(headers, at, length, this.#copy.bytes, start)
-    this.#write(queue, start + length, length + bytes)
+    this.#begin(queue, place, offload)
+    this.#put(queue, this.#viewsOf(headers), headers.byteOffset + at, length)
+    this.#count(length + bytes)
     if (payload !== undefined) this.#move(payload)
     this.#taken = chain
     if (this.#frames === 0) this.#places.clear()
@@ -136,9 +136,9 @@ export class ToMachine {
     const end = this.#used < this.#frames ? (this.#firstChains[this.#used] ?? 0) : this.#taken
     if (this.#given < first) this.#pad(queue, first)
     this.#given = this.#give(queue, first, end, this.#dialect.header + length + payload)
-    const start = this.#stage(place, offload)
-    copyBytes(headers, at, length, this.#copy.bytes, start)
-    this.#write(queue, start + length, length + payload)
+    this.#begin(queue, place, offload)
+    this.#put(queue, this.#viewsOf(headers), headers.byteOffset + at, length)
+    this.#count(length + payload)
   }
 
   /** Returns whether somebody who found no room is to look again, as buffers went back into the ring. */
@@ -194,7 +194,7 @@ export class ToMachine {
         const room = Math.min(left, chain.writableBytes)
         const head = Math.min(room, Math.max(0, left - payload))
         if (head > 0) addPlaces(chain, head, this.#places)
-        if (room > head) addRoom(chain, head, room - head, into)
+        if (room > head) addRoom(chain, head, room - head, into, count)
         left -= room
         continue
       }
@@ -229,36 +229,50 @@ export class ToMachine {
   #pad(queue: Queue, end: number): void {
     for (; this.#given < end; this.#given++, this.#lastBuffers++) queue.give(this.#heads[this.#given] ?? 0, 0)
     if (!this.#dialect.merges) return
-    const { bytes } = this.#copy
-    setU16le(bytes, 0, this.#lastBuffers)
-    let place = this.#lastPlace
-    let skip = BUFFERS
-    for (; skip >= this.#places.lengthAt(place); place++) skip -= this.#places.lengthAt(place)
-    for (let done = 0; done < 2; place++, skip = 0) {
-      const part = Math.min(2 - done, this.#places.lengthAt(place) - skip)
-      queue.memory.copyIn(this.#copy, done, this.#places.addressAt(place) + skip, part)
-      done += part
-    }
+    setU16le(this.#virtioHeader.bytes, 0, this.#lastBuffers)
+    this.#place = this.#lastPlace
+    this.#skip = BUFFERS
+    this.#put(queue, this.#virtioHeader, 0, HEADER - BUFFERS)
   }
 
-  /** Writes the virtio header of the frame that was given back last. Returns where in `#copy` the frame's own headers are to be put. */
-  #stage(place: number, offload: Offload | undefined): number {
-    const at = this.#places.addressAt(place) & (ALIGNMENT - 1)
-    emit(this.#copy.bytes, at, this.#lastBuffers, offload)
+  /** Writes the virtio header of the frame that was given back last. Its own headers follow. */
+  #begin(queue: Queue, place: number, offload: Offload | undefined): void {
+    emit(this.#virtioHeader.bytes, 0, this.#lastBuffers, offload)
     this.#lastPlace = place
-    return at + this.#dialect.header
+    this.#place = place
+    this.#skip = 0
+    this.#put(queue, this.#virtioHeader, 0, this.#dialect.header)
   }
 
-  /** Puts the headers, of which `end` is the end in `#copy`, into the guest's memory, and counts the frame. */
-  #write(queue: Queue, end: number, bytes: number): void {
-    let place = this.#lastPlace
-    for (let at = this.#places.addressAt(place) & (ALIGNMENT - 1); at < end; place++) {
-      const part = this.#places.lengthAt(place)
-      queue.memory.copyIn(this.#copy, at, this.#places.addressAt(place), part)
-      at += part
+  /** Copies `length` bytes to the places that come next. */
+  #put(queue: Queue, from: Copy, at: number, length: number): void {
+    for (let done = 0; done < length; ) {
+      const room = this.#places.lengthAt(this.#place) - this.#skip
+      if (room > 0) {
+        const part = Math.min(room, length - done)
+        queue.memory.copyIn(from, at + done, this.#places.addressAt(this.#place) + this.#skip, part)
+        done += part
+        this.#skip += part
+      } else {
+        this.#skip = -room
+        this.#place++
+      }
     }
+  }
+
+  #count(bytes: number): void {
     this.#counters.framesOut++
     this.#counters.bytesOut += bytes
+  }
+
+  #viewsOf({ buffer }: Uint8Array): Copy {
+    if (this.#source.bytes.buffer !== buffer)
+      this.#source = {
+        bytes: new Uint8Array(buffer),
+        u16: new Uint16Array(buffer, 0, buffer.byteLength >>> 1),
+        u32: new Uint32Array(buffer, 0, buffer.byteLength >>> 2),
+      }
+    return this.#source
   }
 
   /** Copies the payload of `send` to its room. */
@@ -294,25 +308,31 @@ function addPlaces(chain: Chain, length: number, into: Parts): void {
   }
 }
 
-/** Appends the addresses of `length` bytes that may be written, after the first `skip`. */
-function addRoom(chain: Chain, skip: number, length: number, into: Parts): void {
+/** Appends the addresses of `length` bytes that may be written, after the first `skip`, for a frame whose parts begin at `first`. */
+function addRoom(chain: Chain, skip: number, length: number, into: Parts, first: number): void {
   let before = skip
   let left = length
   for (let piece = chain.readable; left > 0; piece++) {
     const there = chain.lengthAt(piece)
     if (before < there) {
       const part = Math.min(left, there - before)
-      into.push(chain.addressAt(piece) + before, part)
+      join(into, first, chain.addressAt(piece) + before, part)
       left -= part
       before = 0
     } else before -= there
   }
 }
 
-function copyBytes(from: Uint8Array, at: number, length: number, to: Uint8Array, start: number): void {
-  if (length > FEW) {
-    to.set(from.subarray(at, at + length), start)
+/**
+ * Appends a piece, or lets the last one, if it is one of the frame's, grow by it: drivers cut their buffers out of larger pages one after the other,
+ * and each piece fewer is one fewer for the kernel to look at.
+ */
+function join(into: Parts, first: number, address: number, length: number): void {
+  const last = into.count - 1
+  if (last < first || into.addressAt(last) + into.lengthAt(last) !== address) {
+    into.push(address, length)
     return
   }
-  for (let index = 0; index < length; index++) to[start + index] = from[at + index] ?? 0
+  into.lengths[last] = into.lengthAt(last) + length
+  into.bytes += length
 }
