@@ -1,3 +1,4 @@
+import * as sys from "@skep/loop/sys"
 import { features } from "@skep/vhost-user"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
@@ -120,16 +121,24 @@ describe("send", () => {
     expect(rig.driver.rx.kick()).toBe(false)
   })
 
-  test("from a later hook of the batch is let go as well", () => {
+  test("from a later hook of the batch is let go as well, before the loop waits", () => {
     using rig = openNet()
     offer(rig, 2, 1536)
     let sent = false
+    let called = false
+    rig.driver.rx.calls()
     rig.loop.onBatchEnd(() => {
       if (!sent) rig.link.send(pattern(60), 0, 60)
       sent = true
     })
-    rig.loop.step()
-    rig.loop.step()
+    rig.loop.add(rig.driver.rx.callFd, sys.EPOLLIN, () => {
+      called = true
+      rig.loop.stop()
+    })
+    rig.loop.defer(() => undefined) // something happens, once
+    rig.loop.timer(() => rig.loop.stop()).after(5000)
+    rig.loop.run()
+    expect(called).toBe(true)
     expect(rig.driver.receive()).toHaveLength(1)
   })
 })
@@ -232,6 +241,35 @@ describe("lend", () => {
     // Nobody waits, so no kick is wanted.
     rig.driver.offer(1000)
     expect(rig.refill()).toBe(false)
+  })
+
+  test("looks again at once at buffers that were put back", () => {
+    using rig = openNet()
+    offer(rig, 10, 1000)
+    expect(rig.link.lend(HEAD, 6000)).toBe(true)
+    expect(rig.link.lend(HEAD, 6000)).toBe(false)
+    rig.link.unlend()
+    expect(rig.link.lend(HEAD, 6000)).toBe(true)
+    rig.link.unlend()
+  })
+
+  test("joins buffers that lie side by side, within a frame", () => {
+    using rig = openNet()
+    const heads = rig.ram.allocate(12 + HEAD)
+    const room = rig.ram.allocate(4000)
+    for (let index = 0; index < 4; index++) {
+      const payload = { address: room + index * 1000, length: 1000, writable: true }
+      const head = { address: heads, length: 12 + HEAD, writable: true }
+      rig.driver.rx.offer(index % 2 === 0 ? [head, payload] : [payload])
+    }
+    rig.refill()
+    expect(rig.link.lend(HEAD, 2000)).toBe(true)
+    expect(rig.link.lend(HEAD, 2000)).toBe(true)
+    const { lent } = rig.link
+    expect(lent.lengths.slice(0, lent.count)).toEqual([2000, 2000])
+    expect(rig.link.lend(HEAD, 1)).toBe(false)
+    expect([lent.count, lent.bytes]).toEqual([2, 4000])
+    rig.link.unlend()
   })
 
   test("asks for kicks with flags where there are no event indices", () => {
