@@ -13,10 +13,10 @@
  * @module
  */
 import { type Chain, type Copy, newCopy, type Queue, SIZE_MAX, type Taken } from "@skep/vhost-user"
-import { Frame, HEAD } from "../frame.ts"
+import { FRAME_MAX, FRAME_MIN, Frame, HEAD } from "../frame.ts"
 import type { LinkCounters, Receiver } from "../link.ts"
 import type { Dialect } from "./features.ts"
-import { ETHERNET, FRAME_MAX, HEADER, type MalformedHeader, parse } from "./header.ts"
+import { HEADER, type MalformedHeader, parse } from "./header.ts"
 
 export type MalformedFrame = MalformedHeader | "truncated" | "too-long"
 
@@ -97,7 +97,7 @@ export class FromMachine {
     if (dialect === undefined || queue === undefined) return "truncated"
     const { header } = dialect
     const length = chain.readableBytes - header
-    if (length < ETHERNET) return "truncated"
+    if (length < FRAME_MIN) return "truncated"
     if (length > FRAME_MAX) return "too-long"
     const frame = this.#frame
     const head = Math.min(length, HEAD)

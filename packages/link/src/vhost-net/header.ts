@@ -8,7 +8,7 @@
  *
  * @module
  */
-import type { Frame } from "../frame.ts"
+import { FRAME_MIN, type Frame } from "../frame.ts"
 import { GSO_NONE, GSO_TCP4, GSO_TCP6, type Offload, type Offloads } from "../offload.ts"
 
 export const HEADER = 12
@@ -25,11 +25,6 @@ const CHECKSUM_START = 6
 const CHECKSUM_OFFSET = 8
 
 const F_NEEDS_CHECKSUM = 1
-
-/** Bytes of an Ethernet header: what a checksum cannot begin in. */
-export const ETHERNET = 14
-/** The largest frame: two tags, an IPv6 header and all that its length can say. */
-export const FRAME_MAX: number = 18 + 40 + 65_535
 
 /** Of a TCP header: its length without options, where the byte is that tells its length, and where its checksum is. */
 const TCP = 20
@@ -65,7 +60,7 @@ export function parse(frame: Frame, at: number, offered: Offloads): MalformedHea
     if (!offered.checksum) return "checksum-not-offered"
     const start = u16le(bytes, at + CHECKSUM_START)
     const offset = u16le(bytes, at + CHECKSUM_OFFSET)
-    if (start < ETHERNET || start + offset + 2 > frame.length) return "checksum-outside"
+    if (start < FRAME_MIN || start + offset + 2 > frame.length) return "checksum-outside"
     offload.checksumStart = start
     offload.checksumOffset = offset
   }

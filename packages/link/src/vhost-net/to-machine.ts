@@ -40,9 +40,10 @@ export class ToMachine {
   readonly #places = new Parts()
   #place = 0
   #skip = 0
-  /** Frames that were lent: their first chains and places, and what is lent for their headers. */
+  /** Frames that were lent: their first chains, places and parts, and what is lent for their headers. */
   readonly #firstChains: number[] = []
   readonly #firstPlaces: number[] = []
+  readonly #firstParts: number[] = []
   readonly #headers: number[] = []
   #frames = 0
   #used = 0
@@ -112,6 +113,7 @@ export class ToMachine {
     const queue = this.#queue
     const chain = this.#taken
     const place = this.#places.count
+    const part = this.lent.count
     if (queue === undefined || !this.#take(queue, header, payload, this.lent)) {
       this.#wanted = true
       return false
@@ -119,6 +121,7 @@ export class ToMachine {
     const frame = this.#frames++
     this.#firstChains[frame] = chain
     this.#firstPlaces[frame] = place
+    this.#firstParts[frame] = part
     this.#headers[frame] = header
     return true
   }
@@ -128,7 +131,8 @@ export class ToMachine {
     const queue = this.#queue
     if (queue === undefined) return
     const frame = this.#used
-    if (frame >= this.#frames || length !== this.#headers[frame])
+    const gap = (this.#headers[frame] ?? 0) - length
+    if (frame >= this.#frames || gap < 0)
       throw new RangeError(`no frame with ${length} bytes of headers was lent`)
     this.#used++
     const first = this.#firstChains[frame] ?? 0
@@ -138,6 +142,7 @@ export class ToMachine {
     this.#given = this.#give(queue, first, end, this.#dialect.header + length + payload)
     this.#begin(queue, place, offload)
     this.#put(queue, this.#viewsOf(headers), headers.byteOffset + at, length)
+    if (gap > 0) this.#close(queue, this.#firstParts[frame] ?? 0, gap, payload)
     this.#count(length + payload)
   }
 
@@ -257,6 +262,24 @@ export class ToMachine {
         this.#skip = -room
         this.#place++
       }
+    }
+  }
+
+  /** Moves payload up to headers that are shorter than what was lent for them. It costs two copies: those who know their headers need none. */
+  #close(queue: Queue, first: number, gap: number, payload: number): void {
+    const moved = newCopy(payload)
+    const { lent } = this
+    for (let part = first, done = 0; done < payload; part++) {
+      const length = Math.min(lent.lengthAt(part), payload - done)
+      this.#memory.read(lent.addressAt(part), length, moved.bytes, done)
+      done += length
+    }
+    const ahead = Math.min(gap, payload)
+    this.#put(queue, moved, 0, ahead)
+    for (let part = first, done = ahead; done < payload; part++) {
+      const length = Math.min(lent.lengthAt(part), payload - done)
+      this.#memory.write(moved.bytes, done, length, lent.addressAt(part))
+      done += length
     }
   }
 

@@ -110,7 +110,7 @@ describe("what is no frame", () => {
     ["truncated", "nothing but a piece of a header", new Uint8Array(5)],
     ["truncated", "a header alone", new Uint8Array(12)],
     ["truncated", "less than Ethernet's", new Uint8Array(12 + 13)],
-    ["too-long", "more than IP can say", new Uint8Array(12 + 65_594)],
+    ["too-long", "more than IP can say", new Uint8Array(12 + 65_554)],
     [
       "checksum-outside",
       "a checksum behind its end",

@@ -200,6 +200,21 @@ describe("lend", () => {
     expect(got[0]?.buffers).toBe(6)
   })
 
+  test.each([1, 12, 40])("with headers %i bytes shorter has its payload behind them", (less) => {
+    using rig = openNet()
+    offer(rig, 20, 50, 30, 200)
+    rig.link.lend(HEAD, 5)
+    rig.link.lend(HEAD, 1000)
+    fill(rig, pattern(1005))
+    rig.link.use(pattern(HEAD), 0, HEAD - less, 5)
+    rig.link.use(pattern(HEAD, 2), 0, HEAD - less, 900)
+    rig.link.unlend()
+    expect(received(rig)).toEqual([
+      frame(pattern(HEAD - less), pattern(1005).subarray(0, 5)),
+      frame(pattern(HEAD, 2).subarray(0, HEAD - less), pattern(1005).subarray(5, 905)),
+    ])
+  })
+
   test("is not disturbed by what is sent meanwhile", () => {
     using rig = openNet()
     offer(rig, 30, 1000)
@@ -287,7 +302,7 @@ describe("lend", () => {
     offer(rig, 10, 1000)
     expect(() => rig.link.use(pattern(HEAD), 0, HEAD, 10)).toThrow(RangeError)
     rig.link.lend(HEAD, 100)
-    expect(() => rig.link.use(pattern(HEAD), 0, HEAD - 1, 10)).toThrow(RangeError)
+    expect(() => rig.link.use(pattern(HEAD + 1), 0, HEAD + 1, 10)).toThrow(RangeError)
     expect(() => rig.link.use(pattern(HEAD), 0, HEAD, 2000)).toThrow(RangeError)
   })
 })
