@@ -200,6 +200,8 @@ export class NetworkThread {
     this.flows.detach(machine.port)
     this.services.detach(machine.port)
     this.neighbours.forget(machine.port.number)
+    this.reassembly.forget(machine.port.number)
+    this.errors.forget(machine.port.number)
     this.dhcp.detach(name)
     this.machines.remove(machine)
     machine.port[Symbol.dispose]()
