@@ -44,7 +44,7 @@ async function backOnVsock(): Promise<void> {
   }
   await expect.poll(look, { timeout: 60_000, interval: 200 }).toEqual({
     way: "vsock",
-    devices: [{ name: "vsock", state: "relaying", runs: true }],
+    devices: expect.arrayContaining([{ name: "vsock", state: "relaying", runs: true }]),
   })
 }
 
@@ -69,7 +69,7 @@ describe("skep up", () => {
       docker: "up",
       way: "vsock",
       record: { guestCid: 3 },
-      vm: { devices: [{ name: "vsock", state: "relaying", runs: true }] },
+      vm: { devices: expect.arrayContaining([{ name: "vsock", state: "relaying", runs: true }]) },
     })
     expect((await skep.run(["status"])).stdout).toContain("up, over vsock")
   })
