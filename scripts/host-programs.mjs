@@ -17,10 +17,12 @@ export const TEST_PROGRAMS = [
   { program: "script", packages: ["bsdutils"] },
 ]
 
-/** What the benchmarks use beside these: they compile a peer, and give threads a processor. */
+/** What the benchmarks use beside these: they compile peers and loads, give threads a processor, and are about other networks. */
 export const BENCH_PROGRAMS = [
   { program: "gcc", packages: ["gcc", "libc6-dev"] },
   { program: "taskset", packages: ["util-linux"] },
+  { program: "passt", packages: ["passt"] },
+  { program: "slirp4netns", packages: ["slirp4netns"] },
 ]
 
 /**

@@ -70,7 +70,8 @@ export function svgChart(title: string, rows: readonly Row[]): string {
   for (const row of rows) {
     const entries = [["ours", row.ours] as const, ...Object.entries(row.peers)]
     const limit = limitOf(row)
-    const largest = Math.max(limit, ...entries.map(([, value]) => value).filter(Number.isFinite)) * 1.05
+    const largest =
+      Math.max(...[limit, ...entries.map(([, value]) => value)].filter(Number.isFinite), 0) * 1.05
     parts.push(text(10, y + 13, row.name, "bold"))
     y += BAR_HEIGHT + 4
     const top = y
@@ -84,9 +85,10 @@ export function svgChart(title: string, rows: readonly Row[]): string {
       y += BAR_HEIGHT
     }
     const x = LABEL_WIDTH + (limit / largest) * CHART_WIDTH
-    parts.push(
-      `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top - 3}" y2="${y}" stroke="#b3261e" stroke-dasharray="4 3"/>`,
-    )
+    if (Number.isFinite(limit))
+      parts.push(
+        `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${top - 3}" y2="${y}" stroke="#b3261e" stroke-dasharray="4 3"/>`,
+      )
     y += 14
   }
   const size = `width="${LABEL_WIDTH + CHART_WIDTH + 110}" height="${y + 10}"`
@@ -102,6 +104,7 @@ function limitOf(row: Row): number {
   const limits = row.bars
     .map(({ program, bar }) => bar * bestOf(row.peers, program, row.better))
     .filter(Number.isFinite)
+  if (limits.length === 0) return Number.NaN
   return row.better === "lower" ? Math.min(...limits) : Math.max(...limits)
 }
 

@@ -34,7 +34,7 @@ export interface Bar {
   /** The peers whose names begin so; all of them if it is empty. */
   readonly program: string
   readonly bar: number
-  /** NaN where there is no such peer, which clears no bar, and misses none. */
+  /** NaN where there is no such peer: the bar is then missed. */
   readonly ratio: number
 }
 
@@ -77,7 +77,10 @@ export function rowOf(measured: Measured): Row {
     bar,
     ...(measured.bars === undefined ? {} : { bars }),
     ...(absolute ? { absolute } : {}),
-    ok: measured.bars === undefined ? clears(better, judged, bar) : clearsAll(better, ours, bars),
+    ok:
+      measured.bars === undefined
+        ? clears(better, judged, bar)
+        : bars.every((each) => clears(better, each.ratio, each.bar)),
     spread: Object.fromEntries(
       [["ours", measured.ours] as const, ...peers].map(([who, values]) => [
         who,
@@ -89,12 +92,6 @@ export function rowOf(measured: Measured): Row {
 
 function clears(better: "higher" | "lower", value: number, limit: number): boolean {
   return better === "lower" ? value <= limit : value >= limit
-}
-
-function clearsAll(better: "higher" | "lower", ours: number, bars: readonly Bar[]): boolean {
-  return (
-    Number.isFinite(ours) && bars.every(({ ratio, bar }) => Number.isNaN(ratio) || clears(better, ratio, bar))
-  )
 }
 
 /** The best median of the peers whose names begin so; NaN where there is none. */

@@ -53,8 +53,19 @@ export async function machine(arena: Arena, settings: Settings): Promise<readonl
   const measurements = wantedOf(MEASUREMENTS, settings)
   if (measurements.length === 0) return []
   settings.progress("  a virtual machine")
-  const { directory, accelerator } = await image(settings)
   await using cleanup = new Cleanup()
+  try {
+    return await measure(await booted(arena, settings, cleanup), measurements, settings)
+  } catch (error) {
+    // The rows of the other groups took long, and are no worse for it.
+    settings.progress(`    there is none: ${error instanceof Error ? error.message : String(error)}`)
+    return await measure([], measurements, settings)
+  }
+}
+
+/** Boots it, and compares the data of each adapter. What it starts belongs to `cleanup`. */
+async function booted(arena: Arena, settings: Settings, cleanup: Cleanup): Promise<readonly Contestant[]> {
+  const { directory, accelerator } = await image(settings)
   const adapters: Adapter[] = []
   for (const peer of [oursInMachine(SMALL), passt(SMALL, PASST_GUEST)]) {
     const adapter = await adapterOf(arena, peer, adapters.length, settings.progress)
@@ -84,11 +95,11 @@ export async function machine(arena: Arena, settings: Settings): Promise<readonl
     qemu.check()
     return existsSync(serial) ? true : undefined
   })
-  using agent = await connectAgent(serial)
+  const agent = await connectAgent(serial)
+  cleanup.defer(() => agent[Symbol.dispose]())
   await agent.ready
   await rest(qemu)
-  const contestants = await verifiedOf(contestantsOf(agent, qemu, adapters), settings.progress)
-  return await measure(contestants, measurements, settings)
+  return await verifiedOf(contestantsOf(agent, qemu, adapters), settings.progress)
 }
 
 /** Builds the guest's image where there is none, and finds out what runs it. */

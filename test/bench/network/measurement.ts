@@ -82,15 +82,14 @@ async function taken(
   }
 }
 
-/** Ours is the better of its settings; a peer that never succeeded is left out. */
+/** Ours is the better of its settings; a peer that always failed stays, as the worst there is. */
 export function rowFrom(plan: RowPlan, samples: Samples): Row {
   const { name, unit, better, bars } = plan
   const entries = Object.entries(samples)
-  const isFine = (value: number): boolean => (better === "higher" ? value > 0 : Number.isFinite(value))
   const ours = entries
     .filter(([label]) => label.startsWith(OURS))
     .toSorted(([, a], [, b]) => (better === "higher" ? median(b) - median(a) : median(a) - median(b)))[0]
-  const peers = entries.filter(([label, values]) => !label.startsWith(OURS) && values.some(isFine))
+  const peers = entries.filter(([label]) => !label.startsWith(OURS))
   return rowOf({
     suite: SUITE,
     name,

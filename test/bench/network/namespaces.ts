@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync } from "node:fs"
+import { constants } from "node:os"
 import { run } from "../home.ts"
 
 const DIRECTORY = "/run/netns"
@@ -32,7 +34,15 @@ export async function namespaces(): Promise<Namespaces> {
     await sysctl(full, "net.ipv4.tcp_tw_reuse=1")
     return `${DIRECTORY}/${full}`
   }
+  // A signal leaves no time for anything else; the programs in the namespaces end with the benchmark.
+  const killed = (signal: NodeJS.Signals): void => {
+    for (const name of made) spawnSync("ip", ["netns", "delete", name])
+    process.exit(128 + constants.signals[signal])
+  }
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+  for (const signal of signals) process.once(signal, killed)
   const close = async (): Promise<void> => {
+    for (const signal of signals) process.removeListener(signal, killed)
     for (const name of made.splice(0)) await ip("netns", "delete", name)
   }
   try {
