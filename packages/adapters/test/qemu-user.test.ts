@@ -3,9 +3,12 @@ import { join } from "node:path"
 import type { NetworkRunning, NetworkStatus, Sidecar } from "@skep/contract"
 import {
   freeRule,
+  namespaceGuest,
+  namespaceGuestUnavailable,
   networkContract,
   type SidecarFixture,
   sidecarContract,
+  type TrafficFixture,
   testContext,
 } from "@skep/contract-tests"
 import { networkClient, parseNetworkStatus, spawn } from "@skep/runtime"
@@ -73,7 +76,12 @@ sidecarContract({ name: "qemu-user spawned", open: () => fixture(spawned) })
 for (const [name, sidecar] of Object.entries({ "in process": qemuUser, spawned })) {
   networkContract({
     name: `qemu-user ${name}`,
-    gaps: { "forwards from an IPv6 address of the host": "QEMU 7.2 parses no IPv6 address in hostfwd_add" },
+    gaps: {
+      "forwards from an IPv6 address of the host": "QEMU 7.2 parses no IPv6 address in hostfwd_add",
+      "resolves its own names": "libslirp has none",
+      "is back under the running guest after it was killed": "it is the machine's own process",
+    },
+    traffic: { unavailable: namespaceGuestUnavailable(), open: () => openTraffic(sidecar) },
     open: async () => {
       const directory = await temporaryDirectory()
       const machine = await startQemu(directory.at("0.qmp"))
@@ -88,6 +96,25 @@ for (const [name, sidecar] of Object.entries({ "in process": qemuUser, spawned }
       }
     },
   })
+}
+
+async function openTraffic(sidecar: QemuUserSidecar): Promise<TrafficFixture> {
+  const directory = await temporaryDirectory()
+  const machine = await startQemu(directory.at("0.qmp"), directory.at("net.sock"))
+  const guest = await namespaceGuest({ socket: directory.at("net.sock") })
+  const network = await sidecar.start(sidecar.parseOptions({ qmp: directory.at("0.qmp") }), testContext())
+  return {
+    network,
+    guest,
+    names: {},
+    restart: () => Promise.reject(new Error("it would take the machine with it")),
+    [Symbol.asyncDispose]: async () => {
+      await network[Symbol.asyncDispose]()
+      await guest[Symbol.asyncDispose]()
+      await machine[Symbol.asyncDispose]()
+      await directory[Symbol.asyncDispose]()
+    },
+  }
 }
 
 describe("qemuUser", () => {

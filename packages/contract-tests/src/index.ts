@@ -3,7 +3,16 @@
  *
  * @module
  */
-export { freeRule, type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
+export { freeRule } from "./free-port.ts"
+export type { GuestLease, GuestOutcome, NetworkGuest } from "./guest/guest.ts"
+export {
+  type NamespaceGuest,
+  type NamespaceGuestOptions,
+  namespaceGuest,
+  namespaceGuestUnavailable,
+} from "./guest/namespace.ts"
+export { type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
+export type { TrafficFixture } from "./network-traffic.ts"
 export { type SidecarFixture, type SidecarSuite, sidecarContract, testContext } from "./sidecar-contract.ts"
 export { vsockContract } from "./vsock-contract.ts"
 export {

@@ -1,15 +1,15 @@
 /**
  * The compliance suite of the network role (contract/src/network.ts): forwards come, carry nothing they should not, and go.
  *
- * It proves listeners, not traffic; traffic needs a guest and is proved end to end.
+ * Where a fixture has a guest, it proves traffic too (network-traffic.ts).
  *
  * @module
  */
-import { createSocket } from "node:dgram"
-import { once } from "node:events"
 import { createServer } from "node:net"
-import type { ForwardRule, NetworkRunning, Transport } from "@skep/contract"
+import type { ForwardRule, NetworkRunning } from "@skep/contract"
 import { describe, expect, it } from "vitest"
+import { freeRule } from "./free-port.ts"
+import { guested, type TrafficFixture, trafficCases } from "./network-traffic.ts"
 
 export interface NetworkFixture extends AsyncDisposable {
   readonly network: NetworkRunning
@@ -20,6 +20,14 @@ export interface NetworkSuite {
   open(): Promise<NetworkFixture>
   /** Cases that this network cannot pass, by name, with the reason; they are printed as skips. */
   readonly gaps?: Readonly<Record<string, string>>
+  /** Why none of it can be run on this machine; then every case is printed as a skip. */
+  readonly unavailable?: string | undefined
+  /** The same network with a guest behind it. */
+  readonly traffic?: {
+    open(): Promise<TrafficFixture>
+    /** Why there can be no guest on this machine. */
+    readonly unavailable?: string | undefined
+  }
 }
 
 const LOOPBACK = "127.0.0.1"
@@ -27,23 +35,41 @@ const LOOPBACK = "127.0.0.1"
 /** Declares the suite with vitest. */
 export function networkContract(suite: NetworkSuite): void {
   describe(`network contract: ${suite.name}`, () => {
-    const check = (name: string, run: (network: NetworkRunning) => Promise<void>): void => {
-      const gap = suite.gaps?.[name]
-      if (gap !== undefined) {
-        it.skip(`${name} (gap: ${gap})`, () => undefined)
-        return
-      }
-      it(name, async () => {
-        await using fixture = await suite.open()
-        await run(fixture.network)
-      })
-    }
-    forwardCases(check)
-    refusalCases(check)
+    forwardCases(checkOf(suite, (run) => withNetwork(suite, run)))
+    refusalCases(checkOf(suite, (run) => withNetwork(suite, run)))
+    const { traffic } = suite
+    if (traffic === undefined) return
+    const unavailable = suite.unavailable ?? traffic.unavailable
+    trafficCases(
+      checkOf({ ...suite, unavailable }, async (run) => {
+        await using fixture = await traffic.open()
+        await run(await guested(fixture))
+      }),
+    )
   })
 }
 
 type Check = (name: string, run: (network: NetworkRunning) => Promise<void>) => void
+
+async function withNetwork(
+  suite: NetworkSuite,
+  run: (network: NetworkRunning) => Promise<void>,
+): Promise<void> {
+  await using fixture = await suite.open()
+  await run(fixture.network)
+}
+
+function checkOf<T>(
+  { gaps, unavailable }: Pick<NetworkSuite, "gaps" | "unavailable">,
+  withFixture: (run: (fixture: T) => Promise<void>) => Promise<void>,
+): (name: string, run: (fixture: T) => Promise<void>) => void {
+  return (name, run) => {
+    const gap = gaps?.[name]
+    const reason = unavailable ?? (gap === undefined ? undefined : `gap: ${gap}`)
+    if (reason === undefined) it(name, () => withFixture(run))
+    else it.skip(`${name} (${reason})`, () => undefined)
+  }
+}
 
 function forwardCases(check: Check): void {
   check("listens on the host when forward resolves, and no more once it is disposed", async (network) => {
@@ -112,22 +138,6 @@ function refusalCases(check: Check): void {
     const rule = { ...(await freeRule("tcp")), hostPort: 70_000 }
     await expect(network.forward(rule)).rejects.toMatchObject({ code: "bad-options" })
   })
-}
-
-/** A forward whose host port the kernel has just said is free. */
-export async function freeRule(transport: Transport): Promise<ForwardRule> {
-  return { transport, hostAddress: LOOPBACK, hostPort: await freePort(transport), guestPort: 80 }
-}
-
-async function freePort(transport: Transport): Promise<number> {
-  const socket =
-    transport === "tcp" ? createServer().listen(0, LOOPBACK) : createSocket("udp4").bind(0, LOOPBACK)
-  await once(socket, "listening")
-  const address = socket.address()
-  socket.close()
-  await once(socket, "close")
-  if (typeof address !== "object" || address === null) throw new Error("an IP socket has a port")
-  return address.port
 }
 
 function canListen(port: number): Promise<boolean> {

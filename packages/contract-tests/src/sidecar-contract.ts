@@ -29,6 +29,8 @@ export interface SidecarSuite<Options, Status, R extends Running<Status>> {
   open(): Promise<SidecarFixture<Options, Status, R>>
   /** Cases that this sidecar cannot pass, by name, with the reason; they are printed as skips. */
   readonly gaps?: Readonly<Record<string, string>>
+  /** Why none of it can be run on this machine; then every case is printed as a skip. */
+  readonly unavailable?: string | undefined
 }
 
 /** Declares the suite with vitest. */
@@ -41,8 +43,9 @@ export function sidecarContract<Options, Status, R extends Running<Status>>(
       run: (fixture: SidecarFixture<Options, Status, R>) => Promise<void>,
     ): void => {
       const gap = suite.gaps?.[name]
-      if (gap !== undefined) {
-        it.skip(`${name} (gap: ${gap})`, () => undefined)
+      const reason = suite.unavailable ?? (gap === undefined ? undefined : `gap: ${gap}`)
+      if (reason !== undefined) {
+        it.skip(`${name} (${reason})`, () => undefined)
         return
       }
       it(name, async () => {

@@ -21,7 +21,7 @@ import {
 import { connectQmp, monitor, type Qmp } from "@skep/qmp"
 import { forwardName, notRunning, parseForwardRule, withResolvers } from "@skep/runtime"
 import { z } from "zod"
-import { probeHostSide } from "./probe.ts"
+import { probeHostSide } from "../host-side/probe.ts"
 import { addLine, DEFAULT_GUEST, parseForwards, removeLine } from "./usernet.ts"
 
 const NAME = "qemu-user"

@@ -1,5 +1,5 @@
 /**
- * Why a port cannot be had: QEMU only says that it could not set up a rule, the kernel says which way it refuses.
+ * Why a port cannot be had: other programs only say that they could not set up a rule, the kernel says which way it refuses.
  *
  * @module
  */
