@@ -1,0 +1,189 @@
+/**
+ * The program passt: started, found to be ready, ended; and ended for an adapter that was killed.
+ *
+ * It makes its socket under another name, which becomes the right one when it is known to work: it says that it bound its socket even where
+ * it could not, and the machine is to come after the introduction.
+ *
+ * @module
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import { readFile, rename, rm } from "node:fs/promises"
+import { createInterface } from "node:readline"
+import { type Identity, SidecarError } from "@skep/contract"
+import {
+  errnoOf,
+  identityOf,
+  isAlive,
+  orAborted,
+  signalProcess,
+  sleep,
+  within,
+  withResolvers,
+  writeFileWhole,
+} from "@skep/runtime"
+import { z } from "zod"
+import { hasClient } from "./company.ts"
+import { type Introduction, introduce } from "./introduce.ts"
+
+const READY = "UNIX domain socket bound at"
+const CAME = "accepted connection from"
+const INTRODUCED_MS = 5000
+const INTRODUCED_POLL_MS = 2
+/** What it says of a host without a syslog is no news. */
+const NOISE = /^(Failed to send \d+ bytes to syslog|\s*)$/
+const LINES_KEPT = 20
+const GONE_POLL_MS = 10
+
+export interface PasstProgram extends AsyncDisposable {
+  readonly pid: number
+  /** Whether a machine has come. What comes for the guest before that is lost. */
+  readonly joined: () => boolean
+  /** Fulfils when the process has gone, with its last words. */
+  readonly exited: Promise<readonly string[]>
+}
+
+export interface PasstStart {
+  readonly program: string
+  readonly args: readonly string[]
+  /** Where the machine finds it. */
+  readonly socket: string
+  readonly introduction: Introduction | undefined
+  readonly signal: AbortSignal
+  readonly onLine: (line: string) => void
+}
+
+/** The name under which passt makes its socket, and by which the kernel knows it. */
+export function boundName(socket: string): string {
+  return `${socket}.passt`
+}
+
+/** Where passt logs. It goes with it. */
+export function logFileOf(socket: string): string {
+  return `${socket}.passt.log`
+}
+
+/** Codes: "host-program-missing", "crashed" with its words as detail, "permission-denied". */
+export async function startPasst(start: PasstStart): Promise<PasstProgram> {
+  const { program, args, socket, signal } = start
+  signal.throwIfAborted()
+  const bound = boundName(socket)
+  for (const path of [socket, bound]) await rm(path, { force: true }) // stale: their owner would hold the lock
+  const child = launch(program, args)
+  const exited = withResolvers<readonly string[]>()
+  const ready = withResolvers<void>()
+  const words: string[] = []
+  child.once("error", (cause) => ready.reject(missing(program, cause)))
+  child.once("close", (_code, killer) => {
+    if (killer === "SIGSYS") words.push("killed by its own filter of system calls (SIGSYS)")
+    exited.resolve(words)
+  })
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue
+    createInterface({ input: stream }).on("line", (line) => {
+      if (NOISE.test(line)) return
+      words.push(line)
+      if (words.length > LINES_KEPT) words.shift()
+      start.onLine(line)
+      if (line.includes(READY)) ready.resolve()
+    })
+  }
+  const died = exited.promise.then((detail) => {
+    throw new SidecarError("crashed", `Cannot start passt: ${detail.at(-1) ?? "it ended without a word"}`, {
+      detail,
+    })
+  })
+  died.catch(() => undefined) // seen by the race below, or by nobody once it runs
+  const identity = child.pid === undefined ? undefined : identityOf(child.pid)
+  const end = async (): Promise<void> => {
+    if (identity !== undefined) signalProcess(identity, "SIGKILL") // it has nothing to put away
+    if (child.pid !== undefined) await exited.promise
+    for (const path of [socket, bound, recordOf(socket), logFileOf(socket)]) await rm(path, { force: true })
+  }
+  try {
+    await orAborted(Promise.race([ready.promise, died]), signal)
+    if (!existsSync(bound))
+      throw new SidecarError(
+        "permission-denied",
+        `Cannot listen on "unix:${socket}": passt could not make that socket`,
+      )
+    if (identity !== undefined) await writeFileWhole(recordOf(socket), `${JSON.stringify(identity)}\n`)
+    if (start.introduction !== undefined) {
+      await introduce(bound, start.introduction, signal)
+      // It takes one client at a time.
+      const parted = within(INTRODUCED_MS, signal)
+      while (hasClient(bound)) await orAborted(sleep(INTRODUCED_POLL_MS, parted), parted)
+    }
+    signal.throwIfAborted()
+    await rename(bound, socket)
+  } catch (error) {
+    await end()
+    throw error
+  }
+  const before = start.introduction === undefined ? 0 : 1
+  return {
+    pid: child.pid ?? 0,
+    joined: () => clientsSoFar(socket) > before,
+    exited: exited.promise,
+    [Symbol.asyncDispose]: end,
+  }
+}
+
+/** Its socket gets mode 0600 through the mask. */
+function launch(program: string, args: readonly string[]): ChildProcess {
+  const mask = process.umask(0o177)
+  try {
+    return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], cwd: "/" })
+  } finally {
+    process.umask(mask)
+  }
+}
+
+function missing(program: string, cause: Error): SidecarError {
+  if (errnoOf(cause) !== "ENOENT")
+    return new SidecarError("permission-denied", `Cannot start "${program}": ${cause.message}`, { cause })
+  return new SidecarError(
+    "host-program-missing",
+    `Cannot start "${program}": there is no such program on this host`,
+    {
+      cause,
+      next: "Install passt: on Debian and Ubuntu the package passt",
+    },
+  )
+}
+
+function clientsSoFar(socket: string): number {
+  try {
+    return readFileSync(logFileOf(socket), "utf8").split(CAME).length - 1
+  } catch {
+    return 0 // it has just ended
+  }
+}
+
+const Record: z.ZodType<Identity> = z.object({ pid: z.int().min(1), startTime: z.string() })
+
+/** Beside the socket: which process passt is, for an adapter that comes after one that was killed. */
+function recordOf(socket: string): string {
+  return `${socket}.passt.json`
+}
+
+/** Ends the passt that a killed adapter left, with its forwards. */
+export async function endForgotten(socket: string): Promise<void> {
+  const forgotten = await lastOf(socket)
+  if (forgotten === undefined) return
+  signalProcess(forgotten, "SIGKILL")
+  while (isAlive(forgotten)) await sleep(GONE_POLL_MS, neverAborts)
+  await rm(recordOf(socket), { force: true })
+}
+
+async function lastOf(socket: string): Promise<Identity | undefined> {
+  try {
+    const parsed = Record.safeParse(JSON.parse(await readFile(recordOf(socket), "utf8")))
+    return parsed.success ? parsed.data : undefined
+  } catch (error) {
+    if (error instanceof SyntaxError || errnoOf(error) === "ENOENT") return undefined
+    throw error
+  }
+}
+
+const neverAborts = new AbortController().signal
