@@ -50,6 +50,7 @@ export async function build() {
       "tap-opener": "packages/link/src/tap/opener.ts",
       "network-thread": "packages/network/src/thread.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
+      passt: "packages/adapters/src/passt/main.ts",
       "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",
       "vhost-vsock-thread": "packages/adapters/src/vhost-vsock/thread.ts",
       vsock: "packages/vsock/src/main.ts",

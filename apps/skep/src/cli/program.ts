@@ -7,7 +7,7 @@ import { Command, Option as CommandOption, type Option } from "commander"
 import type { Changes } from "../machine/record.ts"
 import { VERSION } from "../version.ts"
 import { EXIT_HELP } from "./exit.ts"
-import { parseNetwork } from "./network-words.ts"
+import { type NetworkChoice, parseNetwork } from "./network-choice.ts"
 import { openSession, type Session } from "./session.ts"
 import { parseCpus, parseDisk, parseLines, parseMemory } from "./sizes.ts"
 import { throwUsageErrors } from "./usage.ts"
@@ -48,7 +48,7 @@ interface Sized extends Common {
   readonly memory?: number
   readonly disk?: number
   readonly accelerator?: Changes["accelerator"]
-  readonly network?: Pick<Changes, "networkPolicy" | "network">
+  readonly network?: NetworkChoice
 }
 
 /** Builds the command line. Nothing runs until it is parsed. */
@@ -188,7 +188,7 @@ function addInsideCommands(program: Command): void {
   )
     .option(
       "-s, --source <source>",
-      "console, guest, docker, launcher, keeper, vsock, qemu or backend",
+      "console, guest, docker, launcher, keeper, vsock, network, qemu or backend",
       "console",
     )
     .option("-n, --lines <count>", "how many lines", parseLines, 200)
@@ -273,7 +273,7 @@ function sized(target: Command): Command {
     ]),
     new CommandOption(
       "--network <words>",
-      "what the machine may reach: open, loopback or restricted; and who is its network: skep or user; as loopback,user",
+      "what the machine may reach: open, restricted, loopback; and who serves it: skep, passt, user (QEMU itself)",
     ).argParser(parseNetwork),
   ]
   for (const option of options) target.addOption(option)

@@ -14,6 +14,7 @@ const SOURCES = {
   launcher: "../../../../packages/launcher/src/main.ts",
   vsock: "../../../../packages/vsock/src/main.ts",
   network: "../../../../packages/network/src/main.ts",
+  passt: "../../../../packages/adapters/src/passt/main.ts",
 } as const
 
 /** Node's arguments that run a program. */

@@ -51,6 +51,7 @@ function optionsFor(home: Home): BackendOptions {
     launcher: [...programArguments("launcher")],
     vsock: [...programArguments("vsock")],
     network: [...programArguments("network")],
+    passt: [...programArguments("passt")],
   }
   return { home: home.home, run: home.run, programs }
 }

@@ -26,7 +26,7 @@ export interface Home {
   readonly verdictFile: string
   readonly backendSocket: string
   readonly backendLog: string
-  /** What outlives the network's sidecar, and its sockets. */
+  /** What outlives the network of all machines, and its sockets. */
   readonly network: string
   readonly networkLeases: string
   readonly networkDirectory: string
@@ -51,8 +51,9 @@ export interface MachinePaths {
   readonly run: string
   readonly launcherSocket: string
   readonly networkMonitor: string
-  /** Where the network sidecar serves the machine's NIC (vhost-user). */
+  /** Where a program that serves the machine's network has its frames, and what it has to say. */
   readonly netSocket: string
+  readonly networkLog: string
   /** Where the vsock sidecar listens for the machine's device (vhost-user). */
   readonly vsockSocket: string
   /** HyperKit's sockets: `connect` into the guest, `00000002.PPPPPPPP` for what the guest reaches. */
@@ -112,6 +113,7 @@ export function machinePaths(home: Home, name: string): MachinePaths {
     launcherSocket: join(run, "launcher.sock"),
     networkMonitor: join(run, "qmp-network.sock"),
     netSocket: join(run, "net.sock"),
+    networkLog: join(directory, "network.log"),
     vsockSocket: join(run, "vsock.sock"),
     vsockDirectory: join(run, "vsock"),
     vsockLog: join(directory, "vsock.log"),

@@ -16,6 +16,7 @@ const SettingsFile = z.strictObject({
   diskGiB: DiskGiB.optional(),
   accelerator: Accelerator.optional(),
   networkPolicy: Policy.optional(),
+  /** Who serves the networks of new machines; Skep's own unless told. */
   network: Provider.optional(),
   /** Where ports are published that name no address; "0.0.0.0" opens them to the network. */
   publishAddress: z.ipv4().optional(),
@@ -29,7 +30,7 @@ export interface Settings {
   readonly diskGiB: number
   readonly accelerator: Accelerator
   readonly networkPolicy: Policy
-  readonly network: Provider
+  readonly network?: Provider
   readonly publishAddress: string
   readonly sshAgent: boolean
 }
@@ -49,7 +50,7 @@ export async function readSettings(path: string): Promise<Settings> {
     diskGiB: set.diskGiB ?? DISK_DEFAULT_GIB,
     accelerator: set.accelerator ?? "auto",
     networkPolicy: set.networkPolicy ?? "open",
-    network: set.network ?? "skep",
+    ...(set.network === undefined ? {} : { network: set.network }),
     publishAddress: set.publishAddress ?? "127.0.0.1",
     sshAgent: set.sshAgent ?? true,
   }

@@ -16,6 +16,7 @@ import {
   DISK_MAX_GIB,
   DISK_MIN_GIB,
   DiskGiB,
+  KEEPS,
   MEMORY_MIN_MIB,
   MemoryMiB,
   Policy,
@@ -36,8 +37,9 @@ export interface MachineRecord {
   readonly diskGiB: number
   readonly accelerator: Accelerator
   readonly networkPolicy: Policy
-  /** Machines of earlier builds have QEMU's until their next start. */
+  /** Machines of earlier builds say nothing: theirs is QEMU's own until their next start, then Skep's. */
   readonly network?: Provider
+  /** Locally administered, and the machine's for good. */
   readonly mac: string
   /** The loopback port that leads to the guest's sshd. Kept, so that editors and ssh_config stay right. */
   readonly sshPort: number
@@ -130,7 +132,7 @@ export function newRecord(
     diskGiB,
     accelerator,
     networkPolicy,
-    network,
+    ...(network === undefined ? {} : { network }),
     mac: newMac(),
     sshPort,
   })
@@ -145,10 +147,24 @@ export function changed(record: MachineRecord, changes: Changes): MachineRecord 
 
 function whole(name: string, record: MachineRecord): MachineRecord {
   const parsed = RecordFile.safeParse(record)
-  if (parsed.success) return parsed.data
+  if (parsed.success) {
+    checkPolicy(parsed.data)
+    return parsed.data
+  }
   throw new SidecarError(
     "bad-options",
     `Cannot make "${name}" such a machine: ${z.prettifyError(parsed.error)}`,
+  )
+}
+
+/** Throws "bad-options" for a policy that nobody would keep. */
+function checkPolicy({ name, network = "skep", networkPolicy }: MachineRecord): void {
+  const kept = KEEPS[network]
+  if (kept.includes(networkPolicy)) return
+  throw new SidecarError(
+    "bad-options",
+    `Cannot give "${name}" the network ${network} with the policy ${networkPolicy}: it keeps ${kept.join(" or ")} only`,
+    { next: `Say both, as in --network ${network},${kept.at(-1) ?? ""}` },
   )
 }
 

@@ -11,14 +11,23 @@ export const DISK_MIN_GIB = 2
 export const DISK_MAX_GIB = 16_384
 
 export type Accelerator = "auto" | "kvm" | "hvf" | "tcg"
-/** open: the guest reaches what the host reaches. loopback: the host's own services. restricted: nothing but the forwards into it. */
+/** open: the guest reaches what the host reaches. loopback: nothing but the host. restricted: nothing but the forwards into it. */
 export type Policy = "open" | "loopback" | "restricted"
-/** Who is the machine's network: Skep's own sidecar, or QEMU's user network. */
-export type Provider = "skep" | "user"
+/** Who serves a machine's network. skep: the network of all machines. user: QEMU itself. */
+export type Provider = "skep" | "passt" | "user"
+
+export const POLICIES: readonly Policy[] = ["open", "loopback", "restricted"]
+export const PROVIDERS: readonly Provider[] = ["skep", "passt", "user"]
+/** What each can keep a guest to. */
+export const KEEPS: Readonly<Record<Provider, readonly Policy[]>> = {
+  skep: ["open", "loopback", "restricted"],
+  user: ["open", "restricted"],
+  passt: ["open", "loopback"],
+}
 
 export const Cpus: z.ZodType<number> = z.int().min(1).max(CPUS_MAX)
 export const MemoryMiB: z.ZodType<number> = z.int().min(MEMORY_MIN_MIB).max(MEMORY_MAX_MIB)
 export const DiskGiB: z.ZodType<number> = z.int().min(DISK_MIN_GIB).max(DISK_MAX_GIB)
 export const Accelerator: z.ZodType<Accelerator> = z.enum(["auto", "kvm", "hvf", "tcg"])
 export const Policy: z.ZodType<Policy> = z.enum(["open", "loopback", "restricted"])
-export const Provider: z.ZodType<Provider> = z.enum(["skep", "user"])
+export const Provider: z.ZodType<Provider> = z.enum(["skep", "passt", "user"])

@@ -32,7 +32,12 @@ export async function openPlace(): Promise<Place> {
       backend.parseOptions({
         home: directory.at(`home${index}`),
         run: run(index),
-        programs: { launcher: ["/nowhere/launcher.js"], vsock: ["/nowhere/vsock.js"] },
+        programs: {
+          launcher: ["/nowhere/launcher.js"],
+          vsock: ["/nowhere/vsock.js"],
+          passt: ["/nowhere/passt.js"],
+          network: ["/nowhere/network.js"],
+        },
       }),
     dockerSocket: (index) => `${run(index)}/${BROKEN}/docker.sock`,
     controlSocket: (index) => `${run(index)}/backend.sock`,

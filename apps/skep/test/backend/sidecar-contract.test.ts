@@ -36,7 +36,7 @@ async function fixture<R extends Running<BackendStatus>>(
     bad: [
       undefined,
       {},
-      { home: "", run: "/r", programs: { launcher: ["x"], vsock: ["x"] } },
+      { home: "", run: "/r", programs: { launcher: ["x"], vsock: ["x"], passt: ["x"], network: ["x"] } },
       { ...place.options(0), more: 1 },
     ],
     hold: async () => {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Log, SidecarError, type SidecarEvent } from "@skep/contract"
+import { type Log, type NetworkRunning, SidecarError, type SidecarEvent } from "@skep/contract"
 import { Cleanup, sleep, withDeadline } from "@skep/runtime"
 import type { Engine } from "../../docker/engine.ts"
 import type { SshAddress } from "../../docker/ssh-connection.ts"
@@ -15,12 +15,12 @@ import type { MachinePaths } from "../../home/paths.ts"
 import type { MachineKeys } from "../../machine/keys.ts"
 import type { MachineRecord } from "../../machine/record.ts"
 import { type Ports, startPorts } from "../../ports/ports.ts"
-import type { Membership } from "../network/home-network.ts"
 import type { Report } from "../operation.ts"
 import { runPhase, withDetail } from "../phase.ts"
 import { EngineKeeper } from "./engine-keeper.ts"
 import type { GuestPhases } from "./guest-phases.ts"
-import { portNetwork, sshForward } from "./network.ts"
+import { sshForward } from "./network/forward.ts"
+import type { MachineNetwork } from "./network/network.ts"
 import { engineAnswers, pingEngine } from "./ping.ts"
 import { rebindVsock } from "./rebind.ts"
 import type { MachineVsock } from "./vsock.ts"
@@ -38,10 +38,9 @@ export interface AttachOptions {
   readonly paths: MachinePaths
   readonly keys: () => Promise<MachineKeys>
   readonly publishAddress: () => Promise<string>
+  readonly network: MachineNetwork
   /** Undefined for a machine without one. */
   readonly vsock: MachineVsock | undefined
-  /** Its place on the network of all; undefined for a machine with QEMU's own. */
-  readonly membership: Membership | undefined
   readonly phases: GuestPhases
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
@@ -53,6 +52,7 @@ export interface AttachOptions {
 
 export interface Attachment extends AsyncDisposable {
   readonly ways: Ways
+  readonly network: NetworkRunning
   readonly ports: Ports
   /** Makes the guest start its vsock anew, after the keeper was lost. */
   rebindVsock(signal: AbortSignal): Promise<void>
@@ -70,30 +70,29 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   await waitForDocker(ways, report, signal, (limit) => options.phases.wait("docker", limit))
   options.onEngine(ways)
   return await runPhase(PORTS, report, signal, async (limit) => {
-    const { network, loopbackOnly, onRestored } = cleanup.use(
-      await portNetwork(options, options.membership, limit),
-    )
+    let renewed = (): void => undefined
+    const network = cleanup.use(await options.network.attach(limit, () => renewed()))
+    network.closed.catch(() => undefined) // the launcher says how the machine ended
     const ports = cleanup.use(
       await startPorts({
         dockerSocket: paths.dockerSocket,
         network,
         bindDefault: await options.publishAddress(),
-        loopbackOnly,
+        loopbackOnly: !options.network.answersOthers,
         reserved: [sshForward(record)],
         log,
         emit: options.emit,
         signal: limit,
       }),
     )
-    onRestored(
-      () =>
-        void ports
-          .reconcile()
-          .catch((error: unknown) => log.info("ports not restored", { reason: String(error) })),
-    )
+    renewed = () => {
+      // Until then the network may be lost again: the next one, or Docker's next event, tries once more.
+      ports.reconcile().catch((error: unknown) => log.info("ports not renewed", { reason: String(error) }))
+    }
     const owned = cleanup.move()
     return {
       ways,
+      network,
       ports,
       rebindVsock: (limitAgain) => rebindVsock(sshAddressOf(record, keys), limitAgain),
       waitForDocker: async (again, limitAgain) => {

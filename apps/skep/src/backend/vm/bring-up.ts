@@ -13,7 +13,7 @@ import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { type Image, imageSummary } from "./image.ts"
 import { startLauncher } from "./launcher-process.ts"
-import { joinNetwork } from "./network.ts"
+import { networkOf } from "./network/network.ts"
 import { describeMachine, prepareDisks, prepareSshPort } from "./prepare.ts"
 import type { Vm } from "./vm.ts"
 import { MachineVsock } from "./vsock.ts"
@@ -72,18 +72,22 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
   const booting = { ...context, record }
   const vm = await runPhase(BOOT, report, signal, async (limit) => {
     const vsock = await orAborted(sidecar.ready(report), limit)
-    const membership = await joinNetwork(booting)
+    // Not before its port for SSH is known.
+    const network = networkOf(booting, record.network ?? "skep")
     try {
-      limit.throwIfAborted()
-      const options = await describeMachine(home, paths, record, image, vsock !== undefined)
+      await orAborted(network.ready(), limit)
+      const options = await describeMachine(home, paths, record, image, {
+        vsock: vsock !== undefined,
+        network: network.describe(),
+      })
       return await startLauncher(booting, options, {
         report,
         signal: limit,
+        network: () => network,
         vsock: () => vsock,
-        membership: () => Promise.resolve(membership),
       })
     } catch (error) {
-      await membership?.leave()
+      await network[Symbol.asyncDispose]()
       throw withDetail(
         error,
         await consoleTail(paths.consoleLog, CONSOLE_LINES),

@@ -15,6 +15,7 @@ export interface Programs {
   readonly launcher: readonly string[]
   readonly vsock: readonly string[]
   readonly network: readonly string[]
+  readonly passt: readonly string[]
 }
 
 export interface VmContext {

@@ -7,11 +7,11 @@ import { existsSync } from "node:fs"
 import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/contract"
 import { adoptLauncher, hypervisorRuns, pullPlug } from "@skep/launcher"
 import type { MachinePaths } from "../../home/paths.ts"
-import type { Membership } from "../network/home-network.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
-import { isOnNetwork, joinNetwork } from "./network.ts"
+import { type MachineNetwork, networkOf, providerOf } from "./network/network.ts"
+import { endPasst } from "./network/passt.ts"
 import { describeMachine } from "./prepare.ts"
 import { Vm } from "./vm.ts"
 import { endVsock, MachineVsock } from "./vsock.ts"
@@ -28,7 +28,11 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
   if (!(await hypervisorRuns(context.paths.run))) return undefined
   const image = await context.images.any()
   // The launcher looks which of the devices this machine was started with.
-  const options = await describeMachine(context.home, context.paths, context.record, image, true)
+  const network = networkOf(context, context.record.network ?? "skep")
+  const options = await describeMachine(context.home, context.paths, context.record, image, {
+    vsock: true,
+    network: network.describe(),
+  })
   // First, since a launcher that cannot take the machine over starts it anew, and QEMU waits for its devices.
   const sidecar = new MachineVsock(context)
   const vsock = ({ devices }: LauncherStatus): MachineVsock | undefined => {
@@ -36,23 +40,16 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
     void sidecar[Symbol.asyncDispose]()
     return undefined
   }
-  // Likewise: a machine that is started anew is one of this build's.
-  const joined = await joinNetwork(context)
-  const membership = async (status: LauncherStatus): Promise<Membership | undefined> => {
-    if (isOnNetwork(status)) return joined
-    await joined?.leave()
-    return undefined
-  }
   try {
     return await startLauncher(context, options, {
       report: () => undefined,
       signal: never,
+      network: (status) => theRightOne(context, network, status),
       vsock,
-      membership,
     })
   } catch (error) {
+    await network[Symbol.asyncDispose]()
     await sidecar[Symbol.asyncDispose]()
-    await joined?.leave()
     throw error
   }
 }
@@ -74,11 +71,15 @@ export async function endStray(paths: MachinePaths, powerdownMs?: number): Promi
     await pullPlug(paths.run)
   }
   await endVsock(paths)
+  await endPasst(paths)
 }
 
-/** What it was started with counts, not what it will be started with next. */
-function onNetwork({ record }: VmContext): VmContext["record"] {
-  return { ...record, network: "skep" }
+/** A machine that was told to change its network has the old one until its next start. */
+function theRightOne(context: VmContext, network: MachineNetwork, status: LauncherStatus): MachineNetwork {
+  const provider = providerOf(status)
+  if (provider === network.provider) return network
+  void network[Symbol.asyncDispose]()
+  return networkOf(context, provider)
 }
 
 function vsockOf(context: VmContext, { devices }: LauncherStatus): MachineVsock | undefined {
@@ -109,9 +110,7 @@ async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
   }
   const status = await launcher.status()
   for (const phase of status.phases) phases.reach(phase.name)
-  const membership = isOnNetwork(status)
-    ? await joinNetwork({ ...context, record: onNetwork(context) })
-    : undefined
-  vm = new Vm({ context, launcher, phases, status, vsock: vsockOf(context, status), membership })
+  const network = networkOf(context, providerOf(status))
+  vm = new Vm({ context, launcher, phases, status, network, vsock: vsockOf(context, status) })
   return vm
 }

@@ -6,27 +6,27 @@
 import { closeSync, openSync } from "node:fs"
 import type { LauncherRunning, LauncherStatus } from "@skep/contract"
 import { type LauncherOptions, launcherProcess } from "@skep/launcher"
-import type { Membership } from "../network/home-network.ts"
 import type { Report } from "../operation.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
+import type { MachineNetwork } from "./network/network.ts"
 import { Vm } from "./vm.ts"
 import type { MachineVsock } from "./vsock.ts"
 
 export interface LauncherStart {
   readonly report: Report
   readonly signal: AbortSignal
+  /** What serves the machine's network; asked when it is known what the machine has. */
+  readonly network: (status: LauncherStatus) => MachineNetwork
   /** The sidecar behind the machine's vsock, if it has one; asked when it is known what the machine has. */
   readonly vsock: (status: LauncherStatus) => MachineVsock | undefined
-  /** Its place on the network of all, if it has one; likewise. */
-  readonly membership: (status: LauncherStatus) => Promise<Membership | undefined>
 }
 
 /** Starts the launcher, or lets a new one take over a hypervisor whose launcher was killed. */
 export async function startLauncher(
   context: VmContext,
   options: LauncherOptions,
-  { report, signal, vsock, membership }: LauncherStart,
+  { report, signal, network, vsock }: LauncherStart,
 ): Promise<Vm> {
   const phases = new GuestPhases()
   let vm: Vm | undefined
@@ -58,13 +58,6 @@ export async function startLauncher(
   for (const phase of status.phases) phases.reach(phase.name)
   if (status.reason !== undefined) report({ type: "note", text: status.reason })
   report({ type: "detail", phase: "boot", text: `${status.hypervisor}, ${status.accelerator}` })
-  vm = new Vm({
-    context,
-    launcher,
-    phases,
-    status,
-    vsock: vsock(status),
-    membership: await membership(status),
-  })
+  vm = new Vm({ context, launcher, phases, status, network: network(status), vsock: vsock(status) })
   return vm
 }

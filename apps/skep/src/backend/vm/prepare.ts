@@ -13,7 +13,6 @@ import { type MachineKeys, vsockSecretOf } from "../../machine/keys.ts"
 import { freePort, isPortFree } from "../../machine/port.ts"
 import type { MachineRecord } from "../../machine/record.ts"
 import type { Report } from "../operation.ts"
-import { describeNetwork } from "./network.ts"
 
 const GIB = 2 ** 30
 
@@ -62,7 +61,7 @@ export async function describeMachine(
   paths: MachinePaths,
   record: MachineRecord,
   image: Image,
-  hasVsock: boolean,
+  has: { readonly vsock: boolean; readonly network: LauncherOptions["network"] },
 ): Promise<LauncherOptions> {
   const { emulationParameters, hostTscKhz, kernelCommandLine } = await import("@skep/guest")
   const { launcher } = await import("@skep/launcher")
@@ -85,8 +84,8 @@ export async function describeMachine(
       { serial: "skep-data", path: paths.data, readOnly: false, discard: true },
       { serial: "skep-seed", path: paths.seed, readOnly: true },
     ],
-    network: describeNetwork(paths, record),
-    devices: hasVsock ? [{ kind: "vsock", name: "vsock", socket: paths.vsockSocket }] : [],
+    network: has.network,
+    devices: has.vsock ? [{ kind: "vsock", name: "vsock", socket: paths.vsockSocket }] : [],
     runDirectory: paths.run,
     logDirectory: paths.directory,
     verdictFile: home.verdictFile,

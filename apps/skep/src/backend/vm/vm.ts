@@ -19,7 +19,6 @@ import type { Engine, EngineState } from "../../docker/engine.ts"
 import type { Way } from "../../docker/ways.ts"
 import { dialGuest } from "../../guest/dial.ts"
 import type { Ports } from "../../ports/ports.ts"
-import type { Membership } from "../network/home-network.ts"
 import type { Report } from "../operation.ts"
 import { withDetail } from "../phase.ts"
 import { type Attachment, attach } from "./attach.ts"
@@ -27,6 +26,8 @@ import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { GuestAgent, type GuestView } from "./guest-agent.ts"
 import type { GuestPhases } from "./guest-phases.ts"
+import type { MachineNetwork } from "./network/network.ts"
+import { endPasst } from "./network/passt.ts"
 import { restoreVsock } from "./restore-vsock.ts"
 import { endVsock, type MachineVsock } from "./vsock.ts"
 
@@ -47,9 +48,9 @@ export interface VmParts {
   /** The launcher's, as it was a moment ago. */
   readonly status: LauncherStatus
   /** Owned by the machine from now on. */
+  readonly network: MachineNetwork
+  /** The same. */
   readonly vsock: MachineVsock | undefined
-  /** Likewise: its place on the network of all. */
-  readonly membership: Membership | undefined
 }
 
 export class Vm {
@@ -58,8 +59,8 @@ export class Vm {
   readonly #context: VmContext
   readonly #launcher: LauncherRunning
   readonly #phases: GuestPhases
+  readonly #network: MachineNetwork
   readonly #vsock: MachineVsock | undefined
-  readonly #membership: Membership | undefined
   readonly #agent: GuestAgent | undefined
   #state: MachineState
   #pause: string | undefined
@@ -73,12 +74,12 @@ export class Vm {
   /** Aborted with the reason when the virtual machine is gone. */
   readonly #gone = new AbortController()
 
-  constructor({ context, launcher, phases, status, vsock, membership }: VmParts) {
+  constructor({ context, launcher, phases, status, network, vsock }: VmParts) {
     this.#context = context
     this.#launcher = launcher
     this.#phases = phases
+    this.#network = network
     this.#vsock = vsock
-    this.#membership = membership
     this.#agent = vsock === undefined ? undefined : agentOf(context, phases, vsock)
     // A launcher that came later may have found a machine without its keeper. "unkept" is no loss yet: it may be about to find it.
     if (vsock !== undefined) vsock.lost = status.devices.some(isLost)
@@ -164,8 +165,8 @@ export class Vm {
     try {
       this.#attachment = await attach({
         ...this.#context,
+        network: this.#network,
         vsock: this.#vsock,
-        membership: this.#membership,
         phases: this.#phases,
         report,
         signal: limit,
@@ -241,7 +242,9 @@ export class Vm {
     }
     await this.ended
     // Let go of, as the machine seemed to run on without its launcher: no other launcher will come for it.
-    if (this.#runsOn) await endVsock(this.#context.paths)
+    if (!this.#runsOn) return
+    await endVsock(this.#context.paths)
+    await endPasst(this.#context.paths)
   }
 
   async resume(): Promise<void> {
@@ -254,6 +257,7 @@ export class Vm {
     if ("release" in this.#launcher && typeof this.#launcher.release === "function") this.#launcher.release()
     await this.#agent?.[Symbol.asyncDispose]()
     await this.#vsock?.release()
+    await this.#network.release()
   }
 
   /** Looks whether the vsock is lost with its keeper, and has the guest's driver start it anew. One at a time. */
@@ -270,7 +274,13 @@ export class Vm {
       const status = await this.status()
       if (status === undefined) return
       const rebind = (): Promise<void> => attachment.rebindVsock(this.#gone.signal)
-      if (!(await restoreVsock(vsock, { devices: status.devices, rebind }))) return
+      if (
+        !(await restoreVsock(vsock, {
+          devices: status.devices.filter(({ name }) => name === "vsock"),
+          rebind,
+        }))
+      )
+        return
       log.info("vsock restored")
       emit({ type: "vsock-restored" })
     } catch (error) {
@@ -296,10 +306,12 @@ export class Vm {
       this.#context.log.info("detached with an error", { reason: String(error) })
     })
     await this.#agent?.[Symbol.asyncDispose]()
-    if (this.#runsOn) await this.#vsock?.release()
-    else {
+    if (this.#runsOn) {
+      await this.#vsock?.release()
+      await this.#network.release()
+    } else {
       await this.#vsock?.[Symbol.asyncDispose]()
-      await this.#membership?.leave()
+      await this.#network[Symbol.asyncDispose]()
     }
     return crash
   }
@@ -316,8 +328,9 @@ function asSidecarError(error: unknown): SidecarError {
   return error instanceof SidecarError ? error : new SidecarError("crashed", String(error), { cause: error })
 }
 
-function isLost({ state }: DeviceStatus): boolean {
-  return state === "lost"
+/** The NIC comes back by itself, as QEMU tells another keeper of it at once. */
+function isLost({ name, state }: DeviceStatus): boolean {
+  return name === "vsock" && state === "lost"
 }
 
 function isState(value: unknown): value is MachineState {

@@ -15,7 +15,17 @@ import { openGuest, runInGuest } from "../guest.ts"
 import { type LogPrinter, logPrinter } from "../log-printer.ts"
 import type { Session } from "../session.ts"
 
-const SOURCES = ["console", "guest", "docker", "launcher", "keeper", "vsock", "qemu", "backend"] as const
+const SOURCES = [
+  "console",
+  "guest",
+  "docker",
+  "launcher",
+  "keeper",
+  "vsock",
+  "network",
+  "qemu",
+  "backend",
+] as const
 type Source = (typeof SOURCES)[number]
 
 const TAIL_BYTES_PER_LINE = 512
@@ -61,6 +71,8 @@ function pathOf(session: Session, name: string, source: Exclude<Source, "docker"
       return paths.launcherLog
     case "keeper":
       return join(paths.directory, "keeper.log")
+    case "network":
+      return paths.networkLog
     case "vsock":
       return paths.vsockLog
     case "qemu":

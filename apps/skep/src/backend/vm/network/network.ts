@@ -1,0 +1,47 @@
+/**
+ * Who serves a machine's network: QEMU itself, or a program of its own.
+ *
+ * One that many machines share fits too: `ready` asks it for a link for this machine, and disposal gives that back.
+ *
+ * @module
+ */
+import type { LauncherStatus, NetworkRunning } from "@skep/contract"
+import type { LauncherOptions } from "@skep/launcher"
+import type { Provider } from "../../../machine/schema.ts"
+import type { VmContext } from "../context.ts"
+import { PasstNetwork } from "./passt.ts"
+import { SkepNetwork } from "./skep.ts"
+import { userNetwork } from "./user.ts"
+
+/** Disposing it ends what it started for the machine, which is over. */
+export interface MachineNetwork extends AsyncDisposable {
+  readonly provider: Provider
+  /** Whether clients beyond this host get an answer from a forward. */
+  readonly answersOthers: boolean
+  /** Resolves when the machine may be started: QEMU or its guest would find nobody before. */
+  ready(): Promise<void>
+  /** What the machine's description says of it. */
+  describe(): LauncherOptions["network"]
+  /** The role, for the machine's published ports. `onRenewed`: another program serves it now, which has none of the forwards. */
+  attach(signal: AbortSignal, onRenewed: () => void): Promise<NetworkRunning>
+  /** Lets go of it: what serves the machine stays with it. */
+  release(): Promise<void>
+}
+
+/** Begins at once. */
+export function networkOf(context: VmContext, provider: Provider): MachineNetwork {
+  switch (provider) {
+    case "skep":
+      return new SkepNetwork(context)
+    case "user":
+      return userNetwork(context)
+    case "passt":
+      return new PasstNetwork(context)
+  }
+}
+
+/** Who serves a machine that runs: it may have been told to change at its next start. */
+export function providerOf({ network }: Pick<LauncherStatus, "network">): Provider {
+  const provider = network?.provider
+  return provider === "passt" || provider === "skep" ? provider : "user"
+}
