@@ -8,7 +8,7 @@
 import type { Instance, Sidecar, SidecarEvent } from "@skep/contract"
 import { adopt, networkClient, type Remote, type SpawnCommand, spawn } from "@skep/runtime"
 import { z } from "zod"
-import { ZonesSchema } from "./names/zone.ts"
+import { ZonesSchema } from "./names/dns-options.ts"
 import { controlSocketOf, type NetworkOptions, parseNetworkOptions } from "./options.ts"
 import {
   parseCaptureStatus,
@@ -22,10 +22,10 @@ import {
 import type { SkepNetwork } from "./verbs.ts"
 
 export type { NetworkPlan } from "./addressing/plan.ts"
+export type { Zone, ZoneRecord } from "./dns/names/zone.ts"
 export { parseForwardSpec } from "./forward/forward-spec.ts"
 export { parseLinkSpec } from "./links/link-schema.ts"
 export type { LinkSpec } from "./links/link-spec.ts"
-export type { Zone, ZoneRecord } from "./names/name-service.ts"
 export { controlSocketOf, type NetworkOptions, ownPaths, parseNetworkOptions } from "./options.ts"
 export type { PolicyMode, PolicySpec, PortRange } from "./policy/policy-spec.ts"
 export { parseSkepNetworkStatus, type RefusalLine, type SkepNetworkStatus } from "./status.ts"

@@ -9,10 +9,11 @@
 import { join } from "node:path"
 import { type Context, type Sidecar, SidecarError } from "@skep/contract"
 import { Cleanup, type Lock, privateDirectory, tryLock } from "@skep/runtime"
+import type { Prefix } from "@skep/wire/address"
 import { autoSubnet, checkAgainstRoutes, hostIdentity, hostRoutes } from "./addressing/host.ts"
 import type { NetworkPlan } from "./addressing/plan.ts"
 import type { Route } from "./addressing/routes.ts"
-import { parseSubnet, type Subnet } from "./addressing/subnet.ts"
+import { parseSubnet } from "./addressing/subnet.ts"
 import { startPortServer } from "./control/gvproxy/port-server.ts"
 import { keepLeases } from "./leases/kept-leases.ts"
 import type { OpenLeaseStore } from "./leases/lease-store.ts"
@@ -171,7 +172,7 @@ function settle(options: NetworkOptions, routes: readonly Route[]): NetworkPlan 
   return plan
 }
 
-function subnetOf(text: string, routes: readonly Route[], ours: readonly string[]): Subnet {
+function subnetOf(text: string, routes: readonly Route[], ours: readonly string[]): Prefix {
   if (text === AUTO_SUBNET) return autoSubnet(routes, ours)
   const subnet = parseSubnet(text)
   if (subnet === undefined) throw new Error(`options were not parsed: ${text}`)

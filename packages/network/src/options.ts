@@ -6,15 +6,15 @@
 import { join } from "node:path"
 import type { ForwardRule } from "@skep/contract"
 import { checkSocketPath, parseForwardRule } from "@skep/runtime"
+import * as address from "@skep/wire/address"
 import { z } from "zod"
-import { parseAddress, WIDTH4, WIDTH6 } from "./addressing/address.ts"
 import { makePlan, type NetworkPlan } from "./addressing/plan.ts"
-import { contains, overlaps, parseSubnet, type Subnet } from "./addressing/subnet.ts"
+import { parseSubnet } from "./addressing/subnet.ts"
 import { badOptions, parsed } from "./bad-options.ts"
 import { absolutePath, checkLink, ipAddress, LinkSchema, mac, machineName, mtu } from "./links/link-schema.ts"
 import { type LinkSpec, socketOf } from "./links/link-spec.ts"
+import { DnsSchema } from "./names/dns-options.ts"
 import type { DnsOptions } from "./names/name-service.ts"
-import { DnsSchema } from "./names/zone.ts"
 import { PolicySchema } from "./policy/policy-schema.ts"
 import type { PolicySpec } from "./policy/policy-spec.ts"
 import {
@@ -177,7 +177,7 @@ export function ownPaths({ links, portSocket }: NetworkOptions): readonly string
 }
 
 /** The addresses for a subnet that is settled. Throws "bad-options" where a kept address is not to be had on it. */
-export function planOf(options: NetworkOptions, subnet: Subnet, identity: string): NetworkPlan {
+export function planOf(options: NetworkOptions, subnet: address.Prefix, identity: string): NetworkPlan {
   const subnet6 = options.subnet6 === undefined ? undefined : parseSubnet(options.subnet6)
   const plan = makePlan({
     subnet,
@@ -186,8 +186,8 @@ export function planOf(options: NetworkOptions, subnet: Subnet, identity: string
     mtu: options.mtu,
     domain: options.domain,
   })
-  for (const { address } of [...options.reservations, ...options.links]) {
-    if (address !== undefined) checkAddress(address, plan, subnet)
+  for (const kept of [...options.reservations, ...options.links]) {
+    if (kept.address !== undefined) checkAddress(kept.address, plan, subnet)
   }
   return plan
 }
@@ -195,18 +195,18 @@ export function planOf(options: NetworkOptions, subnet: Subnet, identity: string
 function checkSubnets(options: NetworkOptions): void {
   const subnet6 = options.subnet6 === undefined ? undefined : parseSubnet(options.subnet6)
   if (options.subnet6 !== undefined) {
-    const fits = subnet6?.bits === BITS_6 && subnet6.address.length === WIDTH6
+    const fits = subnet6?.length === BITS_6 && subnet6.address.length === 16
     if (!fits) throw badOptions(`"subnet6" of the options: it is '${options.subnet6}': is no /64 of IPv6`)
     refuseSpecial("subnet6", options.subnet6, NO_SUBNETS_6)
   }
   if (options.subnet === AUTO_SUBNET) return
   const subnet = parseSubnet(options.subnet)
-  if (subnet === undefined || subnet.address.length !== WIDTH4) {
+  if (subnet === undefined || subnet.address.length !== 4) {
     throw badOptions(
       `"subnet" of the options: it is '${options.subnet}': is no block such as 192.168.64.0/24`,
     )
   }
-  if (subnet.bits < BITS_MIN || subnet.bits > BITS_MAX) {
+  if (subnet.length < BITS_MIN || subnet.length > BITS_MAX) {
     throw badOptions(
       `"subnet" of the options: it is '${options.subnet}': is not from /${BITS_MIN} to /${BITS_MAX}`,
     )
@@ -219,18 +219,18 @@ function refuseSpecial(field: string, text: string, blocks: readonly string[]): 
   const subnet = parseSubnet(text)
   const block = blocks.find((candidate) => {
     const special = parseSubnet(candidate)
-    return special !== undefined && subnet !== undefined && overlaps(special, subnet)
+    return special !== undefined && subnet !== undefined && address.overlaps(special, subnet)
   })
   if (block !== undefined)
     throw badOptions(`"${field}" of the options: it is '${text}': ${block} is no network's`)
 }
 
-function checkAddress(address: string, plan: NetworkPlan, subnet: Subnet): void {
-  const bytes = parseAddress(address)
-  const within = bytes !== undefined && bytes.length === WIDTH4 && contains(subnet, bytes, 0)
-  if (!within) throw badOptions(`the address "${address}": it is not in ${plan.subnet}`)
-  if (address === plan.gateway || address === plan.host) {
-    throw badOptions(`the address "${address}": it is the gateway's or the host's own`)
+function checkAddress(text: string, plan: NetworkPlan, subnet: address.Prefix): void {
+  const bytes = address.parse(text)
+  const within = typeof bytes !== "string" && address.contains(subnet, bytes)
+  if (!within) throw badOptions(`the address "${text}": it is not in ${plan.subnet}`)
+  if (text === plan.gateway || text === plan.host) {
+    throw badOptions(`the address "${text}": it is the gateway's or the host's own`)
   }
 }
 

@@ -4,8 +4,8 @@
  * @module
  */
 import type { ForwardRule, NetworkRunning, NetworkStatus, Running } from "@skep/contract"
+import type { Zone } from "./dns/names/zone.ts"
 import type { LinkSpec } from "./links/link-spec.ts"
-import type { Zone } from "./names/name-service.ts"
 import type { PolicySpec } from "./policy/policy-spec.ts"
 import type { RefusalLine, SkepNetworkStatus } from "./status.ts"
 import type {

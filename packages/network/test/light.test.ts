@@ -25,9 +25,11 @@ async function loaded(entry: string): Promise<readonly string[]> {
   return [...Object.keys(metafile.inputs), ...outside]
 }
 
+/** Of `wire` only what addresses need. */
 const heavy = (path: string): boolean =>
-  /packages\/(loop|vhost-user|link|stack|wire)\/|: koffi$/.test(path) &&
-  !path.endsWith("runtime/src/lock.ts: koffi")
+  /packages\/(loop|vhost-user|link|stack)\/|packages\/wire\/src\/(?!(address|bytes|mac)\.ts)|: koffi$/.test(
+    path,
+  ) && !path.endsWith("runtime/src/lock.ts: koffi")
 
 it.each(["@skep/network/client"])("%s loads no loop", async (entry) => {
   const paths = await loaded(entry)

@@ -378,7 +378,7 @@ describe("the subnet", () => {
       routes: () => [
         {
           interface: "wg0",
-          subnet: parseSubnet("192.168.64.0/22") ?? { address: new Uint8Array(4), bits: 0 },
+          subnet: parseSubnet("192.168.64.0/22") ?? { address: new Uint8Array(4), length: 0 },
         },
       ],
     })

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { NameService, StartNameService, Zone } from "../src/names/name-service.ts"
+import type { Zone } from "../src/dns/names/zone.ts"
+import type { NameService, StartNameService } from "../src/names/name-service.ts"
 
 const HEADER = 12
 const FLAGS = 2

@@ -6,8 +6,9 @@
 import { readFileSync } from "node:fs"
 import { endianness, hostname, userInfo } from "node:os"
 import { SidecarError } from "@skep/contract"
+import type { Prefix } from "@skep/wire/address"
 import { describeRoute, freeSubnet, parseRoutes4, parseRoutes6, type Route, routeInTheWay } from "./routes.ts"
-import { parseSubnet, type Subnet } from "./subnet.ts"
+import { parseSubnet } from "./subnet.ts"
 
 /** None where the system has no such tables, and then no check. */
 export function hostRoutes(): readonly Route[] {
@@ -25,7 +26,7 @@ export function hostIdentity(name: string): string {
 
 /** Throws "address-in-use" where the host leads there already. `ours` are interfaces that lead to guests. */
 export function checkAgainstRoutes(
-  subnet: Subnet,
+  subnet: Prefix,
   text: string,
   routes: readonly Route[],
   ours: readonly string[],
@@ -40,7 +41,7 @@ export function checkAgainstRoutes(
 }
 
 /** Throws "address-in-use" where every subnet we know of is taken. */
-export function autoSubnet(routes: readonly Route[], ours: readonly string[]): Subnet {
+export function autoSubnet(routes: readonly Route[], ours: readonly string[]): Prefix {
   const free = freeSubnet(routes, ours)
   const subnet = free === undefined ? undefined : parseSubnet(free)
   if (subnet !== undefined) return subnet

@@ -9,8 +9,9 @@
  * @module
  */
 import { createHash } from "node:crypto"
-import { formatAddress } from "./address.ts"
-import { addressIn, formatSubnet, type Subnet } from "./subnet.ts"
+import * as address from "@skep/wire/address"
+import * as mac from "@skep/wire/mac"
+import { addressIn } from "./subnet.ts"
 
 /** All addresses are text in canonical form. */
 export interface NetworkPlan {
@@ -32,9 +33,9 @@ export interface NetworkPlan {
 }
 
 export interface PlanOptions {
-  readonly subnet: Subnet
+  readonly subnet: address.Prefix
   /** A /64; derived from `identity` unless given. */
-  readonly subnet6?: Subnet
+  readonly subnet6?: address.Prefix
   /** What makes this network another than that of the next host. The same identity gives the same plan. */
   readonly identity: string
   readonly mtu: number
@@ -51,12 +52,12 @@ const HOST_NEEDS_BITS = 29
 export function makePlan({ subnet, identity, mtu, domain, ...more }: PlanOptions): NetworkPlan {
   const subnet6 = more.subnet6 ?? localSubnet6(identity)
   return {
-    subnet: formatSubnet(subnet),
-    gateway: formatAddress(addressIn(subnet, GATEWAY)),
-    host: formatAddress(addressIn(subnet, subnet.bits > HOST_NEEDS_BITS ? GATEWAY : HOST)),
-    subnet6: formatSubnet(subnet6),
-    gateway6: formatAddress(addressIn(subnet6, GATEWAY)),
-    host6: formatAddress(addressIn(subnet6, HOST_6)),
+    subnet: address.formatPrefix(subnet),
+    gateway: address.format(addressIn(subnet, GATEWAY)),
+    host: address.format(addressIn(subnet, subnet.length > HOST_NEEDS_BITS ? GATEWAY : HOST)),
+    subnet6: address.formatPrefix(subnet6),
+    gateway6: address.format(addressIn(subnet6, GATEWAY)),
+    host6: address.format(addressIn(subnet6, HOST_6)),
     gatewayMac: localMac(identity),
     mtu,
     domain,
@@ -64,17 +65,16 @@ export function makePlan({ subnet, identity, mtu, domain, ...more }: PlanOptions
 }
 
 /** RFC 4193 section 3.1: fd, 40 bits of the identity's hash in place of its algorithm's random ones, subnet 0. */
-function localSubnet6(identity: string): Subnet {
-  const address = new Uint8Array(16)
-  address[0] = 0xfd
-  address.set(hashOf("prefix", identity).subarray(0, 5), 1)
-  return { address, bits: 64 }
+function localSubnet6(identity: string): address.Prefix {
+  const bytes = new Uint8Array(16)
+  bytes[0] = 0xfd
+  bytes.set(hashOf("prefix", identity).subarray(0, 5), 1)
+  return { address: bytes, length: 64 }
 }
 
 /** Locally administered, of one station (IEEE 802, section 8.2). */
 function localMac(identity: string): string {
-  const bytes = [...hashOf("gateway", identity).subarray(0, 5)]
-  return ["02", ...bytes.map((byte) => byte.toString(16).padStart(2, "0"))].join(":")
+  return mac.format(0x02_00_00_00_00_00 + hashOf("gateway", identity).readUIntBE(0, 5))
 }
 
 function hashOf(what: string, identity: string): Buffer {

@@ -8,10 +8,11 @@
  *
  * @module
  */
-import { formatSubnet, overlaps, parseSubnet, type Subnet } from "./subnet.ts"
+import * as address from "@skep/wire/address"
+import { parseSubnet } from "./subnet.ts"
 
 export interface Route {
-  readonly subnet: Subnet
+  readonly subnet: address.Prefix
   readonly interface: string
 }
 
@@ -24,10 +25,10 @@ const BITS_6 = 128
 export function parseRoutes4(text: string, littleEndian = true): readonly Route[] {
   return text.split("\n").flatMap((line) => {
     const [name, destination, , flags, , , , mask] = line.split("\t")
-    const address = wordOf(destination, littleEndian)
+    const bytes = wordOf(destination, littleEndian)
     const maskBytes = wordOf(mask, littleEndian)
-    if (name === undefined || address === undefined || maskBytes === undefined || !leads(flags)) return []
-    return [{ interface: name, subnet: { address, bits: prefixOf(maskBytes) } }]
+    if (name === undefined || bytes === undefined || maskBytes === undefined || !leads(flags)) return []
+    return [{ interface: name, subnet: { address: bytes, length: prefixOf(maskBytes) } }]
   })
 }
 
@@ -35,10 +36,10 @@ export function parseRoutes4(text: string, littleEndian = true): readonly Route[
 export function parseRoutes6(text: string): readonly Route[] {
   return text.split("\n").flatMap((line) => {
     const [destination, bits, , , , , , , flags, name] = line.trim().split(/\s+/)
-    const address = bytesOf(destination, BITS_6 / 8)
-    if (name === undefined || address === undefined || !leads(flags)) return []
+    const bytes = bytesOf(destination, BITS_6 / 8)
+    if (name === undefined || bytes === undefined || !leads(flags)) return []
     const length = Number.parseInt(bits ?? "", 16)
-    return length >= 0 && length <= BITS_6 ? [{ interface: name, subnet: { address, bits: length } }] : []
+    return length >= 0 && length <= BITS_6 ? [{ interface: name, subnet: { address: bytes, length } }] : []
   })
 }
 
@@ -48,11 +49,12 @@ export function parseRoutes6(text: string): readonly Route[] {
  */
 export function routeInTheWay(
   routes: readonly Route[],
-  subnet: Subnet,
+  subnet: address.Prefix,
   ours: readonly string[] = [],
 ): Route | undefined {
   return routes.find(
-    (route) => route.subnet.bits > 0 && !ours.includes(route.interface) && overlaps(route.subnet, subnet),
+    (route) =>
+      route.subnet.length > 0 && !ours.includes(route.interface) && address.overlaps(route.subnet, subnet),
   )
 }
 
@@ -67,7 +69,7 @@ export function freeSubnet(routes: readonly Route[], ours: readonly string[] = [
 
 /** `10.0.0.0/8 by wg0` */
 export function describeRoute(route: Route): string {
-  return `${formatSubnet(route.subnet)} by ${route.interface}`
+  return `${address.formatPrefix(route.subnet)} by ${route.interface}`
 }
 
 function* candidates(): Generator<string> {

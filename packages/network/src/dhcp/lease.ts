@@ -4,6 +4,7 @@
  * @module
  */
 import { code, type DhcpMessage } from "@skep/wire/dhcp"
+import * as mac from "@skep/wire/mac"
 import { hostNameOf } from "./host-name.ts"
 
 /** Times are milliseconds of the epoch. Replaced as a whole when it is renewed. */
@@ -39,7 +40,7 @@ export function clientOf(message: DhcpMessage, machine: string | undefined, iden
   const id = message.options.get(code.CLIENT_IDENTIFIER)
   const hostName = hostNameOf(message)
   const known = {
-    mac: macText(message.mac),
+    mac: mac.format(message.mac),
     ...(id === undefined || id.length === 0 ? {} : { clientId: Buffer.from(id).toString("hex") }),
     ...(machine === undefined ? {} : { machine }),
   }
@@ -50,8 +51,4 @@ export function clientOf(message: DhcpMessage, machine: string | undefined, iden
 export function keyOf({ machine, clientId, mac }: Omit<Client, "key">, identity: Identity): string {
   if (machine === undefined) return clientId ?? mac
   return identity === "machine" ? machine : `${machine}/${clientId ?? mac}`
-}
-
-export function macText(mac: number): string {
-  return (mac.toString(16).padStart(12, "0").match(/../g) ?? []).join(":")
 }

@@ -3,12 +3,13 @@
  *
  * @module
  */
+
+import { canonicalAddress } from "../addressing/address.ts"
 import { HostResolver, type HostResolverOptions } from "./host/host-resolver.ts"
 import { WatchedFile } from "./host/watched-file.ts"
 import { canonicalName } from "./message/name.ts"
 import { parseHosts } from "./names/hosts-file.ts"
 import type { OwnNames } from "./names/own.ts"
-import { canonicalAddress } from "./names/reverse.ts"
 import { type From, Resolver, type ResolverOptions } from "./resolver.ts"
 import { type DnsServer, type DnsServerOptions, startDnsServer } from "./server.ts"
 

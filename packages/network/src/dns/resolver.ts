@@ -10,9 +10,10 @@
  *
  * @module
  */
+
+import { u16 } from "@skep/wire/bytes"
 import { CACHE_LIMITS, Cache, type CacheLimits, type Kept } from "./cache.ts"
 import { Counts, type DnsCounter } from "./counts.ts"
-import { u16 } from "./message/bytes.ts"
 import { fullRcode, HEADER, lifeOf, type Message, parseMessage, type Question } from "./message/message.ts"
 import { CLASS_IN, EXTENDED_ERROR, FLAG, opcode, RCODE, TYPE } from "./message/number.ts"
 import { type Asked, askedBy, keyOf } from "./message/query.ts"

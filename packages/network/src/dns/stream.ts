@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { copyOf, putU16, u16 } from "./message/bytes.ts"
+import { putU16, u16 } from "@skep/wire/bytes"
+import { copyOf } from "./message/bytes.ts"
 import { MESSAGE_MAX } from "./message/message.ts"
 
 const PREFIX = 2

@@ -20,8 +20,7 @@ import {
   TcpListener,
   UdpListener,
 } from "@skep/stack"
-import { isLoopback } from "@skep/wire/address"
-import { parseAddress } from "../addressing/address.ts"
+import * as address from "@skep/wire/address"
 import type { OpenForward } from "../forward/forward-table.ts"
 import type { Flows } from "./flows.ts"
 import type { Machine, Machines } from "./machines.ts"
@@ -146,10 +145,10 @@ export class Forwards {
   #endsOf(rule: ForwardRule): { readonly port: Port; readonly ends: Ends } | undefined {
     const { gateway, neighbours, portOf } = this.#options
     const machine = this.#machineOf(rule)
-    const guest = rule.guestAddress === undefined ? this.#leased(machine) : parseAddress(rule.guestAddress)
+    const guest = rule.guestAddress === undefined ? this.#leased(machine) : bytesOf(rule.guestAddress)
     if (guest === undefined) return undefined
     // What only the guest itself reaches (RFC 1122, section 3.2.1.3) has no neighbour to be asked: it goes to the machine as it is.
-    const within = isLoopback(guest, 0, guest.length)
+    const within = address.isLoopback(guest, 0, guest.length)
     const known = within ? this.#leased(machine) : guest
     const guestMac = known === undefined ? -1 : neighbours.lookup(known, 0, known.length)
     const port = guestMac === -1 ? undefined : portOf(guestMac)
@@ -170,8 +169,8 @@ export class Forwards {
   }
 
   #leased(machine: Machine | undefined): Uint8Array | undefined {
-    const address = machine === undefined ? undefined : this.#options.addressOf(machine)
-    return address === undefined ? undefined : parseAddress(address)
+    const leased = machine === undefined ? undefined : this.#options.addressOf(machine)
+    return leased === undefined ? undefined : bytesOf(leased)
   }
 
   #ask(guest: Uint8Array): void {
@@ -187,7 +186,12 @@ function firstOf(machines: Machines): Machine | undefined {
 }
 
 function addressOf(text: string): Uint8Array {
-  const address = parseAddress(text)
-  if (address === undefined) throw new SystemError("bind", sys.EINVAL)
-  return address
+  const bytes = bytesOf(text)
+  if (bytes === undefined) throw new SystemError("bind", sys.EINVAL)
+  return bytes
+}
+
+function bytesOf(text: string): Uint8Array | undefined {
+  const bytes = address.parse(text)
+  return typeof bytes === "string" ? undefined : bytes
 }

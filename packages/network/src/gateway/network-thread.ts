@@ -21,7 +21,6 @@ import {
 } from "@skep/stack"
 import * as address from "@skep/wire/address"
 import * as mac from "@skep/wire/mac"
-import { parseAddress } from "../addressing/address.ts"
 import type { NetworkPlan } from "../addressing/plan.ts"
 import { DhcpServer, type Lease } from "../dhcp/index.ts"
 import { ForwardTable } from "../forward/forward-table.ts"
@@ -404,7 +403,7 @@ function dhcpNetworkOf({ plan, search, reservations }: ThreadData) {
 }
 
 function bytesOf(text: string): Uint8Array {
-  const bytes = parseAddress(text)
-  if (bytes === undefined) throw new SidecarError("bad-options", `Cannot read the address "${text}"`)
+  const bytes = address.parse(text)
+  if (typeof bytes === "string") throw new SidecarError("bad-options", `Cannot read the address "${text}"`)
   return bytes
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
+import * as address from "@skep/wire/address"
 import * as mac from "@skep/wire/mac"
-import { formatAddress, formatEndpoint } from "../addressing/address.ts"
+import { formatEndpoint } from "../addressing/address.ts"
 import {
   type CounterRecord,
   FLOWS_PAGE_MAX,
@@ -99,8 +100,8 @@ function flowsOf(network: NetworkThread): FlowEntry[] {
     machine: names.get(flow.link) ?? "",
     protocol: "tcp" as const,
     direction: flow.direction,
-    guest: formatEndpoint(formatAddress(flow.ends.guest), flow.ends.guestPort),
-    remote: formatEndpoint(formatAddress(flow.ends.other), flow.ends.otherPort),
+    guest: formatEndpoint(address.format(flow.ends.guest), flow.ends.guestPort),
+    remote: formatEndpoint(address.format(flow.ends.other), flow.ends.otherPort),
     state: flow.connection?.state ?? "connecting",
     ageMs: now - flow.since,
     idleMs: now - flow.usedAt,
@@ -112,8 +113,8 @@ function flowsOf(network: NetworkThread): FlowEntry[] {
     machine: names.get(flow.link) ?? "",
     protocol: flow.ends.otherPort === 0 ? ("icmp" as const) : ("udp" as const),
     direction: flow.direction,
-    guest: formatEndpoint(formatAddress(flow.ends.guest), flow.ends.guestPort),
-    remote: formatEndpoint(formatAddress(flow.ends.other), flow.ends.otherPort),
+    guest: formatEndpoint(address.format(flow.ends.guest), flow.ends.guestPort),
+    remote: formatEndpoint(address.format(flow.ends.other), flow.ends.otherPort),
     state: flow.answered ? "answered" : "unanswered",
     ageMs: now - flow.since,
     idleMs: now - flow.usedAt,

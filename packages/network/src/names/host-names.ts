@@ -8,7 +8,6 @@ import { Cleanup } from "@skep/runtime"
 import { badOptions } from "../bad-options.ts"
 import { Dns } from "../dns/dns.ts"
 import type { NameServer } from "../dns/host/resolv-conf.ts"
-import { parseZone } from "../dns/names/zones.ts"
 import type { PolicyMode } from "../policy/policy-spec.ts"
 import type { NameService, StartNameService } from "./name-service.ts"
 
@@ -34,7 +33,7 @@ export const serveNames: StartNameService = async ({ plan, dns, socket, names, .
     }),
   )
   const { resolver } = service
-  for (const zone of dns.zones) resolver.zones.add(parseZone(zone))
+  for (const zone of dns.zones) resolver.zones.add(zone)
   const now = (): number => performance.now()
   cleanup.use(await service.listen({ path: socket, machine: SOMEBODY, clock: now }))
   const owned = cleanup.move()
@@ -45,7 +44,7 @@ export const serveNames: StartNameService = async ({ plan, dns, socket, names, .
       service.setOutside(policies.someOpen)
     },
     zones: () => resolver.zones.all(),
-    addZone: (zone) => resolver.zones.add(parseZone(zone)),
+    addZone: (zone) => resolver.zones.add(zone),
     counters: () => resolver.counters,
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   }

@@ -7,23 +7,9 @@
  */
 import type { Counters, Log } from "@skep/contract"
 import type { NetworkPlan } from "../addressing/plan.ts"
+import type { Zone } from "../dns/names/zone.ts"
 import type { PolicyMode } from "../policy/policy-spec.ts"
 import type { NamedAddresses } from "../thread/calls.ts"
-
-/** Records of our own, in the form of gvproxy's API. Names of zones end with a dot, those of records are relative to it. */
-export interface Zone {
-  readonly Name: string
-  readonly Records: readonly ZoneRecord[]
-  /** For names of the zone that no record has; "" is none. */
-  readonly DefaultIP: string
-}
-
-export interface ZoneRecord {
-  /** "" where `Regexp` says which. */
-  readonly Name: string
-  readonly IP: string
-  readonly Regexp: string | null
-}
 
 export interface DnsOptions {
   /** Asked in place of the host's own, under the policy "open": addresses, with a port where it is not 53. */

@@ -19,9 +19,9 @@
  *
  * @module
  */
-import { parseAddress, WIDTH4, WIDTH6 } from "../addressing/address.ts"
+import * as address from "@skep/wire/address"
 import type { NetworkPlan } from "../addressing/plan.ts"
-import { addressIn, contains, parseSubnet, type Subnet } from "../addressing/subnet.ts"
+import { addressIn, parseSubnet } from "../addressing/subnet.ts"
 import type { PolicyMode, PolicySpec, PortRange } from "./policy-spec.ts"
 
 export const REFUSALS = [
@@ -56,8 +56,6 @@ export const ICMP6 = 58
 
 /** The rules of one family. */
 export interface PolicyTable {
-  /** Bytes of an address. */
-  readonly width: number
   /** The first that has the address decides. */
   readonly rules: readonly Rule[]
   /** For what no rule has. */
@@ -75,7 +73,7 @@ export interface Policy {
 }
 
 interface Rule {
-  readonly subnet: Subnet
+  readonly subnet: address.Prefix
   readonly verdict: Verdict
 }
 
@@ -110,18 +108,16 @@ export function compilePolicy(spec: PolicySpec, plan: NetworkPlan): Policy {
   return {
     spec,
     four: {
-      width: WIDTH4,
       rules: [
         only(plan.gateway, "host"),
         only(plan.host, "host"),
-        { subnet: { address: addressIn(subnet, -1), bits: WIDTH4 * 8 }, verdict: "broadcast" },
+        { subnet: { address: addressIn(subnet, -1), length: 32 }, verdict: "broadcast" },
         { subnet, verdict: "own-network" },
         ...FIXED_4.map(([text, verdict]) => ({ subnet: subnetOf(text), verdict })),
       ],
       ...shared,
     },
     six: {
-      width: WIDTH6,
       rules: [
         only(plan.gateway6, "host"),
         only(plan.host6, "host"),
@@ -134,7 +130,7 @@ export function compilePolicy(spec: PolicySpec, plan: NetworkPlan): Policy {
 }
 
 /**
- * Decides on a flow to the address at `at` of `bytes`, which is `table.width` bytes long. `protocol` is that of the IP header; `port` is 0 where
+ * Decides on a flow to the address at `at` of `bytes`, which is of the family of the table. `protocol` is that of the IP header; `port` is 0 where
  * it has none. Allocates nothing.
  */
 export function decide(
@@ -148,7 +144,7 @@ export function decide(
   const { rules } = table
   for (let index = 0; index < rules.length; index++) {
     const rule = rules[index]
-    if (rule === undefined || !contains(rule.subnet, bytes, at)) continue
+    if (rule === undefined || !address.contains(rule.subnet, bytes, at, rule.subnet.address.length)) continue
     return rule.verdict === "host" ? decideOnHost(table, protocol, port) : rule.verdict
   }
   return table.otherwise
@@ -173,12 +169,12 @@ function bitsOf(ranges: readonly PortRange[]): Uint8Array {
 }
 
 function only(text: string, verdict: Verdict): Rule {
-  const address = parseAddress(text)
-  if (address === undefined) throw new Error(`the plan has no address: ${text}`)
-  return { subnet: { address, bits: address.length * 8 }, verdict }
+  const bytes = address.parse(text)
+  if (typeof bytes === "string") throw new Error(`the plan has no address: ${text}`)
+  return { subnet: { address: bytes, length: bytes.length * 8 }, verdict }
 }
 
-function subnetOf(text: string): Subnet {
+function subnetOf(text: string): address.Prefix {
   const subnet = parseSubnet(text)
   if (subnet === undefined) throw new Error(`the plan has no subnet: ${text}`)
   return subnet

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { formatAddress } from "../addressing/address.ts"
+import * as address from "@skep/wire/address"
 import { REFUSALS_A_SECOND, type Refused } from "../thread/calls.ts"
 import { ICMP, ICMP6, REFUSALS, type Refusal, TCP, UDP } from "./policy.ts"
 
@@ -64,7 +64,7 @@ export class Refusals {
     this.#tell({
       machine,
       protocol: nameOf(protocol),
-      destination: formatAddress(bytes.subarray(at, at + width)),
+      destination: address.formatAt(bytes, at, width),
       port,
       reason,
       count,

@@ -14,8 +14,14 @@
  */
 import type { ForwardRule } from "@skep/contract"
 import type { NetworkPlan } from "../addressing/plan.ts"
+import type { Lease } from "../dhcp/lease.ts"
+import type { Edits } from "../dhcp/lease-file.ts"
 import type { LinkSpec } from "../links/link-spec.ts"
 import type { PolicySpec } from "../policy/policy-spec.ts"
+
+/** As the DHCP server has it, and the lease file. */
+export type LeaseRecord = Lease
+export type LeaseEdits = Edits
 
 /** Machines of one network. The defaults of other bounds are for so many. */
 export const MACHINES_MAX = 250
@@ -192,27 +198,6 @@ export interface ThreadStatus {
   readonly capture?: CaptureStatus
   /** Since the start. */
   readonly counters: CounterRecord
-}
-
-/** An address bound to a client for a time. Times are milliseconds since the epoch. */
-export interface LeaseRecord {
-  readonly address: string
-  readonly mac: string
-  /** Option 61 in hexadecimal. */
-  readonly clientId?: string
-  /** The machine whose link the client is on. */
-  readonly machine?: string
-  /** What the client calls itself, one label. */
-  readonly hostName?: string
-  readonly granted: number
-  readonly renewed: number
-  readonly expires: number
-}
-
-/** A lease that was changed is in both. */
-export interface LeaseEdits {
-  readonly removed: readonly LeaseRecord[]
-  readonly added: readonly LeaseRecord[]
 }
 
 /** One label, and what it is reached by. */

@@ -1,3 +1,4 @@
+import { formatPrefix, type Prefix } from "@skep/wire/address"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import {
@@ -8,7 +9,7 @@ import {
   type Route,
   routeInTheWay,
 } from "../../src/addressing/routes.ts"
-import { formatSubnet, parseSubnet, type Subnet } from "../../src/addressing/subnet.ts"
+import { parseSubnet } from "../../src/addressing/subnet.ts"
 
 const HEADER = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
 const TABLE_4 = [
@@ -25,7 +26,7 @@ const TABLE_6 = [
   "00000000000000000000000000000000 00 00000000000000000000000000000000 00 00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo",
 ].join("\n")
 
-const subnet = (text: string): Subnet => {
+const subnet = (text: string): Prefix => {
   const parsed = parseSubnet(text)
   if (parsed === undefined) throw new Error(text)
   return parsed
@@ -58,7 +59,7 @@ it("both read any text without throwing", () => {
     fc.property(fc.array(line), fc.constantFrom("\t", " "), (lines, separator) => {
       const text = lines.map((parts) => parts.join(separator)).join("\n")
       for (const { subnet: found } of [...parseRoutes4(text), ...parseRoutes6(text)]) {
-        expect(found.bits).toBeLessThanOrEqual(found.address.length * 8)
+        expect(found.length).toBeLessThanOrEqual(found.address.length * 8)
       }
     }),
   )
@@ -98,12 +99,12 @@ describe("freeSubnet()", () => {
             const word = ((a << 24) | (b << 16) | (c << 8)) & (-1 << (32 - bits))
             return {
               interface: "e",
-              subnet: { address: Uint8Array.of(word >>> 24, word >>> 16, word >>> 8, word), bits },
+              subnet: { address: Uint8Array.of(word >>> 24, word >>> 16, word >>> 8, word), length: bits },
             }
           })
           const free = freeSubnet(routes)
           if (free !== undefined) expect(routeInTheWay(routes, subnet(free))).toBeUndefined()
-          expect(routes.map((route) => formatSubnet(route.subnet))).not.toContain(free)
+          expect(routes.map((route) => formatPrefix(route.subnet))).not.toContain(free)
         },
       ),
     )

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest"
 import { parseMessage } from "../../src/dns/message/message.ts"
 import type { Asked } from "../../src/dns/message/query.ts"
 import { emitQuery } from "../../src/dns/message/query.ts"
-import { parseZone } from "../../src/dns/names/zones.ts"
+import { parseZone } from "../../src/dns/names/zone.ts"
 import { Resolver } from "../../src/dns/resolver.ts"
 import { OWN, query } from "./rig.ts"
 

@@ -9,13 +9,14 @@ import { decode, encode, type Packet, streamDecode, streamEncode } from "dns-pac
 import { describe, expect, it } from "vitest"
 import { makePlan } from "../../src/addressing/plan.ts"
 import { parseSubnet } from "../../src/addressing/subnet.ts"
+import type { Zone } from "../../src/dns/names/zone.ts"
 import { serveNames } from "../../src/names/host-names.ts"
-import type { NameService, Zone } from "../../src/names/name-service.ts"
+import type { NameService } from "../../src/names/name-service.ts"
 import type { PolicyMode } from "../../src/policy/policy-spec.ts"
 import type { NamedAddresses } from "../../src/thread/calls.ts"
 
 const PLAN = makePlan({
-  subnet: parseSubnet("192.168.64.0/24") ?? { address: new Uint8Array(4), bits: 0 },
+  subnet: parseSubnet("192.168.64.0/24") ?? { address: new Uint8Array(4), length: 0 },
   identity: "test",
   mtu: 1500,
   domain: "skep.internal",

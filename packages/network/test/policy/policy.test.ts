@@ -1,6 +1,6 @@
+import { parse } from "@skep/wire/address"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { parseAddress } from "../../src/addressing/address.ts"
 import { makePlan } from "../../src/addressing/plan.ts"
 import { parseSubnet } from "../../src/addressing/subnet.ts"
 import {
@@ -17,8 +17,8 @@ import {
 import type { PolicyMode, PortRange } from "../../src/policy/policy-spec.ts"
 
 const PLAN = makePlan({
-  subnet: parseSubnet("192.168.64.0/24") ?? { address: new Uint8Array(4), bits: 0 },
-  subnet6: parseSubnet("fd00:1:2:3::/64") ?? { address: new Uint8Array(16), bits: 0 },
+  subnet: parseSubnet("192.168.64.0/24") ?? { address: new Uint8Array(4), length: 0 },
+  subnet6: parseSubnet("fd00:1:2:3::/64") ?? { address: new Uint8Array(16), length: 0 },
   identity: "test",
   mtu: 1500,
   domain: "skep.internal",
@@ -29,7 +29,8 @@ const policy = (mode: PolicyMode, closedPorts: readonly PortRange[] = []): Polic
 
 /** With bytes around the address, as in a packet. */
 function ask(compiled: Policy, destination: string, port = 80, protocol = TCP): Verdict {
-  const address = parseAddress(destination) ?? new Uint8Array()
+  const parsed = parse(destination)
+  const address = typeof parsed === "string" ? new Uint8Array() : parsed
   const bytes = Uint8Array.of(255, 255, 255, ...address, 255, 255)
   return decide(address.length === 4 ? compiled.four : compiled.six, protocol, bytes, 3, port)
 }

@@ -22,8 +22,8 @@ import { isIP } from "node:net"
 import { type ErrorCode, type ForwardRule, SidecarError } from "@skep/contract"
 import { formatEndpoint } from "../../addressing/address.ts"
 import type { NetworkPlan } from "../../addressing/plan.ts"
+import { parseZone } from "../../dns/names/zone.ts"
 import { ruleName } from "../../forward/rule.ts"
-import { parseZone } from "../../names/zone.ts"
 import type { SkepNetwork } from "../../verbs.ts"
 
 /** Who owns what is exposed here. */

@@ -13,13 +13,13 @@
  * @module
  */
 import { hostname } from "node:os"
+import { canonicalAddress } from "../../addressing/address.ts"
 import { fullRcode, HEADER } from "../message/message.ts"
 import { isHostName, isWithin } from "../message/name.ts"
 import { RCODE, TYPE } from "../message/number.ts"
 import { type Asked, emitQuery } from "../message/query.ts"
 import { emitKnown, type Known } from "../message/reply.ts"
 import { addressRecords } from "../names/answer.ts"
-import { canonicalAddress } from "../names/reverse.ts"
 import type { Outside } from "../resolver.ts"
 import { exchange, type Response } from "./exchange.ts"
 import { type NameServer, parseNsswitch, parseResolvConf, type ResolvConf } from "./resolv-conf.ts"

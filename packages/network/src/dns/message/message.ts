@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { u8, u16, u32 } from "./bytes.ts"
+import { u8, u16, u32 } from "@skep/wire/bytes"
 import { parseName } from "./name.ts"
 import { RCODE, rcode, TYPE } from "./number.ts"
 

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { u8, u16 } from "./bytes.ts"
+import { u8, u16 } from "@skep/wire/bytes"
 import type { Malformed } from "./message.ts"
 
 /** Octets of a name with all its lengths, RFC 1035 section 2.3.4. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { copyOf, putU16 } from "./bytes.ts"
+import { putU16 } from "@skep/wire/bytes"
+import { copyOf } from "./bytes.ts"
 import { HEADER, type Message, OPT_SIZE, type Question } from "./message.ts"
 import { DO, FLAG, TYPE } from "./number.ts"
 

@@ -3,8 +3,10 @@
  *
  * @module
  */
+
+import { putU16, putU32, u16 } from "@skep/wire/bytes"
 import { type Answer, encode } from "dns-packet"
-import { copyOf, putU16, putU32, u16 } from "./bytes.ts"
+import { copyOf } from "./bytes.ts"
 import { HEADER, MESSAGE_MAX, type Message, OPT_SIZE, type Question, type ResourceRecord } from "./message.ts"
 import { DO, FLAG, opcode, RCODE, TYPE } from "./number.ts"
 import { UDP_PAYLOAD } from "./query.ts"

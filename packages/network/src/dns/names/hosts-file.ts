@@ -3,12 +3,14 @@
  *
  * @module
  */
+
+import { canonicalAddress } from "../../addressing/address.ts"
 import type { Question } from "../message/message.ts"
 import { canonicalName, isHostName } from "../message/name.ts"
 import { RCODE, TYPE } from "../message/number.ts"
 import type { Known } from "../message/reply.ts"
 import { addressRecords, pointerRecord } from "./answer.ts"
-import { canonicalAddress, parseReverse } from "./reverse.ts"
+import { parseReverse } from "./reverse.ts"
 
 export interface HostsTable {
   readonly byName: ReadonlyMap<string, readonly string[]>

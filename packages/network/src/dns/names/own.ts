@@ -9,12 +9,14 @@
  *
  * @module
  */
+
+import { canonicalAddress } from "../../addressing/address.ts"
 import type { Question } from "../message/message.ts"
 import { canonicalName, isWithin } from "../message/name.ts"
 import { RCODE, TYPE } from "../message/number.ts"
 import type { Known } from "../message/reply.ts"
 import { addressRecords, found, nothing, pointerRecord, soaRecord } from "./answer.ts"
-import { canonicalAddress, parseReverse, reverseZones } from "./reverse.ts"
+import { parseReverse, reverseZones } from "./reverse.ts"
 
 export const OWN_DOMAIN = "skep.internal"
 const BORROWED = ["docker.internal", "containers.internal"]

@@ -4,18 +4,12 @@
  * @module
  */
 import ipaddr from "ipaddr.js"
+import { canonicalAddress } from "../../addressing/address.ts"
 
 const V4 = "in-addr.arpa"
 const V6 = "ip6.arpa"
 const V4_LABELS = 4
 const V6_LABELS = 32
-
-/** The one text of an address (RFC 5952), or undefined if it is none. An address that belongs to an interface, `fe80::1%eth0`, is none here. */
-export function canonicalAddress(text: string): string | undefined {
-  if (text.includes("%")) return undefined
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text).toString()
-  return ipaddr.IPv6.isValid(text) ? ipaddr.IPv6.parse(text).toString() : undefined
-}
 
 export function isIPv6(address: string): boolean {
   return address.includes(":")

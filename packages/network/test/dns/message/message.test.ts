@@ -1,7 +1,7 @@
+import { u16 } from "@skep/wire/bytes"
 import { encode } from "dns-packet"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { u16 } from "../../../src/dns/message/bytes.ts"
 import { HEADER, lifeOf, type Message, parseMessage, pretty } from "../../../src/dns/message/message.ts"
 import { parseName } from "../../../src/dns/message/name.ts"
 import { query } from "../rig.ts"

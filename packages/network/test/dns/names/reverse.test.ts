@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { canonicalAddress, parseReverse, reverseZones } from "../../../src/dns/names/reverse.ts"
+import { parseReverse, reverseZones } from "../../../src/dns/names/reverse.ts"
 
 describe("parseReverse()", () => {
   it("reads both families", () => {
@@ -51,14 +51,5 @@ describe("reverseZones()", () => {
 
   it("is none for what is no prefix, and for a large part of the world", () => {
     expect([reverseZones("x"), reverseZones("192.168.64.1"), reverseZones("0.0.0.0/0")]).toEqual([[], [], []])
-  })
-})
-
-describe("canonicalAddress()", () => {
-  it("has one text for each address, and none for those of an interface or of old spelling", () => {
-    expect(canonicalAddress("FD12:0:0::0002")).toBe("fd12::2")
-    expect([canonicalAddress("fe80::1%eth0"), canonicalAddress("0x7f.1"), canonicalAddress("127.1")]).toEqual(
-      [undefined, undefined, undefined],
-    )
   })
 })

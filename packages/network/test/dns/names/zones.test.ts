@@ -1,6 +1,7 @@
 import { SidecarError } from "@skep/contract"
 import { describe, expect, it } from "vitest"
-import { parseZone, Zones } from "../../../src/dns/names/zones.ts"
+import { parseZone } from "../../../src/dns/names/zone.ts"
+import { Zones } from "../../../src/dns/names/zones.ts"
 import { Resolver } from "../../../src/dns/resolver.ts"
 import { addressesOf, OWN, query, read } from "../rig.ts"
 
