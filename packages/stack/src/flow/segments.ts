@@ -124,7 +124,7 @@ export class Segments {
     const read = lent ? stream.peek(link.lent, connection.offsetOf(send.nxt)) : 0
     if (read === 1) {
       this.use(connection, send.nxt, 1, 1, window)
-      send.sent(send.nxt, 1, now)
+      send.probed(now)
     }
     link.unlend()
     return read === 1

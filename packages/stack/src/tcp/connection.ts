@@ -186,7 +186,7 @@ export class Connection {
   /** Our stream ends after the bytes that were sent and those that `left` counts. */
   endAfter(left: number): void {
     if (this.send.finAt !== undefined) return
-    this.send.finAt = add(this.send.max, left)
+    this.send.finAt = add(this.send.nxt, left)
   }
 
   /** Our FIN went out. */
@@ -231,10 +231,8 @@ export class Connection {
     const handshake = this.#state === "syn-sent" || this.#state === "syn-received"
     if (handshake ? this.#synTries >= SYN_TRIES : silent && this.send.roundTrip.backoff > 3)
       return this.#die()
-    if (handshake) {
-      this.synDue = true
-      this.send.nxt = this.send.max
-    } else if (due === "probe") this.probeDue = true
+    if (handshake) this.synDue = true
+    else if (due === "probe") this.probeDue = true
     return "alive"
   }
 
@@ -267,7 +265,9 @@ export class Connection {
     this.receive.begin(add(segment.sequence, 1))
     this.#takeOptions(segment)
     this.send.firstWindow(segment.sequence, acknowledgement, segment.window)
+    const { una } = this.send
     this.send.acknowledge(acknowledgement, true, true, now)
+    this.send.acknowledged(una, now)
     this.#openWindow()
     this.#move("syn-ack")
     this.ackDue = true
@@ -318,14 +318,16 @@ export class Connection {
   #takeAcknowledgement(segment: Segment, length: number, now: number): void {
     const { send } = this
     const wasAt = this.#acknowledgedData()
-    if (send.sackPermitted) {
-      for (let index = 0; index < segment.sackCount; index++) {
-        send.sack(segment.sackLeft[index] ?? 0, segment.sackRight[index] ?? 0)
-      }
-    }
-    const handshake = send.una === this.#options.initial
+    const { una } = send
+    const handshake = una === this.#options.initial
     const changed = send.updateWindow(segment.sequence, segment.acknowledgement, segment.window)
     send.acknowledge(segment.acknowledgement, length === 0, changed, now)
+    if (send.sackPermitted) {
+      for (let index = 0; index < segment.sackCount; index++) {
+        send.sack(segment.sackLeft[index] ?? 0, segment.sackRight[index] ?? 0, now)
+      }
+    }
+    send.acknowledged(una, now)
     if (handshake) this.#openWindow()
     this.acknowledged = distance(this.#acknowledgedData(), wasAt)
     if (send.finished) this.#finAcknowledged()

@@ -1,11 +1,10 @@
 /**
- * The sending side of a connection: what is to go out now, again or for the first time (RFC 9293 sections 3.4 and 3.8, RFC 6298, RFC 6675).
+ * The sending side of a connection: what is to go out now, again or for the first time (RFC 9293 sections 3.4 and 3.8, RFC 6298, RFC 6675, RFC 8985).
  *
  * ```
- *        una                  nxt            max     una + window
- *  ───────┼────────────────────┼──────────────┼──────────┼───────►
- *  done   │ on its way, less   │ sent before a │ new      │ not allowed
- *         │ `sacked`, `holes`  │ timeout       │          │
+ *        una                                 nxt      una + window
+ *  ───────┼───────────────────────────────────┼──────────┼───────►
+ *  done   │ on its way, lost, or there: flight │ new      │ not allowed
  * ```
  *
  * Knows sequence numbers only; the bytes are read from the host's socket again whenever they go out.
@@ -13,26 +12,26 @@
  * @module
  */
 import { Congestion } from "./congestion.ts"
-import { Holes } from "./holes.ts"
-import { Ranges } from "./ranges.ts"
+import { Flight } from "./flight.ts"
 import { RoundTrip } from "./rtt.ts"
 import { add, after, before, distance } from "./seq.ts"
 
 /** RFC 5681, section 3.2. */
 const DUPLICATES = 3
-const SACK_RANGES = 128
 /** Probes of a closed window never stop, but they become rare. */
 const PROBE_MOST_MS = 60_000
+/** RFC 8985, section 7.2: a guest may keep the acknowledgement of a single segment back for that long. */
+const DELAYED_MS = 200
+/** A machine may not be scheduled for a while. */
+const TAIL_LEAST_MS = 10
 
 export type Wanted = "data" | "fin" | "nothing"
 
 export class SendSide {
   /** SND.UNA. */
   una: number
-  /** SND.NXT. */
+  /** SND.NXT: the end of what was ever sent. */
   nxt: number
-  /** The end of what was ever sent. */
-  max: number
   /** SND.WND, in bytes. */
   window = 0
   /** How far the window in the guest's segments is shifted. */
@@ -50,27 +49,27 @@ export class SendSide {
   timeouts = 0
   readonly roundTrip: RoundTrip = new RoundTrip()
   readonly congestion: Congestion
-  readonly #sacked = new Ranges(SACK_RANGES)
-  readonly #holes: Holes = new Holes()
+  readonly #flight: Flight
   #duplicates = 0
   /** Where the recovery ends that is going on. */
   #recover: number | undefined
   #windowSequence = 0
   #windowAcknowledgement = 0
-  /** The number whose acknowledgement gives a sample, and when it was sent. */
-  #timed: number | undefined
-  #timedAt = 0
-  #roundEnd: number
+  /** The retransmission timer, or the one that asks for the window. */
   #expiresAt = Number.POSITIVE_INFINITY
+  /** When the last segment goes out again, so that its loss is noticed before the timeout (RFC 8985, section 7). */
+  #tailAt = Number.POSITIVE_INFINITY
+  #tailSent = false
   #probing = false
+  /** The number that went out in spite of a closed window. */
+  #probeAt: number | undefined
 
   constructor(first: number, segment: number) {
     this.una = first
     this.nxt = first
-    this.max = first
     this.segment = segment
-    this.#roundEnd = first
-    this.congestion = new Congestion(segment)
+    this.#flight = new Flight(first)
+    this.congestion = new Congestion(() => this.segment)
   }
 
   /** Numbers that were sent and are not acknowledged. */
@@ -80,7 +79,7 @@ export class SendSide {
 
   /** When `onTimer` has to be called. */
   get expiresAt(): number {
-    return this.#expiresAt
+    return Math.min(this.#expiresAt, this.#tailAt, this.#flight.lookAt)
   }
 
   /** Whether our FIN was sent and is acknowledged. */
@@ -90,40 +89,37 @@ export class SendSide {
 
   /** What can go out now. */
   next(): Wanted {
-    const hole = this.#holes.first()
-    if (hole !== undefined) return this.#offer(hole.start, distance(hole.end, hole.start), true)
-    const allowed = Math.min(
-      this.window - this.inFlight,
-      Math.floor(this.congestion.window) - (this.inFlight - this.#sacked.bytes - this.#holes.bytes),
-    )
+    const lost = this.#flight.firstLost()
+    if (lost !== undefined) return this.#nextLost(lost.start, lost.end)
+    const allowed = Math.min(this.window - this.inFlight, Math.floor(this.congestion.window) - this.#onWay)
     // The FIN is never kept back by a window of whole bytes that is full.
-    if (this.nxt === this.finAt)
-      return allowed >= 0 ? this.#offer(this.nxt, 1, before(this.nxt, this.max)) : "nothing"
+    if (this.nxt === this.finAt) return allowed >= 0 ? this.#offer(this.nxt, 1, false) : "nothing"
     // RFC 9293, section 3.8.6.2.1: no crumbs while an acknowledgement is on its way.
     if (allowed < this.segment && this.inFlight > 0) return "nothing"
     if (allowed <= 0 || (this.finAt !== undefined && after(this.nxt, this.finAt))) return "nothing"
-    return this.#offer(this.nxt, allowed, before(this.nxt, this.max))
+    return this.#offer(this.nxt, allowed, false)
   }
 
-  /** `length` numbers from `from` on went out. */
+  /** `length` numbers from `from` on went out: those of the last `next`, or new ones. */
   sent(from: number, length: number, now: number): void {
     const end = add(from, length)
-    const isNew = !before(from, this.max)
-    if (isNew && this.#timed === undefined) {
-      this.#timed = end
-      this.#timedAt = now
-    }
-    if (!isNew) {
+    if (before(from, this.nxt)) {
       this.retransmitted += length
-      // Karn: whatever is timed may be this one.
-      if (this.#timed !== undefined && after(this.#timed, from)) this.#timed = undefined
+      this.#flight.sentAgain(from, end, now)
+    } else {
+      this.#flight.sent(from, end, now)
+      this.nxt = end
     }
-    if (before(from, this.nxt)) this.#holes.sent(from, end)
-    else this.#holes.sentNew(end)
-    if (after(end, this.nxt)) this.nxt = end
-    if (after(end, this.max)) this.max = end
     this.#probing = false
     if (this.#expiresAt === Number.POSITIVE_INFINITY) this.#expiresAt = now + this.roundTrip.timeoutMs
+    if (!this.#tailSent) this.#tailAt = this.#tailDue(now)
+  }
+
+  /** One number went out in spite of the window. */
+  probed(now: number): void {
+    this.#probeAt = this.nxt
+    this.sent(this.nxt, 1, now)
+    this.#tailAt = Number.POSITIVE_INFINITY
   }
 
   /** There is data to send and no room for it: a probe is due some time (RFC 9293, section 3.8.6.1). */
@@ -140,63 +136,60 @@ export class SendSide {
     this.#expiresAt = Number.POSITIVE_INFINITY
   }
 
-  /** The timer expired: "probe" where one number may go out in spite of the window, "again" where all goes out again from `una` on. */
+  /** A timer expired: "probe" where one number may go out in spite of the window, "again" where something lost is to go out again. */
   onTimer(now: number): "probe" | "again" | "nothing" {
-    if (now < this.#expiresAt) return "nothing"
-    this.roundTrip.expired()
-    this.#expiresAt = now + this.roundTrip.timeoutMs
-    if (this.#probing) return "probe"
-    if (this.inFlight === 0) {
-      this.#expiresAt = Number.POSITIVE_INFINITY
-      return "nothing"
-    }
-    this.timeouts++
-    this.congestion.timeout(this.inFlight)
-    // RFC 2018, section 8: what was told to be there may be gone by now.
-    this.#sacked.clear()
-    this.#holes.clear()
-    this.#recover = undefined
-    this.#duplicates = 0
-    this.#timed = undefined
-    this.nxt = this.una
-    return "again"
+    if (now >= this.#expiresAt) return this.#timeout(now)
+    if (now >= this.#flight.lookAt) this.#look(now)
+    if (now >= this.#tailAt) this.#probeTail()
+    return this.#flight.lost > 0 ? "again" : "nothing"
   }
 
   /** Whether `acknowledgement` speaks of what we have sent. */
   plausible(acknowledgement: number): boolean {
-    return !after(acknowledgement, this.max)
+    return !after(acknowledgement, this.nxt)
   }
 
-  /** The guest says by SACK that it has [start, end). Before `acknowledge`. */
-  sack(start: number, end: number): void {
-    if (!before(start, end) || before(start, this.una) || after(end, this.max)) return
-    const had = this.#sacked.bytes
-    if (!this.#sacked.add(start, end)) return
-    this.congestion.delivered(this.#sacked.bytes - had)
-    this.#holes.filled(start, end)
-  }
-
-  /** Takes an acknowledgement. Returns the numbers that it acknowledges for the first time. */
-  acknowledge(acknowledgement: number, isEmpty: boolean, windowChanged: boolean, now: number): number {
+  /** Takes an acknowledgement. `sack` and `acknowledged` follow. */
+  acknowledge(acknowledgement: number, isEmpty: boolean, windowChanged: boolean, now: number): void {
     const fresh = distance(acknowledgement, this.una)
+    const flight = this.#flight
+    flight.acknowledge(fresh > 0 ? acknowledgement : this.una, now)
     if (fresh <= 0) {
       if (fresh === 0 && isEmpty && !windowChanged && this.inFlight > 0) this.#duplicates++
-      if (this.inFlight > 0) this.#look()
-      return 0
+      return
     }
-    const sackedBefore = this.#sacked.bytes
     this.una = acknowledgement
-    if (before(this.nxt, this.una)) this.nxt = this.una
-    this.#sacked.forgetBefore(this.una)
-    this.#holes.filled(add(acknowledgement, -fresh), acknowledgement)
-    this.congestion.delivered(Math.max(0, fresh - (sackedBefore - this.#sacked.bytes)))
-    this.#measure(now)
     this.#duplicates = 0
-    if (this.#recover !== undefined && !before(this.una, this.#recover)) this.#recover = undefined
-    if (this.inFlight > 0) this.#look()
-    this.#expiresAt = this.inFlight > 0 ? now + this.roundTrip.timeoutMs : Number.POSITIVE_INFINITY
     this.#probing = false
-    return fresh
+    this.#probeAt = undefined
+    this.#tailSent = false
+    this.roundTrip.progressed()
+    const isPartial = this.#recover !== undefined && before(this.una, this.#recover)
+    if (!isPartial) this.#recover = undefined
+    // Without SACK: what is next must be missing too (RFC 6582).
+    else if (!this.sackPermitted) flight.lose(this.una, this.#firstSegment)
+  }
+
+  /** The guest says by SACK that it has [start, end). After `acknowledge`. */
+  sack(start: number, end: number, now: number): void {
+    if (!before(start, end) || after(end, this.nxt)) return
+    // RFC 2883, section 4: it has got this twice.
+    if (!after(end, this.una)) this.#flight.spurious()
+    else if (!before(start, this.una)) this.#flight.sack(start, end, now)
+  }
+
+  /** All that a segment acknowledges is known: what is lost, and what the window becomes. */
+  acknowledged(wasUna: number, now: number): void {
+    const flight = this.#flight
+    if (flight.delivered > 0) this.congestion.delivered(flight.delivered, this.#onWay + flight.delivered)
+    // Karn (RFC 6298, section 3): pieces that went out twice give none.
+    if (flight.roundTripMs >= 0 && (this.sackPermitted || this.#recover === undefined))
+      this.roundTrip.sample(flight.roundTripMs)
+    if (flight.roundEnded) this.congestion.roundTrip()
+    if (this.inFlight > 0) this.#look(now)
+    if (this.una === wasUna) return
+    this.#expiresAt = this.inFlight > 0 ? now + this.roundTrip.timeoutMs : Number.POSITIVE_INFINITY
+    this.#tailAt = this.#tailDue(now)
   }
 
   /** Takes the window of a segment (RFC 9293, section 3.10.7.4, fifth). Returns whether it has changed. */
@@ -209,6 +202,9 @@ export class SendSide {
     this.#windowAcknowledgement = acknowledgement
     const window = field * 2 ** this.scale
     const changed = window !== this.window
+    // What asked for the window was not taken, unless it is acknowledged now.
+    if (this.window === 0 && window > 0 && this.#probeAt !== undefined)
+      this.#flight.lose(this.#probeAt, add(this.#probeAt, 1))
     this.window = window
     return changed
   }
@@ -218,6 +214,29 @@ export class SendSide {
     this.#windowSequence = sequence
     this.#windowAcknowledgement = acknowledgement
     this.window = field
+  }
+
+  /** Bytes that are on their way by all we know (RFC 6675, "pipe"). */
+  get #onWay(): number {
+    const { out } = this.#flight
+    return this.sackPermitted ? out : Math.max(0, out - this.#duplicates * this.segment)
+  }
+
+  get #firstSegment(): number {
+    const end = add(this.una, this.segment)
+    return after(end, this.nxt) ? this.nxt : end
+  }
+
+  /** What is lost goes first. It is bound by what may be on its way, but of nothing there may always be one segment. */
+  #nextLost(start: number, end: number): Wanted {
+    const length = distance(end, start)
+    const allowed = Math.floor(this.congestion.window) - this.#onWay
+    const least = Math.min(length, this.segment)
+    if (allowed < least && this.#onWay > 0) return "nothing"
+    // A guest that has taken its window back gets one segment at a time.
+    const open = distance(add(this.una, this.window), start)
+    if (open < least && start !== this.una) return "nothing"
+    return this.#offer(start, Math.min(length, Math.max(least, Math.min(allowed, open))), true)
   }
 
   #offer(from: number, room: number, again: boolean): Wanted {
@@ -236,46 +255,53 @@ export class SendSide {
     return "data"
   }
 
-  #measure(now: number): void {
-    this.roundTrip.progressed()
-    if (this.#timed !== undefined && !before(this.una, this.#timed)) {
-      this.roundTrip.sample(now - this.#timedAt)
-      this.#timed = undefined
-    }
-    if (!before(this.una, this.#roundEnd)) {
-      this.congestion.roundTrip()
-      this.#roundEnd = this.nxt
-    }
+  #look(now: number): void {
+    const flight = this.#flight
+    const recovers = this.#recover !== undefined
+    let lost = 0
+    if (!this.sackPermitted) {
+      if (this.#duplicates === DUPLICATES && !recovers) lost = flight.lose(this.una, this.#firstSegment)
+    } else if (flight.arrived > 0 || recovers) {
+      const certain = recovers || flight.arrived >= DUPLICATES * this.segment
+      lost = flight.detect({ now, certain, smoothedMs: this.roundTrip.smoothedMs })
+    } else flight.lookAt = Number.POSITIVE_INFINITY
+    if (lost === 0) return
+    this.#recover ??= this.nxt
+    this.congestion.lost(lost, this.inFlight)
   }
 
-  /** Looks for what must be lost: with enough of what is after it arrived (RFC 6675, section 4, IsLost). */
-  #look(): void {
-    const { list } = this.#sacked
-    if (!this.sackPermitted || list.length === 0) {
-      const partial = this.#recover !== undefined && this.#holes.bytes === 0 && this.#duplicates === 0
-      if (this.#duplicates === DUPLICATES || partial) this.#lose(this.una, this.#firstSegment())
-      return
+  #timeout(now: number): "probe" | "again" | "nothing" {
+    this.roundTrip.expired()
+    this.#expiresAt = now + this.roundTrip.timeoutMs
+    this.#tailAt = Number.POSITIVE_INFINITY
+    if (this.#probing) return "probe"
+    if (this.inFlight === 0) {
+      this.#expiresAt = Number.POSITIVE_INFINITY
+      return "nothing"
     }
-    let above = this.#sacked.bytes
-    let start = this.una
-    for (const range of list) {
-      const enough = above >= DUPLICATES * this.segment || this.#duplicates >= DUPLICATES
-      if (!enough) return
-      if (before(start, range.start)) this.#lose(start, range.start)
-      above -= distance(range.end, range.start)
-      start = range.end
-    }
+    this.#flight.loseAll()
+    this.#duplicates = 0
+    // A window that is closed says nothing about the path.
+    if (this.window === 0) return "again"
+    this.timeouts++
+    this.congestion.timeout(this.inFlight)
+    this.#recover = this.nxt
+    return "again"
   }
 
-  #firstSegment(): number {
-    const end = add(this.una, this.segment)
-    return after(end, this.nxt) ? this.nxt : end
+  /** When the last segment is to be sent again: only once, and only where nothing else is known to be wrong. */
+  #tailDue(now: number): number {
+    const { smoothedMs } = this.roundTrip
+    if (smoothedMs === 0 || this.inFlight === 0 || this.#recover !== undefined || !this.sackPermitted)
+      return Number.POSITIVE_INFINITY
+    const delayed = this.inFlight <= this.segment ? DELAYED_MS : 0
+    return now + Math.max(TAIL_LEAST_MS, 2 * smoothedMs) + delayed
   }
 
-  #lose(start: number, end: number): void {
-    if (!this.#holes.add(start, end)) return
-    if (this.#recover !== undefined) return
-    this.#recover = this.max
-    this.congestion.lost(this.inFlight)
+  #probeTail(): void {
+    this.#tailAt = Number.POSITIVE_INFINITY
+    this.#tailSent = true
+    const start = add(this.nxt, -Math.min(this.segment, this.inFlight))
+    this.#flight.lose(start, this.nxt)
   }
 }
