@@ -19,18 +19,25 @@ interface Piece {
   length: number
 }
 
-/** A bound that all flows share is in `Memory`; this one is what a flow's window allows. */
+/**
+ * A bound that all flows share is in `Memory`; this one is what a flow's window allows. Small pieces share blocks, so that what is allocated is not
+ * much more than what is kept; early ones that do not follow each other cost a block each and have a bound of their own.
+ */
 export class Kept {
   readonly #memory: Memory
+  readonly #mostEarly: number
   /** In order, to be written when the socket takes more. */
   readonly #backlog: Piece[] = []
   /** Sorted by sequence number; they may overlap. */
   readonly #early: Piece[] = []
   readonly #parts = new Parts()
   #bytes = 0
+  #earlySize = 0
 
-  constructor(memory: Memory) {
+  /** `capacity` is the largest window of the flow. */
+  constructor(memory: Memory, capacity: number) {
     this.#memory = memory
+    this.#mostEarly = 2 * Math.ceil(capacity / GRAIN) * GRAIN
   }
 
   /** Bytes that wait for the socket. */
@@ -38,21 +45,32 @@ export class Kept {
     return this.#bytes
   }
 
-  /** Keeps all of `parts` after the first `skip` bytes. Returns how many bytes were kept: fewer where memory has run out. */
+  /** Keeps `length` bytes of `parts` after the first `skip`. Returns how many bytes were kept: fewer where memory has run out. */
   append(parts: Parts, skip: number, length: number): number {
-    const piece = this.#copy(parts, skip, length, 0)
-    if (piece === undefined) return 0
+    const joined = this.#fill(this.#backlog.at(-1), parts, skip, length)
+    this.#bytes += joined
+    if (joined === length) return length
+    const piece = this.#copy(parts, skip + joined, length - joined, 0)
+    if (piece === undefined) return joined
     this.#backlog.push(piece)
-    this.#bytes += length
+    this.#bytes += piece.length
     return length
   }
 
-  /** Keeps bytes that came too early. Returns false where memory has run out. */
+  /** Keeps bytes that came too early. Returns false where memory has run out, or where they would cost too much of it. */
   hold(parts: Parts, skip: number, length: number, sequence: number): boolean {
-    const piece = this.#copy(parts, skip, length, sequence)
-    if (piece === undefined) return false
     let at = this.#early.length
     while (at > 0 && after(this.#early[at - 1]!.sequence, sequence)) at--
+    const previous = this.#early[at - 1]
+    const follows = previous !== undefined && distance(sequence, previous.sequence) === previous.length
+    if (follows && room(previous) >= length) {
+      this.#fill(previous, parts, skip, length)
+      return true
+    }
+    if (this.#earlySize + sizeFor(length) > this.#mostEarly) return false
+    const piece = this.#copy(parts, skip, length, sequence)
+    if (piece === undefined) return false
+    this.#earlySize += piece.size
     this.#early.splice(at, 0, piece)
     return true
   }
@@ -62,16 +80,23 @@ export class Kept {
     let end = next
     while (this.#early.length > 0 && !after(this.#early[0]!.sequence, end)) {
       const piece = this.#early.shift()!
+      this.#earlySize -= piece.size
       const known = distance(end, piece.sequence)
       if (known >= piece.length) {
-        this.#memory.free(piece.block, piece.size)
+        this.#free(piece)
         continue
       }
       piece.address += known
       piece.length -= known
-      this.#backlog.push(piece)
       this.#bytes += piece.length
       end = (end + piece.length) >>> 0
+      const last = this.#backlog.at(-1)
+      if (last === undefined || room(last) < piece.length) this.#backlog.push(piece)
+      else {
+        this.#memory.copy(piece.address, last.address + last.length, piece.length)
+        last.length += piece.length
+        this.#free(piece)
+      }
     }
     return end
   }
@@ -106,28 +131,55 @@ export class Kept {
       }
       left -= piece.length
       this.#backlog.shift()
-      this.#memory.free(piece.block, piece.size)
+      this.#free(piece)
     }
   }
 
   /** Gives all memory back. */
   clear(): void {
-    for (const { block, size } of this.#backlog.splice(0)) this.#memory.free(block, size)
-    for (const { block, size } of this.#early.splice(0)) this.#memory.free(block, size)
+    for (const piece of this.#backlog.splice(0)) this.#free(piece)
+    for (const piece of this.#early.splice(0)) this.#free(piece)
     this.#bytes = 0
+    this.#earlySize = 0
+  }
+
+  /** Puts what fits after a piece's bytes. Returns how many bytes that were. */
+  #fill(piece: Piece | undefined, parts: Parts, skip: number, length: number): number {
+    const fits = piece === undefined ? 0 : Math.min(length, room(piece))
+    if (piece === undefined || fits === 0) return 0
+    this.#put(parts, skip, fits, piece.address + piece.length)
+    piece.length += fits
+    return fits
   }
 
   #copy(parts: Parts, skip: number, length: number, sequence: number): Piece | undefined {
-    const size = Math.ceil(length / GRAIN) * GRAIN
+    const size = sizeFor(length)
     const block = this.#memory.allocate(size)
     if (block === 0) return undefined
+    this.#put(parts, skip, length, block)
+    return { block, size, sequence, address: block, length }
+  }
+
+  #put(parts: Parts, skip: number, length: number, address: number): void {
     const from = new Parts()
     from.append(parts, skip, length)
-    let to = block
+    let to = address
     for (let index = 0; index < from.count; index++) {
       this.#memory.copy(from.addressAt(index), to, from.lengthAt(index))
       to += from.lengthAt(index)
     }
-    return { block, size, sequence, address: block, length }
   }
+
+  #free({ block, size }: Piece): void {
+    this.#memory.free(block, size)
+  }
+}
+
+function sizeFor(length: number): number {
+  return Math.ceil(length / GRAIN) * GRAIN
+}
+
+/** Bytes that fit after those of a piece. */
+function room({ block, size, address, length }: Piece): number {
+  return block + size - address - length
 }

@@ -102,20 +102,22 @@ export class FlowTable<F extends Keyed & { chained: F | undefined }> {
     this.#size++
   }
 
-  delete(flow: F): void {
+  /** Returns whether it was in the table. */
+  delete(flow: F): boolean {
     const first = this.#byHash.get(flow.key.hash)
     if (first === flow) {
       if (flow.chained === undefined) this.#byHash.delete(flow.key.hash)
       else this.#byHash.set(flow.key.hash, flow.chained)
       this.#size--
-      return
+      return true
     }
     for (let each = first; each !== undefined; each = each.chained) {
       if (each.chained !== flow) continue
       each.chained = flow.chained
       this.#size--
-      return
+      return true
     }
+    return false
   }
 
   /** All at this moment; who deletes some meanwhile still meets the others. */

@@ -68,6 +68,8 @@ export class TcpFlow implements Keyed, StreamEvents {
   /** In one of the context's lists. */
   marked = false
   waiting = false
+  /** Begun by the guest, and one of its sides does not stand yet. */
+  connecting = false
   /** Grows with each flow of the thread. */
   readonly id: number
   /** Who began: "out" the guest, "in" a client of the host. */
@@ -102,7 +104,7 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.since = options.context.now()
     this.usedAt = this.since
     this.#segments = new Segments(options)
-    this.#kept = new Kept(options.link.memory)
+    this.#kept = new Kept(options.link.memory, options.capacity)
   }
 
   get connection(): Connection | undefined {
@@ -171,9 +173,11 @@ export class TcpFlow implements Keyed, StreamEvents {
 
   #holdEarly(connection: Connection, segment: Segment, frame: Frame, skip: number): void {
     const { skip: known, take } = connection.receive
+    const start = add(segment.sequence, known)
     this.#context.counters.outOfOrder++
-    if (!this.#kept.hold(frame.parts, skip + known, take, add(segment.sequence, known)))
-      this.#context.counters.noMemory++
+    if (this.#kept.hold(frame.parts, skip + known, take, start)) return
+    connection.receive.forget(start)
+    this.#context.counters.noMemory++
   }
 
   /** Hands on what came in this turn. */
@@ -191,7 +195,12 @@ export class TcpFlow implements Keyed, StreamEvents {
       this.#endDue = false
       this.#stream?.endWrites()
     }
-    if (connection.state === "closed") this.#end()
+    this.#endIfOver(connection)
+  }
+
+  /** Nothing more comes and nothing more goes out; what the guest has sent goes to the host first, however long that takes. */
+  #endIfOver(connection: Connection): void {
+    if (connection.state === "closed" && this.#kept.bytes === 0) this.#end()
   }
 
   /** Returns false where the socket has failed. */
@@ -335,7 +344,7 @@ export class TcpFlow implements Keyed, StreamEvents {
   /** The backlog is gone and the guest knows of a window that is much smaller. */
   #windowIsWorthTelling(connection: Connection): boolean {
     const free = this.#capacity - this.#kept.bytes
-    return connection.sends && connection.receive.room < this.#capacity / 4 && free > this.#capacity / 2
+    return connection.receives && connection.receive.room < this.#capacity / 4 && free > this.#capacity / 2
   }
 
   // ---- Time
@@ -353,7 +362,7 @@ export class TcpFlow implements Keyed, StreamEvents {
       this.#context.counters.givenUp++
       this.#reset(connection)
       this.abort("given up")
-    } else if (connection.state === "closed") this.#end()
+    } else if (connection.state === "closed") this.#endIfOver(connection)
     else this.#context.mark(this)
   }
 

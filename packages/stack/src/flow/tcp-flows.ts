@@ -50,9 +50,17 @@ export interface TcpFlowsOptions {
   /** Bytes kept for a host that does not read, a flow: 1 MiB unless told. */
   readonly capacity?: number
   readonly mostFlows?: number
-  /** Connections of one link whose host's side does not stand yet. */
+  /** Of one link, so that no machine takes the place of all others: half of them unless told. */
+  readonly mostOfLink?: number
+  /** Connections of one link whose guest's or host's side does not stand yet. */
   readonly mostConnecting?: number
   readonly trace?: (text: string) => void
+}
+
+/** What a link has of the table. */
+interface Share {
+  flows: number
+  connecting: number
 }
 
 interface Pending {
@@ -68,13 +76,20 @@ export class TcpFlows {
   readonly #view = tcp.view()
   readonly #key = new FlowKey()
   readonly #pending = new Map<TcpFlow, Pending>()
-  readonly #connecting = new Map<Outlet, number>()
+  readonly #ofLink = new Map<Outlet, Share>()
   readonly #starved = new Map<Outlet, TcpFlow[]>()
   #marked: TcpFlow[] = []
   #turn: TcpFlow[] = []
 
   constructor(options: TcpFlowsOptions) {
-    this.#options = { capacity: 1 << 20, mostFlows: 16_384, mostConnecting: 512, ...options }
+    const { mostFlows = 16_384 } = options
+    this.#options = {
+      capacity: 1 << 20,
+      mostFlows,
+      mostOfLink: Math.ceil(mostFlows / 2),
+      mostConnecting: 512,
+      ...options,
+    }
     const { clock, random32, trace } = options
     this.#context = {
       counters: this.counters,
@@ -117,7 +132,11 @@ export class TcpFlows {
     else if (this.#begunAnew(flow)) {
       flow.abort("guest")
       this.#unknown(link, frame, ip, from, to)
-    } else flow.onSegment(view, frame, view.payloadAt - frame.at, length)
+    } else {
+      flow.onSegment(view, frame, view.payloadAt - frame.at, length)
+      if (flow.connecting && flow.connection !== undefined && flow.connection.state !== "syn-received")
+        this.#stands(flow)
+    }
   }
 
   /** RFC 6191: a SYN beyond what the old connection has seen begins a new one. */
@@ -142,8 +161,8 @@ export class TcpFlows {
       this.#reset(link, ends, this.#view)
       return
     }
-    const connecting = this.#connecting.get(link) ?? 0
-    if (this.table.size >= this.#options.mostFlows || connecting >= this.#options.mostConnecting) {
+    const connecting = this.#ofLink.get(link)?.connecting ?? 0
+    if (this.#isFull(link) || connecting >= this.#options.mostConnecting) {
       this.counters.overLimit++ // silence: the guest tries again
       return
     }
@@ -161,14 +180,13 @@ export class TcpFlows {
       this.#refuse(link, ends, packet, syn, -stream)
       return
     }
-    this.table.add(flow)
+    this.#add(flow)
     flow.attach(stream)
     this.counters.opened++
+    flow.connecting = true
+    this.#share(link).connecting++
     if (stream.connected) flow.answer(syn, this.#options.clock.now())
-    else {
-      this.#pending.set(flow, { syn, packet })
-      this.#connecting.set(link, (this.#connecting.get(link) ?? 0) + 1)
-    }
+    else this.#pending.set(flow, { syn, packet })
   }
 
   #connected(flow: TcpFlow): void {
@@ -186,9 +204,6 @@ export class TcpFlows {
     const pending = this.#pending.get(flow)
     if (pending === undefined) return undefined
     this.#pending.delete(flow)
-    const left = (this.#connecting.get(flow.link) ?? 1) - 1
-    if (left > 0) this.#connecting.set(flow.link, left)
-    else this.#connecting.delete(flow.link)
     return pending
   }
 
@@ -228,12 +243,12 @@ export class TcpFlows {
    */
   call(link: Outlet, ends: Ends, open: (flow: TcpFlow) => HostStream): TcpFlow | undefined {
     const key = new FlowKey().fromEndpoints(TCP, ends.guest, ends.guestPort, ends.other, ends.otherPort)
-    if (this.table.size >= this.#options.mostFlows || this.table.get(key) !== undefined) {
+    if (this.#isFull(link) || this.table.get(key) !== undefined) {
       this.counters.overLimit++
       return undefined
     }
     const flow = this.#flow(link, ends, key)
-    this.table.add(flow)
+    this.#add(flow)
     flow.call(open(flow), this.#options.clock.now())
     this.counters.accepted++
     return flow
@@ -302,9 +317,36 @@ export class TcpFlows {
     else waiting.push(flow)
   }
 
+  #isFull(link: Outlet): boolean {
+    const { mostFlows, mostOfLink } = this.#options
+    return this.table.size >= mostFlows || (this.#ofLink.get(link)?.flows ?? 0) >= mostOfLink
+  }
+
+  #share(link: Outlet): Share {
+    const share = this.#ofLink.get(link) ?? { flows: 0, connecting: 0 }
+    this.#ofLink.set(link, share)
+    return share
+  }
+
+  #add(flow: TcpFlow): void {
+    this.table.add(flow)
+    this.#share(flow.link).flows++
+  }
+
+  /** Both sides stand, or neither does any more. */
+  #stands(flow: TcpFlow): void {
+    if (!flow.connecting) return
+    flow.connecting = false
+    this.#share(flow.link).connecting--
+  }
+
   #forget(flow: TcpFlow): void {
     this.#takePending(flow)
-    this.table.delete(flow)
+    this.#stands(flow)
+    if (!this.table.delete(flow)) return
+    const share = this.#share(flow.link)
+    share.flows--
+    if (share.flows === 0) this.#ofLink.delete(flow.link)
   }
 }
 

@@ -142,6 +142,12 @@ export class Connection {
     )
   }
 
+  /** Whether the guest may still send. */
+  get receives(): boolean {
+    const state = this.#state
+    return state === "established" || state === "fin-wait-1" || state === "fin-wait-2"
+  }
+
   /** The offset in our stream of a sequence number, as far as it is not acknowledged. */
   offsetOf(sequence: number): number {
     const { send } = this
@@ -277,7 +283,8 @@ export class Connection {
   /** Section 3.10.7.4, first to fifth: what is not acceptable. */
   #check(segment: Segment, length: number): Outcome | undefined {
     const { flags, sequence } = segment
-    const span = length + ((flags & SYN) === 0 ? 0 : 1) + ((flags & FIN) === 0 ? 0 : 1)
+    const data = length + (flags & FIN) // which is 1
+    const span = data + ((flags & SYN) === 0 ? 0 : 1)
     const acceptable = this.receive.acceptable(sequence, span)
     if ((flags & RST) !== 0) return this.#checkReset(sequence, acceptable)
     const answered = this.#state !== "syn-received"
@@ -286,15 +293,16 @@ export class Connection {
       return "ignored"
     }
     if (!acceptable || (flags & SYN) !== 0) {
-      this.#challenge(span)
+      this.#challenge(data)
       // Old data may bring a new acknowledgement: a guest whose window probe we have answered before must not wait for it.
       const isOld = (flags & (SYN | ACK)) === ACK && distance(sequence, this.receive.next) <= 0
       return isOld && answered && this.send.plausible(segment.acknowledgement) ? undefined : "ignored"
     }
     if ((flags & ACK) === 0) return "ignored"
     if (this.send.plausible(segment.acknowledgement)) return undefined
-    this.ackDue = true
-    return answered ? "ignored" : "refused"
+    if (!answered) return "refused"
+    this.#challenge(0)
+    return "ignored"
   }
 
   #isSynAgain({ flags, sequence }: Segment): boolean {
@@ -304,13 +312,13 @@ export class Connection {
   /** RFC 5961, section 3.2: only the exact number resets, another one in the window is asked about. */
   #checkReset(sequence: number, acceptable: boolean): Outcome {
     if (sequence === this.receive.next) return this.#wasReset()
-    this.ackDue ||= acceptable
+    if (acceptable) this.#challenge(0)
     return "ignored"
   }
 
-  /** RFC 5961, sections 4.2 and 7: answers what is outside, but never more often than that where nothing was to be taken. */
-  #challenge(span: number): void {
-    if (span === 0 && this.#heardAt < this.#challengeAt) return
+  /** RFC 5961, sections 4.2 and 7: answers what is outside, but never more often than that where no data was to be taken. */
+  #challenge(data: number): void {
+    if (data === 0 && this.#heardAt < this.#challengeAt) return
     this.#challengeAt = this.#heardAt + CHALLENGE_MS
     this.ackDue = true
   }

@@ -21,7 +21,7 @@ const REORDERING = 1 / 4
 interface Piece {
   start: number
   end: number
-  /** When it went out last, and the how manieth sending of this connection that was. */
+  /** When it went out last, and as which sending of this connection. */
   sentAt: number
   order: number
   again: boolean
@@ -127,7 +127,8 @@ export class Flight {
       piece.start = una
       break
     }
-    if (done > 0) list.splice(0, done)
+    if (done === 1) list.shift()
+    else if (done > 1) list.splice(0, done)
   }
 
   /** The guest has [start, end), which is between una and max. */

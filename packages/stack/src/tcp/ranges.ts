@@ -30,11 +30,6 @@ export class Ranges {
     return this.list.at(-1)?.end
   }
 
-  /** Whether `seq` is inside a range. */
-  has(seq: number): boolean {
-    return this.list.some(({ start, end }) => !before(seq, start) && before(seq, end))
-  }
-
   /** Adds [start, end) and joins what touches. Returns false where the bound is reached and nothing was added. */
   add(start: number, end: number): boolean {
     const { list } = this
@@ -51,6 +46,29 @@ export class Ranges {
     if (from === to && list.length >= this.#most) return false
     list.splice(from, to - from, { start: low, end: high })
     return true
+  }
+
+  /** Whether all of [start, end) is in one range. */
+  covers(start: number, end: number): boolean {
+    return this.list.some((range) => !before(start, range.start) && !after(end, range.end))
+  }
+
+  /** Takes [start, end) out. Where a range would become two beyond the bound, its end goes too. */
+  remove(start: number, end: number): void {
+    const { list } = this
+    for (let index = 0; index < list.length; index++) {
+      const range = list[index]!
+      if (!after(range.end, start)) continue
+      if (!before(range.start, end)) return
+      const { end: rangeEnd } = range
+      if (after(rangeEnd, end) && !before(range.start, start)) range.start = end
+      else if (!before(range.start, start)) list.splice(index--, 1)
+      else {
+        range.end = start
+        if (after(rangeEnd, end) && list.length < this.#most)
+          list.splice(++index, 0, { start: end, end: rangeEnd })
+      }
+    }
   }
 
   /** Forgets everything before `seq`. */

@@ -116,6 +116,12 @@ export class ReceiveSide {
     this.held.forgetBefore(end)
   }
 
+  /** The bytes of the last `accept` that came too early could not be kept: they were never here. */
+  forget(start: number): void {
+    this.held.remove(start, add(start, this.take))
+    this.#latest = undefined
+  }
+
   /** The last `bytes` could neither be written nor kept. They were not acknowledged, so they come again. */
   rollBack(bytes: number): void {
     this.next = add(this.next, -bytes)
@@ -155,6 +161,10 @@ export class ReceiveSide {
   #hold(sequence: number): Arrival {
     const start = add(sequence, this.skip)
     const end = add(start, this.take)
+    if (this.held.covers(start, end)) {
+      this.#latest = { start, end }
+      return "duplicate"
+    }
     if (!this.held.add(start, end)) return "outside"
     this.#latest = { start, end }
     return "out-of-order"

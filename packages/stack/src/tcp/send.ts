@@ -60,6 +60,8 @@ export class SendSide {
   /** When the last segment goes out again, so that its loss is noticed before the timeout (RFC 8985, section 7). */
   #tailAt = Number.POSITIVE_INFINITY
   #tailSent = false
+  /** Where the tail ended that went out twice. */
+  #tailEnd: number | undefined
   #probing = false
   /** The number that went out in spite of a closed window. */
   #probeAt: number | undefined
@@ -173,9 +175,10 @@ export class SendSide {
   /** The guest says by SACK that it has [start, end). After `acknowledge`. */
   sack(start: number, end: number, now: number): void {
     if (!before(start, end) || after(end, this.nxt)) return
-    // RFC 2883, section 4: it has got this twice.
-    if (!after(end, this.una)) this.#flight.spurious()
-    else if (!before(start, this.una)) this.#flight.sack(start, end, now)
+    // RFC 2883, section 4: it has got this twice. Of a tail that was only a question that is no news.
+    if (!after(end, this.una)) {
+      if (end !== this.#tailEnd) this.#flight.spurious()
+    } else if (!before(start, this.una)) this.#flight.sack(start, end, now)
   }
 
   /** All that a segment acknowledges is known: what is lost, and what the window becomes. */
@@ -301,6 +304,7 @@ export class SendSide {
   #probeTail(): void {
     this.#tailAt = Number.POSITIVE_INFINITY
     this.#tailSent = true
+    this.#tailEnd = this.nxt
     const start = add(this.nxt, -Math.min(this.segment, this.inFlight))
     this.#flight.lose(start, this.nxt)
   }
