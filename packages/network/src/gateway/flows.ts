@@ -81,6 +81,7 @@ export class Flows {
       route,
       unreachable,
       mostFlows: options.maxFlows,
+      mostOfLink: options.maxFlowsPerMachine,
       ...(options.trace === undefined ? {} : { trace: options.trace }),
     })
     this.datagrams = new DatagramFlows({

@@ -343,8 +343,10 @@ export class TcpFlow implements Keyed, StreamEvents {
 
   /** The backlog is gone and the guest knows of a window that is much smaller. */
   #windowIsWorthTelling(connection: Connection): boolean {
+    if (!connection.receives) return false
+    const largest = Math.min(this.#capacity, connection.receive.largest)
     const free = this.#capacity - this.#kept.bytes
-    return connection.receives && connection.receive.room < this.#capacity / 4 && free > this.#capacity / 2
+    return connection.receive.room < largest / 4 && free > largest / 2
   }
 
   // ---- Time

@@ -223,28 +223,22 @@ export class Connection {
     return Math.min(this.send.expiresAt, this.#closesAt, this.#keepAliveAt)
   }
 
-  /** Call at `pollAt` or later. Returns "dead" where the guest is given up: the connection is closed, the host's side to be reset. */
+  /** Call at `pollAt` or later. Returns "dead" where the guest is given up: both sides are to be reset. */
   onTimer(now: number): "dead" | "alive" {
     if (now >= this.#closesAt) {
       this.#move("timeout")
       this.#closesAt = Number.POSITIVE_INFINITY
       return "alive"
     }
-    if (now >= this.#keepAliveAt && !this.#keepAlive(now)) return this.#die()
+    if (now >= this.#keepAliveAt && !this.#keepAlive(now)) return "dead"
     const due = this.send.onTimer(now)
     if (due === "nothing") return "alive"
     const silent = now - this.#heardAt > GIVE_UP_MS
     const handshake = this.#state === "syn-sent" || this.#state === "syn-received"
-    if (handshake ? this.#synTries >= SYN_TRIES : silent && this.send.roundTrip.backoff > 3)
-      return this.#die()
+    if (handshake ? this.#synTries >= SYN_TRIES : silent && this.send.roundTrip.backoff > 3) return "dead"
     if (handshake) this.synDue = true
     else if (due === "probe") this.probeDue = true
     return "alive"
-  }
-
-  #die(): "dead" {
-    this.#move("reset")
-    return "dead"
   }
 
   #keepAlive(now: number): boolean {

@@ -66,6 +66,11 @@ export class Flight {
     this.#highestNow = first
   }
 
+  /** How many pieces are remembered. */
+  get pieces(): number {
+    return this.#list.length
+  }
+
   // ---- What goes out
 
   /** New numbers went out. */

@@ -50,9 +50,9 @@ export class ReceiveSide {
     return Math.max(0, distance(this.#edge, this.next))
   }
 
-  /** Whether all of the guest's stream and its FIN have come. */
-  get finished(): boolean {
-    return this.finAt !== undefined && after(this.next, this.finAt)
+  /** The largest window that can be told. */
+  get largest(): number {
+    return 0xffff * 2 ** this.scale
   }
 
   /**

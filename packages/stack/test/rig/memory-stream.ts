@@ -14,6 +14,8 @@ export interface MemoryStreamOptions {
   readonly later: (callback: () => void) => void
   /** Bytes it takes before it wants `drain`; unbounded unless told. */
   readonly room?: number
+  /** Whether it goes on after what it has said, until `end`. */
+  readonly stays?: boolean
 }
 
 export class MemoryStream implements HostStream {
@@ -27,7 +29,8 @@ export class MemoryStream implements HostStream {
   room: number
   events: StreamEvents | undefined
   readonly #memory: Memory
-  readonly #says: Uint8Array
+  #says: Uint8Array
+  #stays: boolean
   #discarded = 0
 
   constructor(options: MemoryStreamOptions) {
@@ -35,6 +38,25 @@ export class MemoryStream implements HostStream {
     this.#says = options.says
     this.onMore = () => options.later(() => this.events?.onReadable())
     this.room = options.room ?? Number.POSITIVE_INFINITY
+    this.#stays = options.stays ?? false
+  }
+
+  /** Says more. */
+  say(bytes: Uint8Array): void {
+    this.#says = Buffer.concat([this.#says, bytes])
+    this.onMore()
+  }
+
+  /** Has said everything. */
+  end(): void {
+    this.#stays = false
+    this.onMore()
+  }
+
+  /** Takes `bytes` more. */
+  drain(bytes: number): void {
+    this.room += bytes
+    this.events?.onWritable()
   }
 
   write(parts: Parts): number {
@@ -63,7 +85,7 @@ export class MemoryStream implements HostStream {
       done += length
     }
     if (done > 0 && done < into.bytes) this.onMore()
-    return done
+    return done === 0 && this.#stays ? -EAGAIN : done
   }
 
   discard(bytes: number): void {

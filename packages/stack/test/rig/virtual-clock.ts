@@ -63,6 +63,11 @@ export class VirtualClock implements Clock {
     }
   }
 
+  /** Nothing is due before `until`: it is that time now. */
+  rest(until: number): void {
+    this.#now = Math.max(this.#now, until)
+  }
+
   #push(due: Due): void {
     const heap = this.#heap
     let at = heap.push(due) - 1
