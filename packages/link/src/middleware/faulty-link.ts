@@ -110,12 +110,26 @@ export class FaultyLink implements Link {
     this.#out.faults = outgoing
   }
 
+  /** Lets what is under way arrive now, in its order, and who waits for room try again. Not from within a turn, or between `lend` and `unlend`. */
+  release(): void {
+    this.#outLater.release()
+    this.#inLater.release()
+    this.#room.cancel()
+    if (!this.#wantsRoom) return
+    this.#wantsRoom = false
+    this.receiver.onRoom()
+  }
+
   start(): void {
     this.#inner.receiver = {
       onFrame: (frame) => this.#onFrame(frame),
       onSettle: () => this.#onSettle(),
       onRoom: () => this.receiver.onRoom(),
-      onCarrier: (up) => this.receiver.onCarrier(up),
+      onCarrier: (up) => {
+        // Who found no room in our own memory while nobody was there asks nobody else.
+        if (up && this.#wantsRoom) this.#room.at(this.#clock.now)
+        this.receiver.onCarrier(up)
+      },
     }
     this.#inner.start()
   }

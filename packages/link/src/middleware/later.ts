@@ -7,6 +7,10 @@ import type { Memory } from "../memory.ts"
 import { noOffload, type Offload } from "../offload.ts"
 import type { Parts } from "../parts.ts"
 
+/** Bytes held at one time, in whole units: no more, so that a slow line takes no other link's memory. */
+const MOST = 16 * 1024 * 1024
+const UNIT = 1024
+
 /** Time and timers: those of a loop, or of a test. */
 export interface FaultClock {
   readonly now: number
@@ -31,6 +35,7 @@ export class Later implements Disposable {
   readonly #onDue: (due: readonly Held[]) => void
   /** By time, those of the same time by their coming. */
   readonly #held: Held[] = []
+  #bytes = 0
 
   /** Calls `onDue` with the frames whose time has come; their memory is given back when it returns. */
   constructor(memory: Memory, clock: FaultClock, onDue: (due: readonly Held[]) => void) {
@@ -44,11 +49,13 @@ export class Later implements Disposable {
     return this.#held.length === 0
   }
 
-  /** A copy of `length` bytes and the parts behind them; undefined where there is no memory, and it is lost. */
+  /** A copy of `length` bytes and the parts behind them, to be added; undefined where there is no memory for it, and it is lost. */
   copy(bytes: Uint8Array, at: number, length: number, parts: Parts | undefined): Held | undefined {
     const whole = length + (parts?.bytes ?? 0)
+    if (this.#bytes + sizeOf(whole) > MOST) return undefined
     const address = this.#memory.allocate(whole)
     if (address === 0) return undefined
+    this.#bytes += sizeOf(whole)
     this.#memory.write(bytes, at, length, address)
     let to = address + length
     for (let index = 0; parts !== undefined && index < parts.count; index++) {
@@ -66,6 +73,12 @@ export class Later implements Disposable {
     if (index === 0) this.#timer.at(at)
   }
 
+  /** Lets all of them arrive now, in their order. */
+  release(): void {
+    this.#timer.cancel()
+    this.#handOn(this.#held.splice(0))
+  }
+
   [Symbol.dispose](): void {
     this.#timer.cancel()
     this.#free(this.#held.splice(0))
@@ -75,13 +88,25 @@ export class Later implements Disposable {
     const { now } = this.#clock
     const end = this.#held.findIndex(({ at }) => at > now)
     const due = this.#held.splice(0, end < 0 ? this.#held.length : end)
-    if (due.length > 0) this.#onDue(due)
-    this.#free(due)
+    this.#handOn(due)
     const [next] = this.#held
     if (next !== undefined) this.#timer.at(next.at)
   }
 
-  #free(held: readonly Held[]): void {
-    for (const { address, length } of held) this.#memory.free(address, length)
+  #handOn(due: readonly Held[]): void {
+    if (due.length > 0) this.#onDue(due)
+    this.#free(due)
   }
+
+  #free(held: readonly Held[]): void {
+    for (const { address, length } of held) {
+      this.#memory.free(address, length)
+      this.#bytes -= sizeOf(length)
+    }
+  }
+}
+
+/** What a frame of so many bytes takes, small ones too. */
+function sizeOf(length: number): number {
+  return Math.ceil(length / UNIT) * UNIT
 }
