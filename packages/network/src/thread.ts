@@ -4,7 +4,6 @@
  * @module
  */
 
-import { SidecarError } from "@skep/contract"
 import { runLoop } from "@skep/loop/worker"
 import { NetworkThread } from "./gateway/network-thread.ts"
 import { flowPage, statusOf } from "./gateway/report.ts"
@@ -25,15 +24,9 @@ runLoop<ThreadCalls, ThreadData, ThreadNotice>(({ loop, data, notify }) => {
     leases: () => [...network.dhcp.leases()],
     editLeases: (edits) => network.editLeases(edits),
     flows: (query) => flowPage(network, query),
-    setFaults: ({ machine }) => {
-      throw new SidecarError("unsupported", `Cannot set faults for "${machine}"`)
-    },
-    startCapture: () => {
-      throw new SidecarError("unsupported", "Cannot capture")
-    },
-    stopCapture: () => {
-      throw new SidecarError("not-found", "Cannot stop a capture: there is none")
-    },
+    setFaults: ({ machine, faults }) => network.setFaults(faults, machine),
+    startCapture: (spec) => network.captures.start(spec),
+    stopCapture: ({ machine }) => network.captures.stop(machine),
     dnsAnswer: ({ id, bytes }) => network.services.answer(id, bytes),
   }
 })

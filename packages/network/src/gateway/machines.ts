@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Link, Port } from "@skep/link"
+import type { InterposedLink, Port } from "@skep/link"
 import type { LinkSpec } from "../links/link-spec.ts"
 import type { Policy } from "../policy/policy.ts"
 import type { FaultSpec } from "../thread/calls.ts"
@@ -11,7 +11,8 @@ import type { FaultSpec } from "../thread/calls.ts"
 export interface Machine {
   readonly name: string
   readonly spec: LinkSpec
-  readonly link: Link
+  /** The one that its port has, which captures and faults are put into. */
+  readonly link: InterposedLink
   readonly port: Port
   readonly endpoint: string
   /** The last source address of its frames, 48 bits; 0 before the first. */

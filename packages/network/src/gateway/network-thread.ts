@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto"
 import { SidecarError } from "@skep/contract"
-import { type Port, Switch, SystemMemory } from "@skep/link"
+import { InterposedLink, type Port, Switch, SystemMemory } from "@skep/link"
 import type { Loop, Scope } from "@skep/loop"
 import {
   Errors,
@@ -28,8 +28,16 @@ import type { LinkSpec } from "../links/link-spec.ts"
 import { compilePolicy } from "../policy/policy.ts"
 import type { PolicySpec } from "../policy/policy-spec.ts"
 import { Refusals } from "../policy/refusals.ts"
-import { FORWARDS_MAX, MACHINES_MAX, type ThreadData, type ThreadNotice } from "../thread/calls.ts"
+import {
+  type FaultSpec,
+  FORWARDS_MAX,
+  MACHINES_MAX,
+  type ThreadData,
+  type ThreadNotice,
+} from "../thread/calls.ts"
+import { Captures } from "./captures.ts"
 import type { FlowsDriver } from "./driver.ts"
+import { applyFaults } from "./faults.ts"
 import { Flows } from "./flows.ts"
 import { Forwards } from "./forwards.ts"
 import { NetworkGateway } from "./gateway.ts"
@@ -61,6 +69,7 @@ export class NetworkThread {
   readonly errors: Errors
   readonly gateway: NetworkGateway
   readonly memory: SystemMemory
+  readonly captures: Captures
   policy: PolicySpec
   readonly #options: NetworkThreadOptions
   readonly #scope: Scope
@@ -112,6 +121,11 @@ export class NetworkThread {
     })
     this.#switch = new Switch({ gatewayAddress: this.#station.mac, gateway: this.gateway, clock: loop })
     this.listeners = this.#makeForwards(sockets)
+    this.captures = new Captures({
+      machines: this.machines,
+      notify: (notice) => void notify(notice),
+      timer: (callback) => this.#scope.timer(callback),
+    })
     this.forwards = new ForwardTable({
       open: (forward) => this.listeners.open(forward),
       close: (listener) => listener[Symbol.dispose](),
@@ -148,7 +162,14 @@ export class NetworkThread {
         mtu: this.plan.mtu,
         onBroken: (reason) => void notify({ type: "link-broken", machine: spec.machine, reason }),
       })
-      this.#attach(spec, { link, endpoint, scope })
+      const timer = (callback: () => void) => scope.timer(callback)
+      const clock = {
+        get now() {
+          return loop.now
+        },
+        timer,
+      }
+      this.#attach(spec, { link: new InterposedLink(link, clock), endpoint, scope })
       return { endpoint }
     } catch (error) {
       scope[Symbol.dispose]()
@@ -156,10 +177,7 @@ export class NetworkThread {
     }
   }
 
-  #attach(
-    spec: LinkSpec,
-    opened: { link: Parameters<Switch["attach"]>[0]; endpoint: string; scope: Scope },
-  ): void {
+  #attach(spec: LinkSpec, opened: { link: InterposedLink; endpoint: string; scope: Scope }): void {
     const { link, endpoint, scope } = opened
     const reserved = spec.mac === undefined ? undefined : mac.parse(spec.mac)
     const reserve = typeof reserved === "number" ? [reserved] : []
@@ -175,7 +193,9 @@ export class NetworkThread {
     }
     const port = this.#switch.attach(link, { reserve })
     const machine = this.machines.at(port) ?? this.#admit(port)
-    if (machine !== undefined) this.#scopes.set(machine, scope)
+    if (machine === undefined) return
+    this.#scopes.set(machine, scope)
+    this.captures.attach(machine)
     this.dhcp.attach(spec.machine)
   }
 
@@ -196,6 +216,7 @@ export class NetworkThread {
     const { notify } = this.#options
     for (const rule of this.forwards.removeMachine(name))
       notify({ type: "forward-closed", rule, reason: "its machine was removed" })
+    this.captures.detach(machine)
     this.flows.detach(machine.port)
     this.services.detach(machine.port)
     this.neighbours.forget(machine.port.number)
@@ -223,6 +244,14 @@ export class NetworkThread {
     }
   }
 
+  /** What is done to the frames of a machine; undefined ends it. */
+  setFaults(faults: FaultSpec | undefined, name: string): void {
+    const machine = this.machines.get(name)
+    if (machine === undefined)
+      throw new SidecarError("not-found", `Cannot set faults for "${name}": it is not here`)
+    applyFaults(machine, faults)
+  }
+
   /** The address that a machine has by its newest lease. */
   addressOf(machine: Pick<Machine, "name" | "mac">): string | undefined {
     let newest: Lease | undefined
@@ -245,6 +274,7 @@ export class NetworkThread {
     this.flows.stop()
     this.listeners.stop()
     this.dhcp.flush()
+    this.captures[Symbol.dispose]()
     this.#switch[Symbol.dispose]()
   }
 

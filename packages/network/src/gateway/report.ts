@@ -24,6 +24,7 @@ const ICMP = 1
 export function statusOf(network: NetworkThread): ThreadStatus {
   const { flows, memory } = network
   const datagrams = flows.datagrams.table.all()
+  const capture = network.captures.status(undefined)
   const icmp = datagrams.filter(({ protocol }) => protocol === ICMP || protocol === 58).length
   return {
     machines: [...network.machines].map((machine) => machineEntry(network, machine)),
@@ -33,6 +34,7 @@ export function statusOf(network: NetworkThread): ThreadStatus {
     leases: network.dhcp.leases().length,
     refusals: network.refusals.counts(),
     memory: { heldBytes: memory.arena.heap.used, maxHeldBytes: memory.arena.heap.length },
+    ...(capture === undefined ? {} : { capture }),
     counters: countersOf(network),
   }
 }
@@ -40,6 +42,7 @@ export function statusOf(network: NetworkThread): ThreadStatus {
 function machineEntry(network: NetworkThread, machine: Machine): MachineEntry {
   const { port, spec } = machine
   const address = network.addressOf(machine)
+  const capture = network.captures.status(machine.name)
   return {
     name: machine.name,
     kind: spec.kind,
@@ -51,7 +54,8 @@ function machineEntry(network: NetworkThread, machine: Machine): MachineEntry {
     flows: flowsOf(network).filter((flow) => flow.machine === machine.name).length,
     ...(machine.policy === undefined ? {} : { policy: machine.policy.spec }),
     ...(machine.faults === undefined ? {} : { faults: machine.faults }),
-    counters: { ...port.linkCounters, ...port.counters },
+    ...(capture === undefined ? {} : { capture }),
+    counters: { ...port.linkCounters, ...port.counters, ...prefixed("fault", machine.link.faultCounts) },
   }
 }
 
