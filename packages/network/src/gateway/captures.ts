@@ -35,7 +35,7 @@ export class Captures {
     this.#options = options
     this.#flush = options.timer(() => {
       // A capture whose disk is full ends meanwhile.
-      for (const { capture } of [...this.#running.values()]) capture.flush()
+      for (const { capture } of this.#running.values()) capture.flush()
       if (this.#running.size > 0) this.#flush.after(FLUSH_MS)
     })
   }
@@ -97,7 +97,7 @@ export class Captures {
 
   /** Writes all that waits, and ends them all. */
   [Symbol.dispose](): void {
-    for (const [machine, running] of [...this.#running]) this.#end(machine, running)
+    for (const [machine, running] of this.#running) this.#end(machine, running)
   }
 
   #ended(machine: string | undefined, reason: string): void {
