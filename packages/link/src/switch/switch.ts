@@ -106,7 +106,10 @@ export class Switch implements Disposable {
     return this.#addresses.size
   }
 
-  /** Takes a link, which was not started, owns and starts it. Throws where there are too many, or an address is reserved already. */
+  /**
+   * Takes a link, which was not started, owns and starts it. Throws where there are too many, an address is reserved already, or the link does not
+   * start: then it is still the caller's.
+   */
   attach(link: Link, options: AttachOptions = {}): Port {
     const { clock, floodBurst, floodsPerSecond, maxPorts } = this.#options
     const count = this.#attached.size
@@ -138,7 +141,12 @@ export class Switch implements Disposable {
       onRoom: () => this.#options.gateway.onRoom(port),
       onCarrier: (up) => this.#onCarrier(attached, up),
     }
-    link.start()
+    try {
+      link.start()
+    } catch (error) {
+      this.#detach(port)
+      throw error
+    }
     return port
   }
 

@@ -16,6 +16,7 @@
  *
  * @module
  */
+import { u32 } from "@skep/wire/bytes"
 import { code, type DhcpMessage, decode, type Malformed, parse } from "@skep/wire/dhcp"
 import { addressOf, contains } from "./address.ts"
 import { Allowance } from "./allowance.ts"
@@ -150,6 +151,12 @@ export class DhcpServer {
   /** All leases, the expired ones too. */
   leases(): readonly Lease[] {
     return this.#bindings.leases()
+  }
+
+  /** The machine that has the address of 4 bytes at `at` at `now`, by a lease that has not expired. */
+  holderOf(bytes: Uint8Array, at: number, now: number): string | undefined {
+    const lease = this.#bindings.at(u32(bytes, at))?.lease
+    return lease === undefined || lease.expires <= now ? undefined : lease.machine
   }
 
   /**

@@ -9,6 +9,7 @@ import {
   type Datagram,
   DatagramFlows,
   type DatagramHeaders,
+  type Ends,
   FlowKey,
   type Gateway,
   host,
@@ -18,6 +19,7 @@ import {
   TcpFlows,
 } from "@skep/stack"
 import { u16, u48 } from "@skep/wire/bytes"
+import * as ethernet from "@skep/wire/ethernet"
 import * as icmp from "@skep/wire/icmp"
 import * as icmpv6 from "@skep/wire/icmpv6"
 import * as ip from "@skep/wire/ip"
@@ -29,7 +31,6 @@ import type { FlowsDriver } from "./driver.ts"
 import type { Machine, Machines } from "./machines.ts"
 
 const DNS = 53
-const DESTINATION_MAC = 0
 const SOURCE_MAC = 6
 const IDENTIFIER = 4
 /** Bytes of both ports. */
@@ -102,7 +103,7 @@ export class Flows {
 
   onTcp(port: Port, frame: Frame, packet: ip.IpView): void {
     const { bytes, at } = frame
-    this.tcp.onPacket(port, frame, packet, u48(bytes, at + SOURCE_MAC), u48(bytes, at + DESTINATION_MAC))
+    this.tcp.onPacket(port, frame, packet, u48(bytes, at + SOURCE_MAC), this.#options.gateway.mac)
   }
 
   onUdp(port: Port, frame: Frame, packet: ip.IpView): void {
@@ -112,7 +113,7 @@ export class Flows {
       this.malformed++
       return
     }
-    if (!frame.trusted && !this.#intact(frame, packet)) {
+    if (!this.intact(frame, packet)) {
       this.badChecksum++
       return
     }
@@ -152,7 +153,7 @@ export class Flows {
 
   /** Sends a packet whose checksums are whole; cut where it is longer than the machine's MTU. */
   sendWhole(port: Outlet, headers: Uint8Array, length: number, payload: Parts): void {
-    if (length - ETHERNET + payload.bytes > port.mtu) this.#cut(port, headers, length, payload)
+    if (length - ethernet.HEADER + payload.bytes > port.mtu) this.#cut(port, headers, length, payload)
     else port.send(headers, 0, length, payload)
   }
 
@@ -185,6 +186,17 @@ export class Flows {
     this.settle()
   }
 
+  /** Ends all flows of guests that the policy of now does not let out; guests are told. Flows that clients of the host began stay. */
+  enforce(): void {
+    for (const flow of this.tcp.table.all()) {
+      if (flow.direction === "out" && !this.#allows(flow.link, ip.PROTOCOL_TCP, flow.ends)) flow.reset()
+    }
+    for (const flow of this.datagrams.table.all()) {
+      if (flow.direction === "out" && !this.#allows(flow.link, flow.protocol, flow.ends))
+        this.datagrams.close(flow)
+    }
+  }
+
   /** The machine is gone, and all its flows with it. */
   detach(port: Outlet): void {
     this.tcp.detach(port)
@@ -202,7 +214,9 @@ export class Flows {
     this.datagrams.fromGuest(port, frame, packet, { ...datagram, from, to: this.#options.gateway.mac })
   }
 
-  #intact(frame: Frame, packet: ip.IpView): boolean {
+  /** Whether the checksum of a transport is right, or the sender vouches for it. */
+  intact(frame: Frame, packet: ip.IpView): boolean {
+    if (frame.trusted) return true
     const { payloadAt, payloadEnd } = packet
     const sum = sumParts(this.memory, frame.parts, payloadAt - frame.at, payloadEnd - payloadAt, 0)
     return transport.checksumOk(frame.bytes, packet, sum)
@@ -219,12 +233,28 @@ export class Flows {
     const isV4 = width === 4
     if (protocol === ip.PROTOCOL_TCP && port === DNS && owns(this.#options.gateway, bytes, at, width))
       return { path: this.#options.dnsSocket }
-    const policy = machine?.policy ?? this.policy
-    const verdict = decide(isV4 ? policy.four : policy.six, protocol, bytes, at, port)
+    const verdict = this.#verdict(machine, protocol, bytes.subarray(at, at + width), port)
     if (verdict === "out") return { address: bytes.slice(at, at + width), port }
     if (verdict === "host") return { address: isV4 ? LOOPBACK4 : LOOPBACK6, port }
     this.#refused(machine, verdict, { protocol, bytes, at, width, port })
     return host.EACCES
+  }
+
+  #allows(link: Outlet, protocol: number, { other, otherPort }: Ends): boolean {
+    // DNS of our own, which no policy forbids.
+    if (
+      protocol === ip.PROTOCOL_TCP &&
+      otherPort === DNS &&
+      owns(this.#options.gateway, other, 0, other.length)
+    )
+      return true
+    const verdict = this.#verdict(this.#machineOf(link), protocol, other, otherPort)
+    return verdict === "out" || verdict === "host"
+  }
+
+  #verdict(machine: Machine | undefined, protocol: number, other: Uint8Array, port: number) {
+    const policy = machine?.policy ?? this.policy
+    return decide(other.length === 4 ? policy.four : policy.six, protocol, other, 0, port)
   }
 
   #refused(
@@ -254,8 +284,6 @@ export class Flows {
     )
   }
 }
-
-const ETHERNET = 14
 
 /** RFC 1812, section 5.2.7.1: what a guest is told of what its host said. */
 function problemOf(errno: number): ProblemKind {

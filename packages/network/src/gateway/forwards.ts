@@ -151,7 +151,9 @@ export class Forwards {
     const within = address.isLoopback(guest, 0, guest.length)
     const known = within ? this.#leased(machine) : guest
     const guestMac = known === undefined ? -1 : neighbours.lookup(known, 0, known.length)
-    const port = guestMac === -1 ? undefined : portOf(guestMac)
+    // What leads to a machine by its name goes by its own link, whoever else may use its MAC address.
+    const named = rule.machine !== undefined && rule.guestAddress === undefined
+    const port = guestMac === -1 ? undefined : named ? machine?.port : portOf(guestMac)
     const other = (guest.length === 4 ? gateway.ipv4 : gateway.ipv6)?.addresses[0]
     if (port === undefined || other === undefined) {
       if (known !== undefined) this.#ask(known)

@@ -17,6 +17,7 @@ import {
   EchoReply,
   Errors,
   type Gateway,
+  isForMany,
   isNdp,
   Neighbours,
   OUT_SIZE,
@@ -133,13 +134,18 @@ export class NetworkGateway implements Station {
   }
 
   #onPacket(port: Port, frame: Frame, packet: ip.IpView): void {
-    const { services, flows } = this.#options
+    const { gateway, services, flows } = this.#options
+    const { destinationAt, addressLength } = packet
     switch (packet.protocol) {
       case ip.PROTOCOL_TCP:
+        // RFC 9293, section 3.9.2.3: MUST-57.
+        if (isForMany(gateway, frame.bytes, destinationAt, addressLength)) return this.reasons.add("for-many")
         return flows.onTcp(port, frame, packet)
       case ip.PROTOCOL_UDP:
-        if (!services.onUdp(port, frame, packet)) flows.onUdp(port, frame, packet)
-        return
+        if (services.onUdp(port, frame, packet)) return
+        // What machines tell each other, as in mDNS: the switch has handed it on, and it goes no further. Nobody is refused anything.
+        if (isForMany(gateway, frame.bytes, destinationAt, addressLength)) return this.reasons.add("for-many")
+        return flows.onUdp(port, frame, packet)
       case ip.PROTOCOL_ICMP:
       case ip.PROTOCOL_ICMPV6:
         return this.#onIcmp(port, frame, packet)

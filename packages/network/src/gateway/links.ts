@@ -64,10 +64,9 @@ function openVhostNet(socket: string, options: LinkOptions & { readonly name: st
     onBroken: (_queue, reason) => onBroken(reason),
   })
   chmodSync(socket, OWNER_ONLY)
-  const forget = scope.onDispose(() => {
+  scope.onDispose(() => {
     server[Symbol.dispose]()
     rmSync(socket, { force: true })
   })
-  void forget
   return link
 }

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto"
 import { SidecarError } from "@skep/contract"
-import { InterposedLink, type Port, Switch, SystemMemory } from "@skep/link"
+import { type Port, Switch, SystemMemory } from "@skep/link"
 import type { Loop, Scope } from "@skep/loop"
 import {
   Errors,
@@ -28,20 +28,14 @@ import type { LinkSpec } from "../links/link-spec.ts"
 import { compilePolicy } from "../policy/policy.ts"
 import type { PolicySpec } from "../policy/policy-spec.ts"
 import { Refusals } from "../policy/refusals.ts"
-import {
-  type FaultSpec,
-  FORWARDS_MAX,
-  MACHINES_MAX,
-  type ThreadData,
-  type ThreadNotice,
-} from "../thread/calls.ts"
+import { type FaultSpec, FORWARDS_MAX, type ThreadData, type ThreadNotice } from "../thread/calls.ts"
+import { Attachments } from "./attachments.ts"
 import { Captures } from "./captures.ts"
 import type { FlowsDriver } from "./driver.ts"
 import { applyFaults } from "./faults.ts"
 import { Flows } from "./flows.ts"
 import { Forwards } from "./forwards.ts"
 import { NetworkGateway } from "./gateway.ts"
-import { openLink } from "./links.ts"
 import { type Machine, Machines } from "./machines.ts"
 import { Services } from "./services.ts"
 
@@ -75,7 +69,7 @@ export class NetworkThread {
   readonly #scope: Scope
   readonly #station: Gateway
   readonly #switch: Switch
-  readonly #scopes = new Map<Machine, Scope>()
+  readonly #attachments: Attachments
   readonly #out = new Uint8Array(OUT_SIZE)
   readonly #due
   readonly #telling
@@ -101,6 +95,7 @@ export class NetworkThread {
     this.neighbours = new Neighbours(this.#station, {
       mtu: data.plan.mtu,
       nameServers: [bytesOf(data.plan.gateway6)],
+      mayHave: (number, bytes, at, length) => this.#mayHave(number, bytes, at, length),
       onAnswer: () => this.#scope.defer(() => this.listeners.onAnswer()),
     })
     this.reassembly = new Reassembly(this.memory)
@@ -120,6 +115,7 @@ export class NetworkThread {
       onCarrier: (port, up) => this.#onCarrier(port, up),
     })
     this.#switch = new Switch({ gatewayAddress: this.#station.mac, gateway: this.gateway, clock: loop })
+    this.#attachments = this.#makeAttachments()
     this.listeners = this.#makeForwards(sockets)
     this.captures = new Captures({
       machines: this.machines,
@@ -148,86 +144,11 @@ export class NetworkThread {
   // ---- Machines
 
   addLink(spec: LinkSpec): { readonly endpoint: string } {
-    const { loop, notify } = this.#options
-    if (this.machines.get(spec.machine) !== undefined)
-      throw new SidecarError("exists", `Cannot add a link for "${spec.machine}": it has one`)
-    if (this.machines.size >= MACHINES_MAX)
-      throw new SidecarError("busy", `Cannot add a link for "${spec.machine}": ${MACHINES_MAX} are there`)
-    const scope = this.#scope.scope(`link ${spec.machine}`)
-    try {
-      const { link, endpoint } = openLink(spec, {
-        loop,
-        scope,
-        memory: this.memory,
-        mtu: this.plan.mtu,
-        onBroken: (reason) => void notify({ type: "link-broken", machine: spec.machine, reason }),
-      })
-      const timer = (callback: () => void) => scope.timer(callback)
-      const clock = {
-        get now() {
-          return loop.now
-        },
-        timer,
-      }
-      this.#attach(spec, { link: new InterposedLink(link, clock), endpoint, scope })
-      return { endpoint }
-    } catch (error) {
-      scope[Symbol.dispose]()
-      throw error
-    }
-  }
-
-  #attach(spec: LinkSpec, opened: { link: InterposedLink; endpoint: string; scope: Scope }): void {
-    const { link, endpoint, scope } = opened
-    const reserved = spec.mac === undefined ? undefined : mac.parse(spec.mac)
-    const reserve = typeof reserved === "number" ? [reserved] : []
-    // Its carrier may come up from within: the machine has to be known by then.
-    this.#attaching = {
-      name: spec.machine,
-      spec,
-      link,
-      endpoint,
-      mac: 0,
-      policy: undefined,
-      faults: undefined,
-    }
-    const port = this.#switch.attach(link, { reserve })
-    const machine = this.machines.at(port) ?? this.#admit(port)
-    if (machine === undefined) return
-    this.#scopes.set(machine, scope)
-    this.captures.attach(machine)
-    this.dhcp.attach(spec.machine)
-  }
-
-  #attaching: Omit<Machine, "port"> | undefined
-
-  #admit(port: Port): Machine | undefined {
-    if (this.#attaching === undefined) return undefined
-    const machine = { ...this.#attaching, port }
-    this.#attaching = undefined
-    this.machines.add(machine)
-    return machine
+    return this.#attachments.add(spec)
   }
 
   removeLink(name: string): void {
-    const machine = this.machines.get(name)
-    if (machine === undefined)
-      throw new SidecarError("not-found", `Cannot remove the link of "${name}": there is none`)
-    const { notify } = this.#options
-    for (const rule of this.forwards.removeMachine(name))
-      notify({ type: "forward-closed", rule, reason: "its machine was removed" })
-    this.captures.detach(machine)
-    this.flows.detach(machine.port)
-    this.services.detach(machine.port)
-    this.neighbours.forget(machine.port.number)
-    this.reassembly.forget(machine.port.number)
-    this.errors.forget(machine.port.number)
-    this.dhcp.detach(name)
-    this.machines.remove(machine)
-    machine.port[Symbol.dispose]()
-    this.#scopes.get(machine)?.[Symbol.dispose]()
-    this.#scopes.delete(machine)
-    notify({ type: "machine-removed", machine: name })
+    this.#attachments.remove(name)
     this.#company()
   }
 
@@ -242,6 +163,7 @@ export class NetworkThread {
         throw new SidecarError("not-found", `Cannot set a policy for "${name}": it is not here`)
       machine.policy = policy === undefined ? undefined : compilePolicy(policy, this.plan)
     }
+    this.flows.enforce()
   }
 
   /** What is done to the frames of a machine; undefined ends it. */
@@ -276,6 +198,17 @@ export class NetworkThread {
     this.dhcp.flush()
     this.captures[Symbol.dispose]()
     this.#switch[Symbol.dispose]()
+  }
+
+  /** Whether a machine may be the neighbour of that address: another's lease is not for it to take. IPv6 addresses are not leased. */
+  #mayHave(number: number, bytes: Uint8Array, at: number, length: number): boolean {
+    if (length !== 4) return true
+    const holder = this.dhcp.holderOf(bytes, at, Date.now())
+    return (
+      holder === undefined ||
+      holder === this.machines.at({ number })?.name ||
+      this.machines.get(holder) === undefined
+    )
   }
 
   // ---- Parts
@@ -317,6 +250,40 @@ export class NetworkThread {
     })
   }
 
+  #makeAttachments(): Attachments {
+    const { loop, notify } = this.#options
+    return new Attachments({
+      loop,
+      scope: this.#scope,
+      memory: this.memory,
+      mtu: this.plan.mtu,
+      machines: this.machines,
+      switch: this.#switch,
+      notify: (notice) => void notify(notice),
+      onAttached: (machine) => {
+        this.captures.attach(machine)
+        this.dhcp.attach(machine.name)
+      },
+      onDetach: (machine) => this.#forget(machine),
+      onRemoved: (machine) => {
+        for (const rule of this.forwards.removeMachine(machine))
+          notify({ type: "forward-closed", rule, reason: "its machine was removed" })
+        notify({ type: "machine-removed", machine })
+      },
+    })
+  }
+
+  #forget(machine: Machine): void {
+    const { name, port } = machine
+    this.captures.detach(machine)
+    this.flows.detach(port)
+    this.services.detach(port)
+    this.neighbours.forget(port.number)
+    this.reassembly.forget(port.number)
+    this.errors.forget(port.number)
+    this.dhcp.detach(name)
+  }
+
   #makeForwards(sockets: SocketHost): Forwards {
     return new Forwards({
       scope: this.#scope,
@@ -341,7 +308,7 @@ export class NetworkThread {
   // ---- Time
 
   #onCarrier(port: Port, up: boolean): void {
-    const machine = this.machines.at(port) ?? this.#admit(port)
+    const machine = this.#attachments.at(port)
     if (machine === undefined) return
     this.#options.notify(
       up

@@ -5,8 +5,10 @@
  */
 
 import * as address from "@skep/wire/address"
+import * as ip from "@skep/wire/ip"
 import * as mac from "@skep/wire/mac"
 import { formatEndpoint } from "../addressing/address.ts"
+import type { Lease } from "../dhcp/index.ts"
 import {
   type CounterRecord,
   FLOWS_PAGE_MAX,
@@ -19,15 +21,22 @@ import {
 import type { Machine } from "./machines.ts"
 import type { NetworkThread } from "./network-thread.ts"
 
-const ICMP = 1
-
 export function statusOf(network: NetworkThread): ThreadStatus {
   const { flows, memory } = network
   const datagrams = flows.datagrams.table.all()
+  const counts = new Map<unknown, number>()
+  for (const { link } of [...datagrams, ...flows.tcp.table.all()])
+    counts.set(link, (counts.get(link) ?? 0) + 1)
+  const addresses = newestAddresses(network.dhcp.leases())
   const capture = network.captures.status(undefined)
-  const icmp = datagrams.filter(({ protocol }) => protocol === ICMP || protocol === 58).length
+  const icmp = datagrams.filter(({ protocol }) => protocol !== ip.PROTOCOL_UDP).length
   return {
-    machines: [...network.machines].map((machine) => machineEntry(network, machine)),
+    machines: [...network.machines].map((machine) =>
+      machineEntry(network, machine, {
+        flows: counts.get(machine.port) ?? 0,
+        address: addresses.get(machine.name),
+      }),
+    ),
     policy: network.policy,
     flows: { tcp: flows.tcp.table.size, udp: datagrams.length - icmp, icmp },
     forwards: network.forwards.size,
@@ -39,9 +48,19 @@ export function statusOf(network: NetworkThread): ThreadStatus {
   }
 }
 
-function machineEntry(network: NetworkThread, machine: Machine): MachineEntry {
+/** The address of each machine by its newest lease. */
+function newestAddresses(leases: readonly Lease[]): ReadonlyMap<string | undefined, string> {
+  const newest = leases.toSorted((one, other) => one.renewed - other.renewed)
+  return new Map(newest.map(({ machine, address }) => [machine, address]))
+}
+
+interface Known {
+  readonly flows: number
+  readonly address: string | undefined
+}
+
+function machineEntry(network: NetworkThread, machine: Machine, { flows, address }: Known): MachineEntry {
   const { port, spec } = machine
-  const address = network.addressOf(machine)
   const capture = network.captures.status(machine.name)
   return {
     name: machine.name,
@@ -51,7 +70,7 @@ function machineEntry(network: NetworkThread, machine: Machine): MachineEntry {
     ...(machine.mac === 0 ? {} : { mac: mac.format(machine.mac) }),
     ...(address === undefined ? {} : { address }),
     mtu: port.mtu,
-    flows: flowsOf(network).filter((flow) => flow.machine === machine.name).length,
+    flows,
     ...(machine.policy === undefined ? {} : { policy: machine.policy.spec }),
     ...(machine.faults === undefined ? {} : { faults: machine.faults }),
     ...(capture === undefined ? {} : { capture }),
@@ -72,6 +91,8 @@ function countersOf(network: NetworkThread): CounterRecord {
     "udp-malformed": flows.malformed,
     "udp-bad-checksum": flows.badChecksum,
     "dns-dropped": services.dropped,
+    "service-malformed": services.malformed,
+    "service-bad-checksum": services.badChecksum,
     "forward-unanswered": listeners.unanswered,
   }
 }
@@ -84,46 +105,46 @@ function prefixed(prefix: string, counters: object): Record<string, number> {
 
 /** Flows by their ids, oldest first. */
 export function flowPage(network: NetworkThread, query: FlowQuery): FlowPage {
-  const all = flowsOf(network)
-    .filter(({ machine }) => query.machine === undefined || machine === query.machine)
-    .toSorted((one, other) => one.id - other.id)
+  const { tcp, datagrams } = network.flows
+  const names = new Map<unknown, string>()
+  for (const machine of network.machines) names.set(machine.port, machine.name)
+  const all = [...tcp.table.all(), ...datagrams.table.all()].filter(
+    ({ link }) => query.machine === undefined || names.get(link) === query.machine,
+  )
   const limit = Math.min(query.limit ?? FLOWS_PAGE_MAX, FLOWS_PAGE_MAX)
   const { after } = query
+  const page = all
+    .filter(({ id }) => after === undefined || id > after)
+    .toSorted((one, other) => one.id - other.id)
+    .slice(0, limit)
   return {
-    flows: all.filter(({ id }) => after === undefined || id > after).slice(0, limit),
+    flows: page.map((flow) => flowEntry(flow, names.get(flow.link) ?? "", network.now)),
     total: all.length,
   }
 }
 
-function flowsOf(network: NetworkThread): FlowEntry[] {
-  const names = new Map<unknown, string>()
-  for (const machine of network.machines) names.set(machine.port, machine.name)
-  const { now } = network
-  const streams = network.flows.tcp.table.all().map((flow) => ({
-    id: flow.id,
-    machine: names.get(flow.link) ?? "",
-    protocol: "tcp" as const,
-    direction: flow.direction,
-    guest: formatEndpoint(address.format(flow.ends.guest), flow.ends.guestPort),
-    remote: formatEndpoint(address.format(flow.ends.other), flow.ends.otherPort),
-    state: flow.connection?.state ?? "connecting",
-    ageMs: now - flow.since,
-    idleMs: now - flow.usedAt,
-    bytesOut: flow.bytesOut,
-    bytesIn: flow.bytesIn,
-  }))
-  const datagrams = network.flows.datagrams.table.all().map((flow) => ({
-    id: flow.id,
-    machine: names.get(flow.link) ?? "",
-    protocol: flow.ends.otherPort === 0 ? ("icmp" as const) : ("udp" as const),
-    direction: flow.direction,
-    guest: formatEndpoint(address.format(flow.ends.guest), flow.ends.guestPort),
-    remote: formatEndpoint(address.format(flow.ends.other), flow.ends.otherPort),
-    state: flow.answered ? "answered" : "unanswered",
-    ageMs: now - flow.since,
-    idleMs: now - flow.usedAt,
-    bytesOut: flow.bytesOut,
-    bytesIn: flow.bytesIn,
-  }))
-  return [...streams, ...datagrams]
+type AnyFlow = ReturnType<NetworkThread["flows"]["tcp" | "datagrams"]["table"]["all"]>[number]
+
+function flowEntry(flow: AnyFlow, machine: string, now: number): FlowEntry {
+  const { id, direction, ends, since, usedAt, bytesOut, bytesIn } = flow
+  const isEcho = "protocol" in flow && flow.protocol !== ip.PROTOCOL_UDP
+  const [guest, remote] = [address.format(ends.guest), address.format(ends.other)]
+  return {
+    id,
+    machine,
+    protocol: isEcho ? "icmp" : "protocol" in flow ? "udp" : "tcp",
+    direction,
+    guest: isEcho ? guest : formatEndpoint(guest, ends.guestPort),
+    remote: isEcho ? remote : formatEndpoint(remote, ends.otherPort),
+    state: stateOf(flow),
+    ageMs: now - since,
+    idleMs: now - usedAt,
+    bytesOut,
+    bytesIn,
+  }
+}
+
+function stateOf(flow: AnyFlow): string {
+  if ("protocol" in flow) return flow.answered ? "answered" : "unanswered"
+  return flow.connection?.state ?? "connecting"
 }

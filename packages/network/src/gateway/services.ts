@@ -6,7 +6,7 @@
  * @module
  */
 import { type Frame, Parts, type Port } from "@skep/link"
-import { DatagramHeaders, type Ends, type Gateway, owns } from "@skep/stack"
+import { DatagramHeaders, type Ends, type Gateway, isForMany, owns } from "@skep/stack"
 import { u48 } from "@skep/wire/bytes"
 import * as ip from "@skep/wire/ip"
 import * as udp from "@skep/wire/udp"
@@ -40,7 +40,9 @@ interface Waiting {
 export class Services {
   /** Questions that were dropped since too many wait. */
   dropped = 0
+  /** Messages that are too long to be any. */
   malformed = 0
+  badChecksum = 0
   readonly #options: ServicesOptions
   readonly #view = udp.view()
   readonly #payload = new Parts()
@@ -57,14 +59,18 @@ export class Services {
     const { bytes } = frame
     const view = udp.parse(bytes, packet.payloadAt, frame.at + frame.head, packet.payloadEnd, this.#view)
     if (typeof view === "string") return false
-    if (packet.version === 4 && view.destination === DHCP_SERVER) {
-      this.#onDhcp(port, frame)
-      return true
-    }
+    const { gateway, flows } = this.#options
     const { destinationAt, addressLength } = packet
-    if (view.destination !== DNS || !owns(this.#options.gateway, bytes, destinationAt, addressLength))
-      return false
-    this.#onQuestion(port, frame, packet)
+    const own = owns(gateway, bytes, destinationAt, addressLength)
+    const isDhcp =
+      packet.version === 4 &&
+      view.destination === DHCP_SERVER &&
+      (own || isForMany(gateway, bytes, destinationAt, 4))
+    if (!isDhcp && !(own && view.destination === DNS)) return false
+    // RFC 1122, section 4.1.3.4: MUST silently discard.
+    if (!flows.intact(frame, packet)) this.badChecksum++
+    else if (isDhcp) this.#onDhcp(port, frame)
+    else this.#onQuestion(port, frame, packet)
     return true
   }
 

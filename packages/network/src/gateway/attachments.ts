@@ -1,0 +1,181 @@
+/**
+ * How machines come to a network and leave it: their links are opened, put on the switch, and taken away with all that was theirs.
+ *
+ * @module
+ */
+import { SidecarError } from "@skep/contract"
+import { InterposedLink, type Port, type Switch, type SystemMemory } from "@skep/link"
+import type { Loop, Scope } from "@skep/loop"
+import * as mac from "@skep/wire/mac"
+import type { LinkSpec } from "../links/link-spec.ts"
+import { MACHINES_MAX, type ThreadNotice } from "../thread/calls.ts"
+import { applyFaults } from "./faults.ts"
+import { openLink } from "./links.ts"
+import type { Machine, Machines } from "./machines.ts"
+
+/** After an error of ours a link is opened again, and a broken one is told of, at most so often. */
+const REOPEN_MS = 1000
+const BROKEN_MS = 1000
+
+export interface AttachmentsOptions {
+  readonly loop: Loop
+  /** The network's; each link has one of its own within it. */
+  readonly scope: Scope
+  readonly memory: SystemMemory
+  /** Of links that have none of their own. */
+  readonly mtu: number
+  readonly machines: Machines
+  readonly switch: Switch
+  readonly notify: (notice: ThreadNotice) => void
+  /** The machine is on the switch. */
+  readonly onAttached: (machine: Machine) => void
+  /** The machine goes: whatever is its own ends, while its port still sends. */
+  readonly onDetach: (machine: Machine) => void
+  /** A machine that does not come back: its forwards end. */
+  readonly onRemoved: (name: string) => void
+}
+
+interface Opened {
+  readonly link: InterposedLink
+  readonly endpoint: string
+  readonly scope: Scope
+}
+
+export class Attachments {
+  readonly #options: AttachmentsOptions
+  readonly #scopes = new Map<Machine, Scope>()
+  #attaching: Omit<Machine, "port"> | undefined
+
+  constructor(options: AttachmentsOptions) {
+    this.#options = options
+  }
+
+  /** Opens the link of a machine. Throws "exists", "busy", or the `SystemError` of what refused; then nothing is left of it. */
+  add(spec: LinkSpec): { readonly endpoint: string } {
+    const { loop, memory, mtu } = this.#options
+    this.#refuse(spec)
+    const scope = this.#options.scope.scope(`link ${spec.machine}`, (error) => this.#onError(spec, error))
+    const timer = (callback: () => void) => scope.timer(callback)
+    const clock = {
+      get now() {
+        return loop.now
+      },
+      timer,
+    }
+    let opened: Disposable | undefined
+    try {
+      const onBroken = this.#brokenTeller(spec.machine)
+      const { link, endpoint } = openLink(spec, { loop, scope, memory, mtu, onBroken })
+      opened = link
+      this.#attach(spec, { link: new InterposedLink(link, clock), endpoint, scope })
+      return { endpoint }
+    } catch (error) {
+      const half = this.#options.machines.get(spec.machine)
+      if (half !== undefined) this.#detach(half)
+      this.#attaching = undefined
+      opened?.[Symbol.dispose]()
+      scope[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  /** Takes the link of a machine away, with all that is the machine's. Throws "not-found". */
+  remove(name: string): void {
+    const machine = this.#options.machines.get(name)
+    if (machine === undefined)
+      throw new SidecarError("not-found", `Cannot remove the link of "${name}": there is none`)
+    this.#detach(machine)
+    this.#options.onRemoved(name)
+  }
+
+  /** The machine of a port, also while it is being attached: its carrier may come up from within. */
+  at(port: Port): Machine | undefined {
+    return this.#options.machines.at(port) ?? this.#admit(port)
+  }
+
+  #refuse({ machine, mac: address }: LinkSpec): void {
+    const { machines } = this.#options
+    const refused = (code: "busy" | "exists", why: string) =>
+      new SidecarError(code, `Cannot add a link for "${machine}": ${why}`)
+    if (machines.get(machine) !== undefined) throw refused("exists", "it has one")
+    if (machines.size >= MACHINES_MAX) throw refused("busy", `${MACHINES_MAX} are there`)
+    if (address === undefined) return
+    for (const { name, spec } of machines)
+      if (spec.mac === address) throw refused("exists", `${address} is that of "${name}"`)
+  }
+
+  #attach(spec: LinkSpec, { link, endpoint, scope }: Opened): void {
+    const reserved = spec.mac === undefined ? undefined : mac.parse(spec.mac)
+    const reserve = typeof reserved === "number" ? [reserved] : []
+    this.#attaching = {
+      name: spec.machine,
+      spec,
+      link,
+      endpoint,
+      mac: 0,
+      policy: undefined,
+      faults: undefined,
+    }
+    const machine = this.at(this.#options.switch.attach(link, { reserve }))
+    if (machine === undefined) return
+    this.#scopes.set(machine, scope)
+    this.#options.onAttached(machine)
+  }
+
+  #admit(port: Port): Machine | undefined {
+    if (this.#attaching === undefined) return undefined
+    const machine = { ...this.#attaching, port }
+    this.#attaching = undefined
+    this.#options.machines.add(machine)
+    return machine
+  }
+
+  #detach(machine: Machine): void {
+    this.#options.onDetach(machine)
+    this.#options.machines.remove(machine)
+    machine.port[Symbol.dispose]()
+    this.#scopes.get(machine)?.[Symbol.dispose]()
+    this.#scopes.delete(machine)
+  }
+
+  /** A guest can break its queues as often as it likes: it is told once in a while. */
+  #brokenTeller(machine: string): (reason: string) => void {
+    const { loop, notify } = this.#options
+    let toldAt = Number.NEGATIVE_INFINITY
+    return (reason) => {
+      if (loop.now - toldAt < BROKEN_MS) return
+      toldAt = loop.now
+      notify({ type: "link-broken", machine, reason })
+    }
+  }
+
+  /**
+   * An exception in a link's handler has ended its scope: a bug of ours, which a guest may have found. It costs that machine its flows, and no other
+   * one anything; its link is opened anew.
+   */
+  #onError({ machine: name }: LinkSpec, error: unknown): void {
+    const { machines, notify, scope } = this.#options
+    const broken = machines.get(name)
+    if (broken === undefined) return
+    notify({ type: "link-broken", machine: name, reason: String(error) })
+    scope.timer(() => this.#reopen(broken)).after(REOPEN_MS)
+  }
+
+  #reopen(broken: Machine): void {
+    const { machines, notify, onRemoved } = this.#options
+    const { name, spec, policy, faults } = broken
+    if (machines.get(name) !== broken) return
+    this.#detach(broken)
+    try {
+      this.add(spec)
+    } catch (error) {
+      notify({ type: "link-broken", machine: name, reason: String(error) })
+      onRemoved(name)
+      return
+    }
+    const machine = machines.get(name)
+    if (machine === undefined) return
+    machine.policy = policy
+    if (faults !== undefined) applyFaults(machine, faults)
+  }
+}
