@@ -30,7 +30,7 @@ const DISK_FREE_MIN = 4 * 2 ** 30
 const SEARCHED = [...pathOf(process.env), "/usr/sbin", "/sbin"]
 
 export async function doctor(session: Session): Promise<void> {
-  const checks = [node, programs, dockerCommand, home, sockets, disk, settings, accelerator, backend]
+  const checks = [node, programs, dockerCommand, home, sockets, disk, settings, accelerator, network, backend]
   const findings: Finding[] = []
   for (const check of checks) findings.push(...(await check(session)))
   if (findings.some((finding) => finding.verdict === "fail")) process.exitCode = EXIT.failed
@@ -171,6 +171,19 @@ async function vsockFinding({ verdict }: HostDescription): Promise<Finding> {
   const accelerator = verdict?.proven ?? "kvm"
   const { kernel, reason } = preferKernelVsock({ probe: probeVhostVsock(), accelerator })
   return { check: "vsock", verdict: "ok", text: `${kernel ? "the kernel's" : "skep-vsock"}: ${reason}` }
+}
+
+/** Who serves the networks of new machines, and whether that is to be had. */
+async function network({ home: { settingsFile } }: Session): Promise<Finding[]> {
+  const check = "network"
+  const passt = await findProgram("passt", SEARCHED)
+  // What is wrong with the settings is another check's to say.
+  const chosen = (await readSettings(settingsFile).catch(() => undefined))?.network ?? "user"
+  const others = passt === undefined ? "passt is not installed" : `--network passt is to be had: ${passt}`
+  if (chosen === "user") return [{ check, verdict: "ok", text: `QEMU's own; ${others}` }]
+  return passt === undefined
+    ? [{ check, verdict: "fail", text: `${chosen} is missing`, next: "apt-get install passt" }]
+    : [{ check, verdict: "ok", text: `passt: ${passt}` }]
 }
 
 async function backend(session: Session): Promise<Finding[]> {
