@@ -178,8 +178,9 @@ async function network({ home: { settingsFile } }: Session): Promise<Finding[]> 
   const check = "network"
   const passt = await findProgram("passt", SEARCHED)
   // What is wrong with the settings is another check's to say.
-  const chosen = (await readSettings(settingsFile).catch(() => undefined))?.network ?? "user"
+  const chosen = (await readSettings(settingsFile).catch(() => undefined))?.network ?? "skep"
   const others = passt === undefined ? "passt is not installed" : `--network passt is to be had: ${passt}`
+  if (chosen === "skep") return [{ check, verdict: "ok", text: `skep-network; ${others}` }]
   if (chosen === "user") return [{ check, verdict: "ok", text: `QEMU's own; ${others}` }]
   return passt === undefined
     ? [{ check, verdict: "fail", text: `${chosen} is missing`, next: "apt-get install passt" }]
