@@ -13,6 +13,10 @@ export const OURS = "skep-network"
 
 const program = join(import.meta.dirname, "../../../apps/skep/dist/programs/network.js")
 
+/** As the skep command starts it: see apps/skep/src/client/program.ts. */
+const LEAN = ["--max-semi-space-size=1", "--no-warnings"]
+const MACHINE = "box"
+
 const OUR_GUEST: GuestAddress = {
   address: "192.168.64.2",
   prefix: 24,
@@ -22,18 +26,19 @@ const OUR_GUEST: GuestAddress = {
 
 export type Driver = "loop" | "node"
 
+interface Words {
+  readonly directory: string
+  readonly mtu: number
+  readonly port: number
+  readonly driver: Driver
+}
+
 /** The built program with a link and its guest's forwards. */
-function ourCommand(
-  link: readonly string[],
-  options: { readonly mtu: number; readonly port: number; readonly driver: Driver },
-): readonly string[] {
-  const { mtu, port, driver } = options
-  const forwards = ["tcp", "udp"].flatMap((protocol) => [
-    "--forward",
-    `${protocol}:0.0.0.0:${port}:${OUR_GUEST.address}:${port}`,
-  ])
-  const words = ["--mtu", String(mtu), "--policy", "loopback", "--driver", driver]
-  return [process.execPath, program, ...link, ...words, ...forwards]
+function ourCommand(link: readonly string[], { directory, mtu, port, driver }: Words): readonly string[] {
+  const forward = `0.0.0.0:${port}:${OUR_GUEST.address}:${port}`
+  const forwards = ["--forward", forward, "--forward", `${forward}/udp`]
+  const words = ["--directory", directory, "--mtu", String(mtu), "--policy", "loopback", "--driver", driver]
+  return [process.execPath, ...LEAN, program, ...words, ...link, ...forwards]
 }
 
 function ourMissing(): string | undefined {
@@ -44,13 +49,14 @@ function ourMissing(): string | undefined {
 export function oursInMachine(mtu: number): Peer {
   return {
     ...ours("stream", mtu),
-    start: async (context) => await started(context, ["--vhost-user", context.link], mtu, "loop"),
+    start: async (context) =>
+      await started(context, ["--vhost-user", `${MACHINE}=${context.link}`], mtu, "loop"),
   }
 }
 
 export function ours(kind: LinkKind, mtu: number, driver: Driver = "loop"): Peer {
   const link = ({ link: at, guest }: PeerContext): readonly string[] =>
-    kind === "tap" ? ["--tap", at, "--netns", guest] : ["--qemu", at]
+    kind === "tap" ? ["--tap", `${MACHINE}=${at}@/run/netns/${guest}`] : ["--qemu", `${MACHINE}=${at}`]
   return {
     name: OURS,
     variant: String(mtu),
@@ -68,6 +74,7 @@ async function started(
   mtu: number,
   driver: Driver,
 ): Promise<RunningPeer> {
-  const argv = ourCommand(link, { mtu, port: context.port, driver })
+  const directory = `${context.log}.d`
+  const argv = ourCommand(link, { directory, mtu, port: context.port, driver })
   return { program: await start(argv, { namespace: context.host, log: context.log, untilLine: true }) }
 }

@@ -72,7 +72,8 @@ function pathOf(session: Session, name: string, source: Exclude<Source, "docker"
     case "keeper":
       return join(paths.directory, "keeper.log")
     case "network":
-      return paths.networkLog
+      // A network of the machine's own has its log there; all others share one.
+      return existsSync(paths.networkLog) ? paths.networkLog : session.home.networkLog
     case "vsock":
       return paths.vsockLog
     case "qemu":
