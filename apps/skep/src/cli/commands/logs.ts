@@ -4,6 +4,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs"
 import { open, stat, watch } from "node:fs/promises"
 import { basename, dirname, join } from "node:path"
 import { SidecarError } from "@skep/contract"
