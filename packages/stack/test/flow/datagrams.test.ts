@@ -1,0 +1,212 @@
+/**
+ * Associations of datagrams: who is let go, when, and what the guest is told.
+ *
+ * @module
+ */
+import { Frame, type Outlet, Parts } from "@skep/link"
+import * as ethernet from "@skep/wire/ethernet"
+import * as ip from "@skep/wire/ip"
+import { describe, expect, it } from "vitest"
+import { DatagramFlows, type DatagramFlowsOptions } from "../../src/flow/datagram-flows.ts"
+import { type DatagramEvents, EACCES, EAGAIN, ECONNREFUSED } from "../../src/host/host.ts"
+import { FlatMemory } from "../rig/flat-memory.ts"
+import { impairedCable } from "../rig/impaired-cable.ts"
+import { randomOf } from "../rig/two-ends.ts"
+import { VirtualClock } from "../rig/virtual-clock.ts"
+
+const HEADERS = ethernet.HEADER + 20 + 8
+
+/** A host's socket that answers when it is told to. */
+class Socket {
+  readonly sent: number[] = []
+  readonly waiting: number[] = []
+  closed = false
+  readonly events: DatagramEvents
+  constructor(events: DatagramEvents) {
+    this.events = events
+  }
+  send(parts: Parts): number {
+    this.sent.push(parts.bytes)
+    return parts.bytes
+  }
+  receive(_address: number, room: number): number {
+    return Math.min(room, this.waiting.shift() ?? -EAGAIN)
+  }
+  close(): void {
+    this.closed = true
+  }
+}
+
+function rig(more: Partial<DatagramFlowsOptions> = {}) {
+  const clock = new VirtualClock()
+  const memory = new FlatMemory(8 << 20)
+  const frames: number[] = []
+  const links = [0, 1].map(
+    () =>
+      impairedCable({
+        clock,
+        memory,
+        random: randomOf(1),
+        mtu: 1500,
+        onFrame: (_from, frame) => frames.push(frame.length),
+      })[0],
+  )
+  const sockets: Socket[] = []
+  const told: number[] = []
+  const cut: number[] = []
+  const later: (() => void)[] = []
+  const open = (_to: unknown, events: DatagramEvents): Socket => {
+    const socket = new Socket(events)
+    sockets.push(socket)
+    return socket
+  }
+  const flows = new DatagramFlows({
+    host: { udp: open, echo: open },
+    clock,
+    memory,
+    route: () => ({ address: Uint8Array.of(127, 0, 0, 1), port: 53 }),
+    unreachable: (_link, _packet, errno) => told.push(errno),
+    cut: (_link, _headers, _length, payload) => cut.push(payload.bytes),
+    later: (callback) => later.push(callback),
+    ...more,
+  })
+  const say = (port: number, of = 0, otherPort = 9999): void => {
+    const link = links[of] as Outlet
+    const bytes = new Uint8Array(HEADERS + 10)
+    ethernet.emit(bytes, 0, 1, 2, ethernet.TYPE_IPV4)
+    ip.emit(bytes, ethernet.HEADER, {
+      source: Uint8Array.of(192, 168, 64, 2),
+      destination: Uint8Array.of(10, 0, 0, 1),
+      protocol: ip.PROTOCOL_UDP,
+      payloadLength: 18,
+      hopLimit: 64,
+    })
+    bytes.set([port >> 8, port & 0xff, otherPort >> 8, otherPort & 0xff], ethernet.HEADER + 20)
+    const frame = new Frame()
+    frame.bytes = bytes
+    frame.at = 0
+    frame.head = bytes.length
+    frame.length = bytes.length
+    const view = ip.ipView()
+    if (typeof ip.parse(bytes, ethernet.HEADER, bytes.length, bytes.length, view) === "string")
+      throw new Error()
+    flows.fromGuest(link, frame, view, {
+      from: 2,
+      to: 1,
+      portsAt: ethernet.HEADER + 20,
+      ports: 2,
+      guestPort: port,
+      otherPort,
+      payloadAt: HEADERS,
+      payloadEnd: bytes.length,
+    })
+  }
+  const answer = (index: number, ...lengths: number[]): void => {
+    sockets[index]?.waiting.push(...lengths)
+    sockets[index]?.events.onReadable()
+  }
+  const pass = (ms: number): void => {
+    const until = clock.now() + ms
+    while (clock.step(until));
+    clock.rest(until)
+  }
+  return { flows, sockets, told, cut, later, frames, say, answer, pass, memory, links }
+}
+
+describe("an association", () => {
+  it("ends when it was silent: unanswered after 30 s, answered after 5 minutes, DNS after 10 s", () => {
+    const { flows, say, answer, pass } = rig()
+    say(1)
+    say(2)
+    say(3, 0, 53)
+    answer(1, 5)
+    answer(2, 5)
+    expect(flows.table.size).toBe(3)
+    pass(12_000)
+    expect(
+      flows.table
+        .all()
+        .map(({ ends }) => ends.guestPort)
+        .toSorted((a, b) => a - b),
+    ).toEqual([1, 2])
+    pass(20_000)
+    expect(flows.table.all().map(({ ends }) => ends.guestPort)).toEqual([2])
+    pass(260_000)
+    say(2) // it is used
+    pass(290_000)
+    expect(flows.table.size).toBe(1)
+    pass(20_000)
+    expect([flows.table.size, flows.counters.expired]).toEqual([0, 3])
+  })
+
+  it("makes room for others: unanswered ones first, of the machine that has most", () => {
+    const { flows, sockets, say, answer } = rig({ most: 10, mostOfLink: 6 })
+    for (let port = 1; port <= 6; port++) say(port)
+    answer(0, 4)
+    say(7)
+    expect([flows.table.size, flows.counters.evicted]).toEqual([6, 1])
+    expect(sockets.map(({ closed }) => closed)).toEqual([false, true, false, false, false, false, false])
+    for (let port = 101; port <= 104; port++) say(port, 1)
+    expect(flows.counters.evicted).toBe(1)
+    say(105, 1)
+    expect([flows.table.size, flows.counters.evicted]).toEqual([10, 2])
+    expect(sockets.map(({ closed }, index) => (closed ? index : -1)).filter((index) => index >= 0)).toEqual([
+      1, 2,
+    ])
+  })
+
+  it("is of one machine only", () => {
+    const { flows, sockets, say } = rig()
+    say(1)
+    say(1, 1)
+    expect([sockets.length, flows.counters.strays, sockets[0]?.sent.length]).toEqual([1, 1, 1])
+  })
+
+  it("is refused by the policy, and by the host", () => {
+    const { flows, told, say } = rig({ route: () => EACCES })
+    say(1)
+    expect([told, flows.counters.refused, flows.table.size]).toEqual([[EACCES], 1, 0])
+    const none = rig({ host: { udp: () => -24, echo: () => -24 } })
+    none.say(1)
+    expect([none.told, none.flows.counters.unreachable, none.flows.table.size]).toEqual([[24], 1, 0])
+  })
+
+  it("tells what the host says of its datagrams, and goes on", () => {
+    const { flows, told, say, answer } = rig()
+    say(1)
+    answer(0, -ECONNREFUSED, 7)
+    expect([told, flows.counters.hostErrors, flows.counters.toGuest]).toEqual([[ECONNREFUSED], 1, 1])
+  })
+
+  it("has its turn, and others theirs", () => {
+    const { flows, say, answer, later } = rig()
+    say(1)
+    answer(0, ...Array.from({ length: 100 }, () => 3))
+    expect([flows.counters.toGuest, later.length]).toEqual([64, 1])
+    later[0]?.()
+    expect([flows.counters.toGuest, later.length]).toEqual([100, 1])
+  })
+
+  it("has datagrams that are too long cut", () => {
+    const { say, answer, cut, frames } = rig()
+    say(1)
+    answer(0, 1472, 1473, 65_507)
+    expect([frames, cut]).toEqual([[1514], [1473, 65_507]])
+  })
+
+  it("goes with its machine, and gives everything back", () => {
+    const { flows, sockets, say, memory, links } = rig()
+    say(1)
+    say(2)
+    say(3, 1)
+    flows.detach(links[0] as Outlet)
+    expect(sockets.map(({ closed }) => closed)).toEqual([true, true, false])
+    flows.stop()
+    for (const link of links) {
+      const other = link.other
+      link[Symbol.dispose]()
+      other?.[Symbol.dispose]()
+    }
+    expect([sockets[2]?.closed, memory.inUse]).toEqual([true, 0])
+  })
+})
