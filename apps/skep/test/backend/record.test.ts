@@ -103,6 +103,16 @@ describe("changes", () => {
     expect(differences(record, { ...record, sshPort: 1 })).toEqual([])
   })
 
+  test("a policy that the machine's network does not keep is refused, a machine of an earlier build has QEMU's", () => {
+    const record = newRecord("dev", { networkPolicy: "restricted" }, SETTINGS, 40_000)
+    expect(record.network).toBeUndefined()
+    for (const changes of [{ network: "passt" }, { networkPolicy: "loopback" }] as const)
+      expect(() => changed(record, changes)).toThrow(expect.objectContaining({ code: "bad-options" }))
+    const both = { network: "passt", networkPolicy: "loopback" } as const
+    expect(changed(record, both)).toMatchObject(both)
+    expect(differences(record, changed(record, both))).toEqual(["networkPolicy", "network"])
+  })
+
   test("each machine has an address of its own, locally administered and unicast", () => {
     const addresses = Array.from({ length: 50 }, () => newRecord("dev", {}, SETTINGS, 40_000).mac)
     expect(new Set(addresses).size).toBe(50)
