@@ -26,14 +26,24 @@ export interface Bundle extends Disposable {
   readonly thread: URL
 }
 
-/** Lies below the repository, where koffi is found. */
+/** The stand-in. Lies below the repository, where koffi is found. */
 export async function bundleStandIn(): Promise<Bundle> {
+  return await bundleOf({ "stand-in": "stand-in-main.ts", "stand-in-thread": "stand-in-thread.ts" })
+}
+
+/** The network itself, likewise. */
+export async function bundleNetwork(): Promise<Bundle> {
+  return await bundleOf({ network: "../src/main.ts", "network-thread": "../src/thread.ts" })
+}
+
+async function bundleOf(entryPoints: Readonly<Record<string, string>>): Promise<Bundle> {
+  const [main, thread] = Object.keys(entryPoints)
   const parent = join(root, "node_modules/.cache")
   mkdirSync(parent, { recursive: true })
   const path = mkdtempSync(join(parent, "network-test-"))
   await build({
     absWorkingDir: import.meta.dirname,
-    entryPoints: { "stand-in": "stand-in-main.ts", "stand-in-thread": "stand-in-thread.ts" },
+    entryPoints,
     outdir: path,
     bundle: true,
     splitting: true,
@@ -47,8 +57,8 @@ export async function bundleStandIn(): Promise<Bundle> {
   })
   await stop()
   return {
-    file: join(path, "stand-in.js"),
-    thread: pathToFileURL(join(path, "stand-in-thread.js")),
+    file: join(path, `${main}.js`),
+    thread: pathToFileURL(join(path, `${thread}.js`)),
     [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
   }
 }

@@ -113,6 +113,7 @@ export class Attachments {
       link,
       endpoint,
       mac: 0,
+      source: 0,
       policy: undefined,
       faults: undefined,
     }

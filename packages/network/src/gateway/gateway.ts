@@ -25,7 +25,7 @@ import {
   Reassembly,
   screen,
 } from "@skep/stack"
-import { u8 } from "@skep/wire/bytes"
+import { u8, u32 } from "@skep/wire/bytes"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as ipv4 from "@skep/wire/ipv4"
@@ -119,9 +119,19 @@ export class NetworkGateway implements Station {
     // A forward to the guest's own loopback is answered from there.
     const answers = unwelcome === "source-loopback" && this.#options.flows.knows(port, frame, packet)
     if (unwelcome !== undefined && !answers) return this.reasons.add(unwelcome)
+    if (packet.version === 4 && unwelcome === undefined) this.#noteSource(port, frame, packet)
     if (!ip.isFragment(packet)) return this.#onPacket(port, frame, packet)
     const whole = this.#options.reassembly.receive(frame, packet, port.number, this.#options.now())
     if (whole !== undefined) this.#onWhole(port, whole)
+  }
+
+  /** Remembers who a machine is: one that was here before us asks nobody for an address, and may not ask for ours again. */
+  #noteSource(port: Port, frame: Frame, packet: ip.IpView): void {
+    const machine = this.#options.machines.at(port)
+    const source = u32(frame.bytes, packet.sourceAt)
+    if (machine === undefined || source === 0 || source === machine.source) return
+    machine.source = source
+    this.#options.neighbours.learn(frame, packet.sourceAt, packet.addressLength, port.number)
   }
 
   /** A packet that came in fragments. */

@@ -17,6 +17,8 @@ export interface Machine {
   readonly endpoint: string
   /** The last source address of its frames, 48 bits; 0 before the first. */
   mac: number
+  /** The last IPv4 source address of its packets, as a number; 0 before the first. */
+  source: number
   /** Its own policy, where it has one. */
   policy: Policy | undefined
   faults: FaultSpec | undefined

@@ -174,14 +174,15 @@ export class NetworkThread {
     applyFaults(machine, faults)
   }
 
-  /** The address that a machine has by its newest lease. */
-  addressOf(machine: Pick<Machine, "name" | "mac">): string | undefined {
+  /** The address that a machine has by its newest lease; without one, that which it uses. */
+  addressOf(machine: Pick<Machine, "name" | "source">): string | undefined {
     let newest: Lease | undefined
     for (const lease of this.dhcp.leases()) {
       if (lease.machine !== machine.name) continue
       if (newest === undefined || lease.renewed > newest.renewed) newest = lease
     }
-    return newest?.address
+    if (newest !== undefined || machine.source === 0) return newest?.address
+    return [24, 16, 8, 0].map((shift) => (machine.source >>> shift) & 0xff).join(".")
   }
 
   editLeases(edits: { readonly removed: readonly Lease[]; readonly added: readonly Lease[] }): void {
