@@ -91,6 +91,7 @@ describe("a second machine", () => {
       "backend.sock.lock",
       "default",
       "docker.sock",
+      "network", // the first one's, too
     ])
   })
 })
