@@ -55,9 +55,11 @@ export class Flows {
   readonly datagrams: DatagramFlows
   /** For all machines that have none of their own. */
   policy: Policy
-  /** Checksums over UDP and malformed headers. */
+  /** UDP packets of guests that were dropped: by their header, and by their checksum. */
   malformed = 0
   badChecksum = 0
+  /** Messages of our own that were not sent, since memory has run out. */
+  noMemory = 0
   readonly #options: FlowsOptions
   readonly #udp = udp.view()
   readonly #cutter = new Cutter()
@@ -161,7 +163,10 @@ export class Flows {
   sendCopy(port: Outlet, headers: DatagramHeaders, bytes: Uint8Array): void {
     const { memory } = this
     const address = memory.allocate(Math.max(1, bytes.length))
-    if (address === 0) return
+    if (address === 0) {
+      this.noMemory++
+      return
+    }
     memory.write(bytes, 0, bytes.length, address)
     this.#copy.clear()
     this.#copy.push(address, bytes.length)

@@ -91,6 +91,7 @@ function countersOf(network: NetworkThread): CounterRecord {
     "udp-malformed": flows.malformed,
     "udp-bad-checksum": flows.badChecksum,
     "dns-dropped": services.dropped,
+    "service-no-memory": flows.noMemory,
     "service-malformed": services.malformed,
     "service-bad-checksum": services.badChecksum,
     "forward-unanswered": listeners.unanswered,
