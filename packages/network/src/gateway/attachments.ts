@@ -4,13 +4,12 @@
  * @module
  */
 import { SidecarError } from "@skep/contract"
-import { InterposedLink, type Port, type Switch, type SystemMemory } from "@skep/link"
-import type { Loop, Scope } from "@skep/loop"
+import { InterposedLink, type Port, type Switch } from "@skep/link"
 import * as mac from "@skep/wire/mac"
 import type { LinkSpec } from "../links/link-spec.ts"
 import { MACHINES_MAX, type ThreadNotice } from "../thread/calls.ts"
+import { type Driver, type OpenedLink, timerOf } from "./driver.ts"
 import { applyFaults } from "./faults.ts"
-import { openLink } from "./links.ts"
 import type { Machine, Machines } from "./machines.ts"
 
 /** After an error of ours a link is opened again, and a broken one is told of, at most so often. */
@@ -18,10 +17,7 @@ const REOPEN_MS = 1000
 const BROKEN_MS = 1000
 
 export interface AttachmentsOptions {
-  readonly loop: Loop
-  /** The network's; each link has one of its own within it. */
-  readonly scope: Scope
-  readonly memory: SystemMemory
+  readonly driver: Driver
   /** Of links that have none of their own. */
   readonly mtu: number
   readonly machines: Machines
@@ -35,15 +31,9 @@ export interface AttachmentsOptions {
   readonly onRemoved: (name: string) => void
 }
 
-interface Opened {
-  readonly link: InterposedLink
-  readonly endpoint: string
-  readonly scope: Scope
-}
-
 export class Attachments {
   readonly #options: AttachmentsOptions
-  readonly #scopes = new Map<Machine, Scope>()
+  readonly #opened = new Map<Machine, OpenedLink>()
   #attaching: Omit<Machine, "port"> | undefined
 
   constructor(options: AttachmentsOptions) {
@@ -52,29 +42,22 @@ export class Attachments {
 
   /** Opens the link of a machine. Throws "exists", "busy", or the `SystemError` of what refused; then nothing is left of it. */
   add(spec: LinkSpec): { readonly endpoint: string } {
-    const { loop, memory, mtu } = this.#options
+    const { driver, mtu } = this.#options
     this.#refuse(spec)
-    const scope = this.#options.scope.scope(`link ${spec.machine}`, (error) => this.#onError(spec, error))
-    const timer = (callback: () => void) => scope.timer(callback)
-    const clock = {
-      get now() {
-        return loop.now
-      },
-      timer,
-    }
-    let opened: Disposable | undefined
+    const opened = driver.openLink(spec, {
+      mtu,
+      onBroken: this.#brokenTeller(spec.machine),
+      onError: (error) => this.#onError(spec, error),
+    })
     try {
-      const onBroken = this.#brokenTeller(spec.machine)
-      const { link, endpoint } = openLink(spec, { loop, scope, memory, mtu, onBroken })
-      opened = link
-      this.#attach(spec, { link: new InterposedLink(link, clock), endpoint, scope })
-      return { endpoint }
+      this.#attach(spec, opened)
+      return { endpoint: opened.endpoint }
     } catch (error) {
       const half = this.#options.machines.get(spec.machine)
       if (half !== undefined) this.#detach(half)
       this.#attaching = undefined
-      opened?.[Symbol.dispose]()
-      scope[Symbol.dispose]()
+      opened.link[Symbol.dispose]()
+      opened[Symbol.dispose]()
       throw error
     }
   }
@@ -104,14 +87,21 @@ export class Attachments {
       if (spec.mac === address) throw refused("exists", `${address} is that of "${name}"`)
   }
 
-  #attach(spec: LinkSpec, { link, endpoint, scope }: Opened): void {
+  #attach(spec: LinkSpec, opened: OpenedLink): void {
+    const { clock } = this.#options.driver
+    const link = new InterposedLink(opened.link, {
+      get now() {
+        return clock.now()
+      },
+      timer: (callback) => timerOf(clock, callback),
+    })
     const reserved = spec.mac === undefined ? undefined : mac.parse(spec.mac)
     const reserve = typeof reserved === "number" ? [reserved] : []
     this.#attaching = {
       name: spec.machine,
       spec,
       link,
-      endpoint,
+      endpoint: opened.endpoint,
       mac: 0,
       source: 0,
       policy: undefined,
@@ -119,7 +109,7 @@ export class Attachments {
     }
     const machine = this.at(this.#options.switch.attach(link, { reserve }))
     if (machine === undefined) return
-    this.#scopes.set(machine, scope)
+    this.#opened.set(machine, opened)
     this.#options.onAttached(machine)
   }
 
@@ -135,31 +125,32 @@ export class Attachments {
     this.#options.onDetach(machine)
     this.#options.machines.remove(machine)
     machine.port[Symbol.dispose]()
-    this.#scopes.get(machine)?.[Symbol.dispose]()
-    this.#scopes.delete(machine)
+    this.#opened.get(machine)?.[Symbol.dispose]()
+    this.#opened.delete(machine)
   }
 
   /** A guest can break its queues as often as it likes: it is told once in a while. */
   #brokenTeller(machine: string): (reason: string) => void {
-    const { loop, notify } = this.#options
+    const { driver, notify } = this.#options
     let toldAt = Number.NEGATIVE_INFINITY
     return (reason) => {
-      if (loop.now - toldAt < BROKEN_MS) return
-      toldAt = loop.now
+      const now = driver.clock.now()
+      if (now - toldAt < BROKEN_MS) return
+      toldAt = now
       notify({ type: "link-broken", machine, reason })
     }
   }
 
   /**
-   * An exception in a link's handler has ended its scope: a bug of ours, which a guest may have found. It costs that machine its flows, and no other
+   * An exception in a link's handler has ended it: a bug of ours, which a guest may have found. It costs that machine its flows, and no other
    * one anything; its link is opened anew.
    */
   #onError({ machine: name }: LinkSpec, error: unknown): void {
-    const { machines, notify, scope } = this.#options
+    const { machines, notify, driver } = this.#options
     const broken = machines.get(name)
     if (broken === undefined) return
     notify({ type: "link-broken", machine: name, reason: String(error) })
-    scope.timer(() => this.#reopen(broken)).after(REOPEN_MS)
+    timerOf(driver.clock, () => this.#reopen(broken)).after(REOPEN_MS)
   }
 
   #reopen(broken: Machine): void {

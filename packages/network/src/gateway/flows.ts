@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { randomBytes } from "node:crypto"
 import { type Frame, type Memory, type Outlet, Parts, type Port } from "@skep/link"
 import {
   Cutter,
@@ -80,7 +81,7 @@ export class Flows {
     this.tcp = new TcpFlows({
       host: driver.streams,
       clock: driver.clock,
-      random32: driver.random32,
+      random32: () => randomBytes(4).readUInt32LE(),
       route,
       unreachable,
       mostFlows: options.maxFlows,

@@ -7,21 +7,12 @@
  * @module
  */
 
-import type { ForwardRule } from "@skep/contract"
+import { type ForwardRule, SidecarError } from "@skep/contract"
 import type { Port } from "@skep/link"
-import { type Scope, SystemError } from "@skep/loop"
-import * as sys from "@skep/loop/sys"
-import {
-  type Ends,
-  type Gateway,
-  type Neighbours,
-  OUT_SIZE,
-  type SocketHost,
-  TcpListener,
-  UdpListener,
-} from "@skep/stack"
+import { type Alarm, type Ends, type Gateway, host, type Neighbours, OUT_SIZE } from "@skep/stack"
 import * as address from "@skep/wire/address"
 import type { OpenForward } from "../forward/forward-table.ts"
+import type { Driver } from "./driver.ts"
 import type { Flows } from "./flows.ts"
 import type { Machine, Machines } from "./machines.ts"
 
@@ -35,12 +26,11 @@ const EPHEMERAL_FIRST = 49_152
 const EPHEMERAL = 65_536 - EPHEMERAL_FIRST
 
 export interface ForwardsOptions {
-  readonly scope: Scope
+  readonly driver: Driver
   readonly gateway: Gateway
   readonly machines: Machines
   readonly neighbours: Neighbours
   readonly flows: Flows
-  readonly sockets: SocketHost
   readonly portOf: (mac: number) => Port | undefined
   readonly broadcast: (frame: Uint8Array, length: number) => void
   /** The address that a machine has by its lease. */
@@ -49,7 +39,7 @@ export interface ForwardsOptions {
 
 interface WaitingClient {
   readonly forward: OpenForward
-  readonly fd: number
+  readonly client: host.Client
   readonly until: number
 }
 
@@ -58,40 +48,36 @@ export class Forwards {
   unanswered = 0
   readonly #options: ForwardsOptions
   readonly #out = new Uint8Array(OUT_SIZE)
-  readonly #retry
+  readonly #retry: Alarm
+  #opening: Promise<number> | undefined
   #waiting: WaitingClient[] = []
   #lastPort = 0
 
   constructor(options: ForwardsOptions) {
     this.#options = options
-    this.#retry = options.scope.timer(() => this.onAnswer())
+    this.#retry = options.driver.clock.alarm(() => this.onAnswer())
   }
 
-  /** Listens for a rule. Throws the `SystemError` of bind(2) or listen(2). */
+  /** Listens for a rule. Throws the `SystemError` of bind(2) or listen(2), where that is known at once. */
   open(forward: OpenForward): Disposable {
-    const { scope, flows } = this.#options
+    const { driver, flows } = this.#options
     const { rule } = forward
     const at = { address: addressOf(rule.hostAddress), port: rule.hostPort }
     const listener =
       rule.transport === "tcp"
-        ? TcpListener.open(scope, at, (fd) => this.#onClient(forward, fd))
-        : UdpListener.open({
-            scope,
-            memory: flows.memory,
-            at,
-            buffer: flows.datagrams.buffer,
-            onClient: (socket) => {
-              const ends = this.#endsOf(rule)
-              if (ends === undefined) {
-                this.unanswered++
-                return undefined
-              }
-              forward.accepted++
-              return this.#withPort(ends.ends, (each) => flows.datagrams.call(ends.port, each, socket))
-            },
-          })
-    if (typeof listener === "number") throw new SystemError("listen", -listener)
+        ? driver.listeners.tcp(at, (client) => this.#onClient(forward, client))
+        : driver.listeners.udp(at, flows.datagrams.buffer, (socket) => this.#associate(forward, socket))
+    if (typeof listener === "number") throw cannotListen(listener)
+    this.#opening = listener.opening
     return listener
+  }
+
+  /** Settles when it is known whether the listener that was opened last does listen. Rejects with the error that says why it does not. */
+  async opened(): Promise<void> {
+    const opening = this.#opening
+    this.#opening = undefined
+    const result = (await opening) ?? 0
+    if (result < 0) throw cannotListen(result)
   }
 
   /** An address that was asked for may be known by now. */
@@ -104,31 +90,44 @@ export class Forwards {
 
   stop(): void {
     this.#retry.cancel()
-    for (const { fd } of this.#waiting.splice(0)) sys.close(fd)
+    for (const { client } of this.#waiting.splice(0)) client.close()
   }
 
-  #onClient(forward: OpenForward, fd: number): void {
+  #onClient(forward: OpenForward, client: host.Client): void {
     forward.accepted++
-    this.#lead({ forward, fd, until: this.#options.scope.loop.now + WAIT_MS })
+    this.#lead({ forward, client, until: this.#options.driver.clock.now() + WAIT_MS })
   }
 
-  #lead(client: WaitingClient): void {
-    const { flows, sockets, scope } = this.#options
-    const ends = this.#endsOf(client.forward.rule)
+  #lead(waiting: WaitingClient): void {
+    const { flows, driver } = this.#options
+    const { client } = waiting
+    const ends = this.#endsOf(waiting.forward.rule)
     if (ends === undefined) {
-      if (scope.loop.now >= client.until || this.#waiting.length >= WAITING_MAX) {
+      const now = driver.clock.now()
+      if (now >= waiting.until || this.#waiting.length >= WAITING_MAX) {
         this.unanswered++
-        sys.close(client.fd)
+        client.close()
         return
       }
-      this.#waiting.push(client)
-      this.#retry.after(RETRY_MS)
+      this.#waiting.push(waiting)
+      this.#retry.at(now + RETRY_MS)
       return
     }
     const flow = this.#withPort(ends.ends, (each) =>
-      flows.tcp.call(ends.port, each, (events) => sockets.adopt(client.fd, events)),
+      flows.tcp.call(ends.port, each, (events) => client.serve(events)),
     )
-    if (flow === undefined) sys.close(client.fd)
+    if (flow === undefined) client.close()
+  }
+
+  #associate(forward: OpenForward, socket: host.DatagramSocket): host.DatagramTaker | undefined {
+    const ends = this.#endsOf(forward.rule)
+    if (ends === undefined) {
+      this.unanswered++
+      return undefined
+    }
+    forward.accepted++
+    const { datagrams } = this.#options.flows
+    return this.#withPort(ends.ends, (each) => datagrams.call(ends.port, each, socket))
   }
 
   /** Tries ports of the gateway until one is free towards this guest. */
@@ -176,8 +175,8 @@ export class Forwards {
   }
 
   #ask(guest: Uint8Array): void {
-    const { neighbours, broadcast, scope } = this.#options
-    const size = neighbours.ask(guest, scope.loop.now, this.#out)
+    const { neighbours, broadcast, driver } = this.#options
+    const size = neighbours.ask(guest, driver.clock.now(), this.#out)
     if (size > 0) broadcast(this.#out, size)
   }
 }
@@ -189,11 +188,18 @@ function firstOf(machines: Machines): Machine | undefined {
 
 function addressOf(text: string): Uint8Array {
   const bytes = bytesOf(text)
-  if (bytes === undefined) throw new SystemError("bind", sys.EINVAL)
+  if (bytes === undefined)
+    throw new SidecarError("bad-options", `Cannot listen on "${text}": it is no address`)
   return bytes
 }
 
 function bytesOf(text: string): Uint8Array | undefined {
   const bytes = address.parse(text)
   return typeof bytes === "string" ? undefined : bytes
+}
+
+/** The error of bind(2) and listen(2), by its name. */
+function cannotListen(result: number): Error {
+  const code = host.errorName(-result)
+  return Object.assign(new Error(`listen: ${code}`), { code })
 }

@@ -1,5 +1,5 @@
 /**
- * Opens the link of a machine, of whatever kind.
+ * Opens the link of a machine by system calls, of whatever kind.
  *
  * @module
  */
@@ -9,27 +9,18 @@ import { VhostNetLink } from "@skep/link/vhost-net"
 import type { Loop, Scope } from "@skep/loop"
 import { listenUnix, Server } from "@skep/vhost-user"
 import type { LinkSpec } from "../links/link-spec.ts"
+import type { LinkOptions, OpenedLink } from "./driver.ts"
 
 const OWNER_ONLY = 0o600
 
-export interface OpenedLink {
-  readonly link: Link
-  /** What it listens on, or has opened. */
-  readonly endpoint: string
-}
-
-export interface LinkOptions {
+export interface LoopLinkOptions extends LinkOptions {
   readonly loop: Loop
   readonly scope: Scope
   readonly memory: SystemMemory
-  /** The network's. */
-  readonly mtu: number
-  /** The guest broke the rules of its queues, or its stream those of frames. */
-  readonly onBroken: (reason: string) => void
 }
 
 /** Throws the `SystemError` of what refused. */
-export function openLink(spec: LinkSpec, options: LinkOptions): OpenedLink {
+export function openLink(spec: LinkSpec, options: LoopLinkOptions): Omit<OpenedLink, typeof Symbol.dispose> {
   const { scope, memory } = options
   const name = spec.machine
   const mtu = spec.mtu ?? options.mtu
@@ -54,7 +45,7 @@ export function openLink(spec: LinkSpec, options: LinkOptions): OpenedLink {
   }
 }
 
-function openVhostNet(socket: string, options: LinkOptions & { readonly name: string }): Link {
+function openVhostNet(socket: string, options: LoopLinkOptions & { readonly name: string }): Link {
   const { loop, scope, memory, name, mtu, onBroken } = options
   const link = new VhostNetLink({ name, scope, memory, mtu })
   rmSync(socket, { force: true })

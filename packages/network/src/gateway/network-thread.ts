@@ -1,23 +1,19 @@
 /**
- * A network in a loop thread: the switch, the gateway and all it serves, and the calls of the main thread.
+ * A network in a thread, on some driver: the switch, the gateway and all it serves, and the calls of the main thread.
  *
  * @module
  */
-import { randomBytes } from "node:crypto"
 import { SidecarError } from "@skep/contract"
-import { type Port, Switch, SystemMemory } from "@skep/link"
-import type { Loop, Scope } from "@skep/loop"
+import { type Port, Switch } from "@skep/link"
 import {
+  type Alarm,
+  type BoundedMemory,
   Errors,
   type Gateway,
   gatewayOf,
-  loopClock,
   Neighbours,
   OUT_SIZE,
   Reassembly,
-  SocketDatagramHost,
-  SocketHost,
-  Transfer,
 } from "@skep/stack"
 import * as address from "@skep/wire/address"
 import * as mac from "@skep/wire/mac"
@@ -31,7 +27,7 @@ import { Refusals } from "../policy/refusals.ts"
 import { type FaultSpec, FORWARDS_MAX, type ThreadData, type ThreadNotice } from "../thread/calls.ts"
 import { Attachments } from "./attachments.ts"
 import { Captures } from "./captures.ts"
-import type { FlowsDriver } from "./driver.ts"
+import { type Driver, timerOf } from "./driver.ts"
 import { applyFaults } from "./faults.ts"
 import { Flows } from "./flows.ts"
 import { Forwards } from "./forwards.ts"
@@ -41,10 +37,9 @@ import { Services } from "./services.ts"
 
 /** Notices of leases and names, at most ten a second. */
 const TELL_MS = 100
-const HEAP_GRAIN = 4 << 20
 
 export interface NetworkThreadOptions {
-  readonly loop: Loop
+  readonly driver: Driver
   readonly data: ThreadData
   readonly notify: (notice: ThreadNotice) => boolean
 }
@@ -62,45 +57,41 @@ export class NetworkThread {
   readonly reassembly: Reassembly
   readonly errors: Errors
   readonly gateway: NetworkGateway
-  readonly memory: SystemMemory
+  readonly memory: BoundedMemory
   readonly captures: Captures
   policy: PolicySpec
   readonly #options: NetworkThreadOptions
-  readonly #scope: Scope
+  readonly #driver: Driver
   readonly #station: Gateway
   readonly #switch: Switch
   readonly #attachments: Attachments
   readonly #out = new Uint8Array(OUT_SIZE)
-  readonly #due
-  readonly #telling
-  readonly #lonely
+  readonly #due: Alarm
+  readonly #telling: Alarm
+  readonly #lonely: Alarm
 
   constructor(options: NetworkThreadOptions) {
-    const { loop, data, notify } = options
+    const { driver, data, notify } = options
+    const { clock } = driver
     this.#options = options
+    this.#driver = driver
     this.plan = data.plan
     this.policy = data.policy
-    this.#scope = loop.scope("network")
     this.#station = stationOf(data.plan)
-    this.memory = new SystemMemory({
-      scope: this.#scope,
-      heapBytes: Math.ceil(data.limits.maxHeldBytes / HEAP_GRAIN) * HEAP_GRAIN,
-    })
-    const transfer = new Transfer()
-    const sockets = new SocketHost(this.#scope, transfer)
+    this.memory = driver.memory
     this.refusals = new Refusals((refused) => void notify({ type: "refused", ...refused }))
-    this.#due = this.#scope.timer(() => this.#dispatch())
-    this.#telling = this.#scope.timer(() => this.#tell())
-    this.#lonely = this.#scope.timer(() => this.#end())
+    this.#due = clock.alarm(() => this.#dispatch())
+    this.#telling = clock.alarm(() => this.#tell())
+    this.#lonely = clock.alarm(() => this.#end())
     this.neighbours = new Neighbours(this.#station, {
       mtu: data.plan.mtu,
       nameServers: [bytesOf(data.plan.gateway6)],
       mayHave: (number, bytes, at, length) => this.#mayHave(number, bytes, at, length),
-      onAnswer: () => this.#scope.defer(() => this.listeners.onAnswer()),
+      onAnswer: () => driver.later(() => this.listeners.onAnswer()),
     })
     this.reassembly = new Reassembly(this.memory)
     this.errors = new Errors(this.#station)
-    this.flows = this.#makeFlows(sockets, new SocketDatagramHost(this.#scope, transfer))
+    this.flows = this.#makeFlows()
     this.dhcp = new DhcpServer({ network: dhcpNetworkOf(data), store: this.#leaseStore(data) })
     this.services = this.#makeServices()
     this.gateway = new NetworkGateway({
@@ -111,16 +102,20 @@ export class NetworkThread {
       errors: this.errors,
       services: this.services,
       flows: this.flows,
-      now: () => loop.now,
+      now: () => clock.now(),
       onCarrier: (port, up) => this.#onCarrier(port, up),
     })
-    this.#switch = new Switch({ gatewayAddress: this.#station.mac, gateway: this.gateway, clock: loop })
+    this.#switch = new Switch({
+      gatewayAddress: this.#station.mac,
+      gateway: this.gateway,
+      clock: this,
+    })
     this.#attachments = this.#makeAttachments()
-    this.listeners = this.#makeForwards(sockets)
+    this.listeners = this.#makeForwards()
     this.captures = new Captures({
       machines: this.machines,
       notify: (notice) => void notify(notice),
-      timer: (callback) => this.#scope.timer(callback),
+      timer: (callback) => timerOf(clock, callback),
     })
     this.forwards = new ForwardTable({
       open: (forward) => this.listeners.open(forward),
@@ -128,17 +123,16 @@ export class NetworkThread {
       now: Date.now,
       max: FORWARDS_MAX,
     })
-    this.#scope.onBatchEnd(() => {
+    driver.onTurnEnd(() => {
       this.flows.settle()
       this.#schedule()
     })
-    this.#scope.onDispose(() => transfer[Symbol.dispose]())
-    if (data.lonelyMs > 0) this.#lonely.after(data.lonelyMs)
+    if (data.lonelyMs > 0) this.#lonely.at(this.now + data.lonelyMs)
   }
 
-  /** The loop's time. */
+  /** The driver's time. */
   get now(): number {
-    return this.#options.loop.now
+    return this.#driver.clock.now()
   }
 
   // ---- Machines
@@ -214,20 +208,12 @@ export class NetworkThread {
 
   // ---- Parts
 
-  #makeFlows(streams: SocketHost, datagrams: SocketDatagramHost): Flows {
+  #makeFlows(): Flows {
     const { data } = this.#options
-    const driver: FlowsDriver = {
-      memory: this.memory,
-      clock: loopClock(this.#scope),
-      streams,
-      datagrams,
-      random32: () => randomBytes(4).readUInt32LE(),
-      later: (callback) => this.#scope.defer(callback),
-    }
     return new Flows(
       {
         gateway: this.#station,
-        driver,
+        driver: this.#driver,
         machines: this.machines,
         refusals: this.refusals,
         dnsSocket: data.dnsSocket,
@@ -252,11 +238,9 @@ export class NetworkThread {
   }
 
   #makeAttachments(): Attachments {
-    const { loop, notify } = this.#options
+    const { driver, notify } = this.#options
     return new Attachments({
-      loop,
-      scope: this.#scope,
-      memory: this.memory,
+      driver,
       mtu: this.plan.mtu,
       machines: this.machines,
       switch: this.#switch,
@@ -285,14 +269,13 @@ export class NetworkThread {
     this.dhcp.detach(name)
   }
 
-  #makeForwards(sockets: SocketHost): Forwards {
+  #makeForwards(): Forwards {
     return new Forwards({
-      scope: this.#scope,
+      driver: this.#driver,
       gateway: this.#station,
       machines: this.machines,
       neighbours: this.neighbours,
       flows: this.flows,
-      sockets,
       portOf: (station) => this.#switch.portOf(station),
       broadcast: (frame, length) => this.#switch.broadcast(frame, 0, length),
       addressOf: (machine) => this.addressOf(machine),
@@ -329,7 +312,7 @@ export class NetworkThread {
   }
 
   #changed(): void {
-    if (this.#telling.deadline === Number.POSITIVE_INFINITY) this.#telling.after(TELL_MS)
+    if (this.#telling.deadline === Number.POSITIVE_INFINITY) this.#telling.at(this.now + TELL_MS)
   }
 
   /** Names for DNS; leases go by their store. */
@@ -339,15 +322,14 @@ export class NetworkThread {
   }
 
   #schedule(): void {
-    const { loop } = this.#options
     const untilDhcp = this.dhcp.pollAt() - Date.now()
-    const at = Math.min(loop.now + untilDhcp, this.neighbours.pollAt(), this.reassembly.pollAt())
+    const at = Math.min(this.now + untilDhcp, this.neighbours.pollAt(), this.reassembly.pollAt())
     if (Math.abs(at - this.#due.deadline) > 1 || this.#due.deadline === Number.POSITIVE_INFINITY)
       this.#due.at(at)
   }
 
   #dispatch(): void {
-    const { now } = this.#options.loop
+    const { now } = this
     this.dhcp.dispatch(Date.now())
     const size = this.neighbours.dispatch(now, this.#out)
     if (size > 0) this.#switch.broadcast(this.#out, 0, size)
@@ -363,13 +345,13 @@ export class NetworkThread {
     if (lonelyMs === 0) return
     const connected = [...this.machines].some(({ port }) => port.carrier)
     if (connected) this.#lonely.cancel()
-    else if (this.#lonely.deadline === Number.POSITIVE_INFINITY) this.#lonely.after(lonelyMs)
+    else if (this.#lonely.deadline === Number.POSITIVE_INFINITY) this.#lonely.at(this.now + lonelyMs)
   }
 
   #end(): void {
-    const { loop, data, notify } = this.#options
+    const { data, notify } = this.#options
     notify({ type: "lonely", lonelyMs: data.lonelyMs })
-    loop.stop()
+    this.#driver.end()
   }
 }
 

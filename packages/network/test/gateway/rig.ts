@@ -15,6 +15,7 @@ import * as mac from "@skep/wire/mac"
 import { expect } from "vitest"
 import { makePlan } from "../../src/addressing/plan.ts"
 import { parseSubnet } from "../../src/addressing/subnet.ts"
+import { loopDriver } from "../../src/gateway/loop-driver.ts"
 import { NetworkThread } from "../../src/gateway/network-thread.ts"
 import type { ThreadData, ThreadNotice } from "../../src/thread/calls.ts"
 
@@ -50,7 +51,7 @@ export function rig(data: Partial<ThreadData> = {}, clock?: { now(): number }): 
   const loop = new Loop(clock === undefined ? {} : { clock })
   const notices: ThreadNotice[] = []
   const network = new NetworkThread({
-    loop,
+    driver: loopDriver(loop, 16 * MIB),
     data: {
       name: "test",
       plan: PLAN,

@@ -58,6 +58,39 @@ export interface StreamHost {
   connect(to: Endpoint | LocalEndpoint, events: StreamEvents): HostStream | number
 }
 
+/** A client of the host that was accepted, and is nobody's yet. One of the two is called, once. */
+export interface Client {
+  /** Makes it a stream, which stands. */
+  serve(events: StreamEvents): HostStream
+  close(): void
+}
+
+/** A socket that listens. Disposing it lets its clients be. */
+export interface Listener extends Disposable {
+  /**
+   * Where it is not known yet whether it can listen: 0 where it does, or `-errno`, and then it is over. Undefined where it listens already. Never
+   * rejects.
+   */
+  readonly opening: Promise<number> | undefined
+}
+
+/** Who takes the datagrams of one client: each lies at the buffer's place, `length` bytes long, until this returns. */
+export interface DatagramTaker {
+  deliver(length: number): void
+}
+
+/** What a driver supplies to forwards. */
+export interface ListenerHost {
+  /** `-errno` where it cannot listen. An IPv6 address takes IPv6 only. */
+  tcp(at: Endpoint, onClient: (client: Client) => void): Listener | number
+  /** `onClient` begins an association for a client that is new; its answers go by the socket. Undefined drops its datagram. */
+  udp(
+    at: Endpoint,
+    buffer: number,
+    onClient: (socket: DatagramSocket) => DatagramTaker | undefined,
+  ): Listener | number
+}
+
 // Error numbers that the core tells from each other; they are Linux's, and drivers map others to them.
 export const EAGAIN = 11
 export const EACCES = 13
@@ -94,4 +127,37 @@ export interface DatagramHost {
    * this user may not: then there is no echo.
    */
   echo(to: Endpoint, events: DatagramEvents): DatagramSocket | number
+}
+
+/** By their names, for drivers that have names only; the last ones mean the same to the core as others do. */
+const NUMBERS: Readonly<Record<string, number>> = {
+  EPERM: 1,
+  ENOENT: 2,
+  EAGAIN,
+  EACCES,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  EPIPE: 32,
+  EAFNOSUPPORT: 97,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETUNREACH,
+  ECONNRESET,
+  ETIMEDOUT,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  ENETDOWN: ENETUNREACH,
+  ECONNABORTED: ECONNRESET,
+  EHOSTDOWN: EHOSTUNREACH,
+}
+
+/** The positive error number of a name, where it is one of those that are told from each other. */
+export function errorNumber(name: string): number | undefined {
+  return NUMBERS[name]
+}
+
+/** The name of a positive error number; its digits where it is none of those. */
+export function errorName(errno: number): string {
+  return Object.keys(NUMBERS).find((name) => NUMBERS[name] === errno) ?? `errno ${errno}`
 }

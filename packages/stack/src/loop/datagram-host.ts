@@ -41,7 +41,9 @@ export class SocketDatagramHost implements DatagramHost {
     const registration = this.#scope.adopt(fd, sys.EPOLLIN | sys.EPOLLET, () => events.onReadable())
     const transfer = this.#transfer
     return {
-      send: (parts: Parts) => transfer.write(fd, parts),
+      // writev(2) of nothing sends nothing, yet a datagram may be empty (RFC 768).
+      send: (parts: Parts) =>
+        parts.bytes === 0 ? sys.send(fd, 0, 0, sys.MSG_DONTWAIT) : transfer.write(fd, parts),
       receive: (address, room) => sys.receive(fd, address, room, sys.MSG_DONTWAIT),
       close: () => registration.close(),
     }

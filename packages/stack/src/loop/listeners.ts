@@ -4,13 +4,13 @@
  * @module
  */
 
-import type { Memory, Parts } from "@skep/link"
+import type { Parts } from "@skep/link"
 import type { Registration, Scope } from "@skep/loop"
 import { Iovecs, Message, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
-import type { DatagramFlow } from "../flow/datagram-flow.ts"
-import type { DatagramSocket, Endpoint } from "../host/host.ts"
+import type { Client, DatagramSocket, DatagramTaker, Endpoint, Listener, ListenerHost } from "../host/host.ts"
 import { familyOf, sockaddr } from "./address.ts"
+import type { SocketHost } from "./stream-host.ts"
 
 const BACKLOG = 4096
 /** Clients taken in one turn. */
@@ -20,8 +20,32 @@ const ROOM = 65_536
 /** How long accept(2) rests when the process has no descriptor left. */
 const REST_MS = 100
 
-/** A TCP listener. Throws nothing: `-errno` where it cannot listen. */
-export class TcpListener implements Disposable {
+export class SocketListenerHost implements ListenerHost {
+  readonly #scope: Scope
+  readonly #sockets: SocketHost
+
+  /** Listeners end with the scope. */
+  constructor(scope: Scope, sockets: SocketHost) {
+    this.#scope = scope
+    this.#sockets = sockets
+  }
+
+  tcp(at: Endpoint, onClient: (client: Client) => void): Listener | number {
+    return TcpListener.open(this.#scope, at, (fd) =>
+      onClient({
+        serve: (events) => this.#sockets.adopt(fd, events),
+        close: () => void sys.close(fd),
+      }),
+    )
+  }
+
+  udp(at: Endpoint, buffer: number, onClient: UdpListenerOptions["onClient"]): Listener | number {
+    return UdpListener.open({ scope: this.#scope, at, buffer, onClient })
+  }
+}
+
+class TcpListener implements Listener {
+  readonly opening: undefined = undefined
   readonly #registration: Registration
   readonly #onClient: (fd: number) => void
   readonly #rest
@@ -66,25 +90,25 @@ export class TcpListener implements Disposable {
   }
 }
 
-export interface UdpListenerOptions {
+interface UdpListenerOptions {
   readonly scope: Scope
-  readonly memory: Memory
   readonly at: Endpoint
   /** Begins an association for a new client, whose answers go by `socket`; undefined drops its datagram. */
-  readonly onClient: (socket: DatagramSocket) => DatagramFlow | undefined
-  /** Where datagrams are handed over: the place of `DatagramContext`. */
+  readonly onClient: (socket: DatagramSocket) => DatagramTaker | undefined
+  /** Where datagrams are handed over. */
   readonly buffer: number
 }
 
 /** A UDP socket with many clients. */
-export class UdpListener implements Disposable {
+class UdpListener implements Listener {
+  readonly opening: undefined = undefined
   readonly #options: UdpListenerOptions
   readonly #scratch = new Scratch(SCRATCH)
   readonly #iovecs = new Iovecs(this.#scratch, "payload", 256)
   readonly #message = new Message(this.#scratch, "name", 0)
   readonly #registration: Registration
   /** By the bytes of their address. */
-  readonly #clients = new Map<string, DatagramFlow>()
+  readonly #clients = new Map<string, DatagramTaker>()
 
   private constructor(options: UdpListenerOptions, fd: number) {
     this.#options = options
@@ -113,7 +137,7 @@ export class UdpListener implements Disposable {
     }
   }
 
-  #client(name: Uint8Array): DatagramFlow | undefined {
+  #client(name: Uint8Array): DatagramTaker | undefined {
     const key = String.fromCharCode(...name)
     const known = this.#clients.get(key)
     if (known !== undefined) return known

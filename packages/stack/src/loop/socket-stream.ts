@@ -1,8 +1,5 @@
 /**
- * A TCP socket of the host as a stream of the core, by system calls.
- *
- * What the guest has not acknowledged stays in the socket's receive queue: it is peeked at with an offset (SO_PEEK_OFF, tcp since Linux 6.9) and
- * thrown away unread with MSG_TRUNC, tcp(7).
+ * A TCP socket of the host as a stream of the core, by system calls. What the guest has not acknowledged is its source's affair.
  *
  * @module
  */
@@ -10,7 +7,9 @@
 import type { Parts } from "@skep/link"
 import type { Registration, Scope } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
+import type { BoundedMemory } from "../host/backlog.ts"
 import type { HostStream, StreamEvents } from "../host/host.ts"
+import { KernelSource, RingSource, type Source } from "./source.ts"
 import type { Transfer } from "./transfer.ts"
 
 /** One registration for its whole life; edges are remembered by the flow. */
@@ -26,6 +25,8 @@ export interface SocketStreamOptions {
   readonly fd: number
   readonly events: StreamEvents
   readonly connected: boolean
+  /** Where bytes are kept for the guest; in the socket itself without it. */
+  readonly ring: BoundedMemory | undefined
 }
 
 export class SocketStream implements HostStream {
@@ -34,8 +35,7 @@ export class SocketStream implements HostStream {
   readonly #transfer: Transfer
   readonly #events: StreamEvents
   readonly #registration: Registration
-  /** Where the kernel peeks next; -1 before it was told to count. */
-  #peekAt = -1
+  readonly #source: Source
   /** Whether the other side has ended: a short read is not the last word then. */
   #ended = false
   #over = false
@@ -46,6 +46,7 @@ export class SocketStream implements HostStream {
     this.#events = options.events
     this.connected = options.connected
     this.#registration = options.scope.adopt(options.fd, EVENTS, (events) => this.#ready(events))
+    this.#source = this.#makeSource(options)
   }
 
   write(parts: Parts): number {
@@ -53,25 +54,14 @@ export class SocketStream implements HostStream {
   }
 
   peek(into: Parts, offset: number): number {
-    if (this.#peekAt !== offset) {
-      const result = sys.setOption(this.#fd, sys.SOL_SOCKET, sys.SO_PEEK_OFF, offset)
-      if (result < 0) return result
-      this.#peekAt = offset
-    }
-    const read = this.#transfer.peek(this.#fd, into)
-    if (read > 0) {
-      this.#peekAt += read
-      // The edge of the end has gone by already, and this read may have hidden it.
-      if (this.#ended && read < into.bytes) this.#registration.again(sys.EPOLLIN)
-    }
+    const read = this.#source.peek(into, offset)
+    // The edge of the end has gone by already, and this read may have hidden it.
+    if (read > 0 && this.#ended && read < into.bytes) this.#registration.again(sys.EPOLLIN)
     return read
   }
 
   discard(bytes: number): void {
-    // An error here shows at the next read.
-    sys.receive(this.#fd, 0, bytes, sys.MSG_TRUNC | sys.MSG_DONTWAIT)
-    // The kernel counts from the new first byte, sk_peek_offset_bwd().
-    if (this.#peekAt >= 0) this.#peekAt = Math.max(0, this.#peekAt - bytes)
+    this.#source.discard(bytes)
   }
 
   endWrites(): void {
@@ -81,12 +71,24 @@ export class SocketStream implements HostStream {
   close(): void {
     this.#over = true
     this.#registration.close()
+    this.#source.close()
   }
 
   abort(): void {
     if (this.#over) return
     sys.setOptionBytes(this.#fd, sys.SOL_SOCKET, sys.SO_LINGER, LINGER_RESET)
     this.close()
+  }
+
+  #makeSource({ scope, fd, transfer, ring }: SocketStreamOptions): Source {
+    if (ring === undefined) return new KernelSource(fd, transfer)
+    return new RingSource({
+      fd,
+      transfer,
+      memory: ring,
+      again: () => this.#registration.again(sys.EPOLLIN),
+      timer: () => scope.timer(() => this.#events.onReadable()),
+    })
   }
 
   #ready(events: number): void {

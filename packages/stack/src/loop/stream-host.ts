@@ -5,19 +5,32 @@
  */
 import type { Scope } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
+import type { BoundedMemory } from "../host/backlog.ts"
 import type { Endpoint, HostStream, LocalEndpoint, StreamEvents, StreamHost } from "../host/host.ts"
 import { familyOf, sockaddr } from "./address.ts"
 import { SocketStream } from "./socket-stream.ts"
+import { kernelPeeksAtOffsets } from "./source.ts"
 import type { Transfer } from "./transfer.ts"
+
+export interface SocketHostOptions {
+  /** Sockets end with it. */
+  readonly scope: Scope
+  readonly transfer: Transfer
+  /** For what guests have not acknowledged, where the kernel cannot keep it. */
+  readonly memory: BoundedMemory
+  /** Keeps it there always. Asks the kernel unless told. */
+  readonly ring?: boolean
+}
 
 export class SocketHost implements StreamHost {
   readonly #scope: Scope
   readonly #transfer: Transfer
+  readonly #ring: BoundedMemory | undefined
 
-  /** Sockets end with the scope. */
-  constructor(scope: Scope, transfer: Transfer) {
+  constructor({ scope, transfer, memory, ring }: SocketHostOptions) {
     this.#scope = scope
     this.#transfer = transfer
+    this.#ring = (ring ?? !kernelPeeksAtOffsets()) ? memory : undefined
   }
 
   connect(to: Endpoint | LocalEndpoint, events: StreamEvents): HostStream | number {
@@ -40,6 +53,13 @@ export class SocketHost implements StreamHost {
   adopt(fd: number, events: StreamEvents, connected = true): HostStream {
     // What a guest's kernel has sent is complete: no reason to wait for more of it.
     sys.setOption(fd, sys.IPPROTO_TCP, sys.TCP_NODELAY, 1)
-    return new SocketStream({ scope: this.#scope, transfer: this.#transfer, fd, events, connected })
+    return new SocketStream({
+      scope: this.#scope,
+      transfer: this.#transfer,
+      fd,
+      events,
+      connected,
+      ring: this.#ring,
+    })
   }
 }

@@ -31,6 +31,13 @@ export class Transfer implements Disposable {
     return sys.receiveMessage(fd, this.#message.header, sys.MSG_PEEK | sys.MSG_DONTWAIT)
   }
 
+  /** readv(2): bytes, 0 at the end, or `-errno`. */
+  read(fd: number, into: Parts): number {
+    if (into.count === 1) return sys.receive(fd, into.addressAt(0), into.lengthAt(0), sys.MSG_DONTWAIT)
+    this.#fill(into)
+    return sys.readv(fd, this.#iovecs.address, this.#iovecs.count)
+  }
+
   [Symbol.dispose](): void {
     this.#scratch[Symbol.dispose]()
   }

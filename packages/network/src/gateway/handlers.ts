@@ -1,0 +1,34 @@
+/**
+ * The calls of the main thread, answered by a network.
+ *
+ * @module
+ */
+import type { ArgumentOf, ResultOf } from "@skep/loop"
+import type { ThreadCalls } from "../thread/calls.ts"
+import type { NetworkThread } from "./network-thread.ts"
+import { flowPage, statusOf } from "./report.ts"
+
+export type NetworkHandlers = {
+  readonly [Name in keyof ThreadCalls]: (
+    argument: ArgumentOf<ThreadCalls, Name>,
+  ) => ResultOf<ThreadCalls, Name>
+}
+
+export function handlersOf(network: NetworkThread): NetworkHandlers {
+  return {
+    addLink: (spec) => network.addLink(spec),
+    removeLink: (machine) => network.removeLink(machine),
+    forward: (rule) => network.forwards.add(rule),
+    unforward: (which) => network.forwards.remove(which),
+    forwards: (filter) => network.forwards.list(filter),
+    setPolicy: ({ machine, policy }) => network.setPolicy(policy, machine),
+    status: () => statusOf(network),
+    leases: () => [...network.dhcp.leases()],
+    editLeases: (edits) => network.editLeases(edits),
+    flows: (query) => flowPage(network, query),
+    setFaults: ({ machine, faults }) => network.setFaults(faults, machine),
+    startCapture: (spec) => network.captures.start(spec),
+    stopCapture: ({ machine }) => network.captures.stop(machine),
+    dnsAnswer: ({ id, bytes }) => network.services.answer(id, bytes),
+  }
+}

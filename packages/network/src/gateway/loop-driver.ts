@@ -1,0 +1,45 @@
+/**
+ * A network's driver by system calls, in a loop.
+ *
+ * @module
+ */
+import { SystemMemory } from "@skep/link"
+import type { Loop } from "@skep/loop"
+import { loopClock, SocketDatagramHost, SocketHost, SocketListenerHost, Transfer } from "@skep/stack"
+import type { Driver } from "./driver.ts"
+import { openLink } from "./links.ts"
+
+/** The heap of a memory is a multiple of it. */
+export const HEAP_GRAIN: number = 4 << 20
+
+/** Everything ends with the loop. `maxHeldBytes` bounds what is kept for guests and hosts together. */
+export function loopDriver(loop: Loop, maxHeldBytes: number): Driver {
+  const scope = loop.scope("network")
+  const memory = new SystemMemory({
+    scope,
+    heapBytes: Math.ceil(maxHeldBytes / HEAP_GRAIN) * HEAP_GRAIN,
+  })
+  const transfer = new Transfer()
+  scope.onDispose(() => transfer[Symbol.dispose]())
+  const streams = new SocketHost({ scope, transfer, memory })
+  return {
+    memory,
+    clock: loopClock(scope),
+    streams,
+    datagrams: new SocketDatagramHost(scope, transfer),
+    listeners: new SocketListenerHost(scope, streams),
+    later: (callback) => scope.defer(callback),
+    onTurnEnd: (callback) => void scope.onBatchEnd(callback),
+    openLink: (spec, options) => {
+      const own = scope.scope(`link ${spec.machine}`, (error) => options.onError(error))
+      try {
+        const opened = openLink(spec, { ...options, loop, scope: own, memory })
+        return { ...opened, [Symbol.dispose]: () => own[Symbol.dispose]() }
+      } catch (error) {
+        own[Symbol.dispose]()
+        throw error
+      }
+    },
+    end: () => loop.stop(),
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Where the bytes of a host's socket wait for the guest's acknowledgement.
+ *
+ * ```
+ *  kernel │ in the socket's receive queue: peeked at with an offset (SO_PEEK_OFF), thrown away unread (MSG_TRUNC)
+ *  ring   │ in memory of ours, read from the socket when the guest has a window for them
+ * ```
+ *
+ * The kernel's way copies nothing twice and needs Linux 6.9 for TCP. Which one a host has is asked once.
+ *
+ * @module
+ */
+import type { Parts } from "@skep/link"
+import type { Timer } from "@skep/loop"
+import * as sys from "@skep/loop/sys"
+import { Backlog, type BoundedMemory } from "../host/backlog.ts"
+import { EAGAIN } from "../host/host.ts"
+import type { Transfer } from "./transfer.ts"
+
+/** Results are those of `HostStream`. */
+export interface Source {
+  peek(into: Parts, offset: number): number
+  discard(bytes: number): void
+  /** The socket is gone. */
+  close(): void
+}
+
+/** Whether this kernel counts an offset for peeks at TCP, socket(7). */
+export function kernelPeeksAtOffsets(): boolean {
+  const fd = sys.socket(sys.AF_INET, sys.SOCK_STREAM)
+  if (fd < 0) return false
+  const result = sys.setOption(fd, sys.SOL_SOCKET, sys.SO_PEEK_OFF, 0)
+  sys.close(fd)
+  return result >= 0
+}
+
+export class KernelSource implements Source {
+  readonly #fd: number
+  readonly #transfer: Transfer
+  /** Where the kernel peeks next; -1 before it was told to count. */
+  #peekAt = -1
+
+  constructor(fd: number, transfer: Transfer) {
+    this.#fd = fd
+    this.#transfer = transfer
+  }
+
+  peek(into: Parts, offset: number): number {
+    if (this.#peekAt !== offset) {
+      const result = sys.setOption(this.#fd, sys.SOL_SOCKET, sys.SO_PEEK_OFF, offset)
+      if (result < 0) return result
+      this.#peekAt = offset
+    }
+    const read = this.#transfer.peek(this.#fd, into)
+    if (read > 0) this.#peekAt += read
+    return read
+  }
+
+  discard(bytes: number): void {
+    // An error here shows at the next read.
+    sys.receive(this.#fd, 0, bytes, sys.MSG_TRUNC | sys.MSG_DONTWAIT)
+    // The kernel counts from the new first byte, sk_peek_offset_bwd().
+    if (this.#peekAt >= 0) this.#peekAt = Math.max(0, this.#peekAt - bytes)
+  }
+
+  close(): void {
+    // Everything is in the socket.
+  }
+}
+
+/** How long to wait for memory that others hold. */
+const MEMORY_MS = 10
+
+export interface RingSourceOptions {
+  readonly fd: number
+  readonly transfer: Transfer
+  readonly memory: BoundedMemory
+  /** There is to be another peek, not from within this call. */
+  readonly again: () => void
+  /** A timer that does so. */
+  readonly timer: () => Timer
+}
+
+export class RingSource implements Source {
+  readonly #options: RingSourceOptions
+  readonly #backlog: Backlog
+  #retry: Timer | undefined
+  /** What the last read said, where that was not a number of bytes: 0 at the end, or `-errno`. */
+  #last: number | undefined
+  /** The bound was what ended the last read. */
+  #full = false
+
+  constructor(options: RingSourceOptions) {
+    this.#options = options
+    this.#backlog = new Backlog(options.memory)
+  }
+
+  peek(into: Parts, offset: number): number {
+    const backlog = this.#backlog
+    const missing = offset + into.bytes - backlog.bytes
+    if (missing > 0 && this.#last === undefined) this.#read(missing)
+    const count = backlog.copy(into, offset)
+    if (count === 0) return this.#last ?? -EAGAIN
+    // The edge that told of the end, or of an error, has gone by.
+    if (count < into.bytes && this.#last !== undefined) this.#options.again()
+    return count
+  }
+
+  discard(bytes: number): void {
+    this.#backlog.discard(bytes)
+    if (!this.#full) return
+    this.#full = false
+    this.#options.again()
+  }
+
+  close(): void {
+    this.#retry?.cancel()
+    this.#backlog.clear()
+  }
+
+  #read(wanted: number): void {
+    const backlog = this.#backlog
+    const { fd, transfer } = this.#options
+    const most = Math.min(wanted, backlog.room)
+    const places = backlog.reserve(most)
+    if (places.count === 0) {
+      this.#wait()
+      return
+    }
+    const read = transfer.read(fd, places)
+    if (read <= 0 && read !== -EAGAIN) this.#last = read
+    const all = places.bytes
+    backlog.put(Math.max(0, read))
+    // Less than it could have been for want of room: no edge will tell of the rest.
+    if (read === all && all < wanted) this.#wait()
+  }
+
+  #wait(): void {
+    this.#full = true
+    if (this.#backlog.bytes > 0) return
+    this.#retry ??= this.#options.timer()
+    this.#retry.after(MEMORY_MS)
+  }
+}
