@@ -7,7 +7,7 @@ export { finishChecksum, sumParts } from "./finish/checksum.ts"
 export { Finisher, type Forwarded } from "./finish/finisher.ts"
 export { FRAME_MAX, FRAME_MIN, Frame, HEAD } from "./frame.ts"
 export type { Link, LinkCounters, Outlet, Receiver } from "./link.ts"
-export { Arena, type ArenaOptions } from "./memory/arena.ts"
+export { Arena, type ArenaMemory, type ArenaOptions } from "./memory/arena.ts"
 export { PoolMemory } from "./memory/pool-memory.ts"
 export { HEADROOM, SLOT, SLOT_PAYLOAD, Slots } from "./memory/slots.ts"
 export { SystemMemory, type SystemMemoryOptions } from "./memory/system-memory.ts"
@@ -32,12 +32,10 @@ export {
 } from "./offload.ts"
 export { Parts } from "./parts.ts"
 export { type StreamEnd } from "./stream/door.ts"
-export {
-  type StreamCounters,
-  StreamLink,
-  type StreamLinkOptions,
-  type StreamReason,
-} from "./stream/stream-link.ts"
+export type { StreamAlarm, StreamIo, StreamIoEvents, StreamReason } from "./stream/io.ts"
+export { LoopStreamIo, type LoopStreamIoOptions } from "./stream/loop-io.ts"
+export { NodeStreamIo, type NodeStreamIoOptions, type NodeTurns } from "./stream/node-io.ts"
+export { type StreamCounters, StreamLink, type StreamLinkOptions } from "./stream/stream-link.ts"
 export { Port, type PortCounters } from "./switch/port.ts"
 export { type AttachOptions, type Gateway, Switch, type SwitchOptions } from "./switch/switch.ts"
 export { adoptTap, openTap, type TapDevice, type TapOptions } from "./tap/device.ts"

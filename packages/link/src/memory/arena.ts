@@ -14,8 +14,17 @@
  * @module
  */
 import { fixedMemory, type Summer, wasmSummer } from "@skep/wire/checksum"
+import type { Memory } from "../memory.ts"
 import { Buddy } from "./buddy.ts"
 import { SLOT, Slots } from "./slots.ts"
+
+/** Memory whose arena is read and written in place. */
+export interface ArenaMemory extends Memory {
+  readonly arena: Arena
+  /** The arena's bytes: the byte at the address `a` is at `a - base`. */
+  readonly bytes: Uint8Array
+  readonly base: number
+}
 
 export interface ArenaOptions {
   /** The bound of all that is allocated at once, sizes rounded up to powers of two; a multiple of 4 MiB. 64 MiB unless told. */

@@ -3,12 +3,11 @@
  *
  * @module
  */
-import type { Memory } from "../memory.ts"
-import { Arena, type ArenaOptions } from "./arena.ts"
+import { Arena, type ArenaMemory, type ArenaOptions } from "./arena.ts"
 import { copyBytes } from "./element.ts"
 
 /** An address is an offset into `bytes`. */
-export class PoolMemory implements Memory {
+export class PoolMemory implements ArenaMemory {
   readonly arena: Arena
   readonly bytes: Uint8Array
   /** As that of a `SystemMemory`: what to take from an address to have an offset. */

@@ -9,8 +9,7 @@
 import type { Scope, Timer } from "@skep/loop"
 import { Iovecs, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
-import type { Memory } from "../memory.ts"
-import { Arena, type ArenaOptions, SCRATCH } from "./arena.ts"
+import { Arena, type ArenaMemory, type ArenaOptions, SCRATCH } from "./arena.ts"
 import { copyBytes } from "./element.ts"
 
 const TRIM_MS = 1000
@@ -22,7 +21,7 @@ export interface SystemMemoryOptions extends ArenaOptions {
 }
 
 /** One for each thread, shared by its links and its flows. */
-export class SystemMemory implements Memory, Disposable {
+export class SystemMemory implements ArenaMemory, Disposable {
   readonly arena: Arena
   /** The arena's bytes: the byte at the address `a` is at `a - base`. */
   readonly bytes: Uint8Array

@@ -10,7 +10,8 @@
  */
 import * as bytesOf from "@skep/wire/bytes"
 import { FRAME_MAX, FRAME_MIN } from "../frame.ts"
-import type { SystemMemory } from "../memory/system-memory.ts"
+import type { ArenaMemory } from "../memory/arena.ts"
+import type { Pieces } from "./queue.ts"
 
 export const PREFIX = 4
 
@@ -21,7 +22,7 @@ export type BrokenStream = "too-short" | "too-long"
 export type OnFrame = (at: number, length: number) => boolean
 
 export class Inflow {
-  readonly #memory: SystemMemory
+  readonly #memory: ArenaMemory
   /** The beginning of a frame whose length is known: its place, how much of it is there, and how long it will be. */
   #carried = 0
   #have = 0
@@ -37,20 +38,20 @@ export class Inflow {
   /** Frames lost for want of memory. */
   lost = 0
 
-  constructor(memory: SystemMemory) {
+  constructor(memory: ArenaMemory) {
     this.#memory = memory
   }
 
-  /** Puts the places to read into, in order, into the memory's iovecs. */
-  prepare(): void {
-    const { arena, base, bytes, iovecs } = this.#memory
-    iovecs.clear()
-    if (this.#carried !== 0) iovecs.push(this.#carried + this.#have, this.#length - this.#have)
+  /** Puts the places to read into, in order, into these. */
+  prepare(into: Pieces): void {
+    const { arena, base, bytes } = this.#memory
+    into.clear()
+    if (this.#carried !== 0) into.push(this.#carried + this.#have, this.#length - this.#have)
     bytes.set(this.#prefix.subarray(0, this.#prefixHave), arena.inbox)
-    iovecs.push(base + arena.inbox + this.#prefixHave, arena.inboxLength - this.#prefixHave)
+    into.push(base + arena.inbox + this.#prefixHave, arena.inboxLength - this.#prefixHave)
   }
 
-  /** Takes what was read. The frames stay where they are until `settle`. */
+  /** Takes what was read into the places. The frames stay where they are until `settle`. */
   take(count: number, onFrame: OnFrame): BrokenStream | undefined {
     const { inbox } = this.#memory.arena
     let at = inbox
@@ -69,6 +70,32 @@ export class Inflow {
     this.#skip -= skipped
     at += skipped
     return this.#parse(at, end, onFrame)
+  }
+
+  /** Takes what was read into the inbox in one piece, for those who cannot read into several places. The frames stay where they are until `settle`. */
+  takeInOne(count: number, onFrame: OnFrame): BrokenStream | undefined {
+    const { bytes, base, arena } = this.#memory
+    let at = arena.inbox
+    const end = at + count
+    if (this.#carried !== 0) {
+      const part = Math.min(count, this.#length - this.#have)
+      this.#memory.copy(base + at, this.#carried + this.#have, part)
+      this.#have += part
+      at += part
+      if (this.#have < this.#length || !this.#deliverCarried(onFrame)) return undefined
+    }
+    const skipped = Math.min(this.#skip, end - at)
+    this.#skip -= skipped
+    at += skipped
+    if (this.#prefixHave === 0) return this.#parse(at, end, onFrame)
+    while (this.#prefixHave < PREFIX && at < end) {
+      bytesOf.putU8(this.#prefix, this.#prefixHave, bytesOf.u8(bytes, at))
+      this.#prefixHave++
+      at++
+    }
+    if (this.#prefixHave < PREFIX) return undefined
+    this.#prefixHave = 0
+    return this.#frame(bytesOf.u32(this.#prefix, 0), at, end, onFrame)
   }
 
   /** The turn is over, and its frames are nobody's any more. */
@@ -98,8 +125,8 @@ export class Inflow {
     let at = from
     while (end - at >= PREFIX) {
       const length = bytesOf.u32(bytes, at)
-      if (length < FRAME_MIN) return "too-short"
-      if (length > FRAME_MAX) return "too-long"
+      const wrong = wrongLength(length)
+      if (wrong !== undefined) return wrong
       at += PREFIX
       if (end - at < length) {
         this.#carry(at, end - at, length)
@@ -114,6 +141,17 @@ export class Inflow {
     return undefined
   }
 
+  /** A frame whose prefix came with the bytes before, and what follows it. */
+  #frame(length: number, at: number, end: number, onFrame: OnFrame): BrokenStream | undefined {
+    const wrong = wrongLength(length)
+    if (wrong !== undefined) return wrong
+    if (end - at < length) {
+      this.#carry(at, end - at, length)
+      return undefined
+    }
+    return onFrame(at, length) ? this.#parse(at + length, end, onFrame) : undefined
+  }
+
   #carry(at: number, have: number, length: number): void {
     this.#carried = this.#memory.allocate(length)
     if (this.#carried === 0) {
@@ -125,4 +163,9 @@ export class Inflow {
     this.#have = have
     this.#length = length
   }
+}
+
+function wrongLength(length: number): BrokenStream | undefined {
+  if (length < FRAME_MIN) return "too-short"
+  return length > FRAME_MAX ? "too-long" : undefined
 }

@@ -10,7 +10,7 @@
  *
  * @module
  */
-import type { SystemMemory } from "../memory/system-memory.ts"
+import type { ArenaMemory } from "../memory/arena.ts"
 
 /** A place that was taken and is not filled, or not any more. */
 const LENT = -1
@@ -19,8 +19,14 @@ const UNUSED = 0
 /** Blocks that have gone are forgotten once there are so many. */
 const FORGET = 1024
 
+/** Where pieces of memory are gathered; one that is full says false. */
+export interface Pieces {
+  clear(): void
+  push(address: number, length: number): boolean | void
+}
+
 export class Queue {
-  readonly #memory: SystemMemory
+  readonly #memory: ArenaMemory
   readonly #size: number
   /** Where the ring is, 0 while nothing is in it. */
   #at = 0
@@ -38,7 +44,7 @@ export class Queue {
   #bytes = 0
 
   /** `size` bytes, at most what the memory allocates at once. */
-  constructor(memory: SystemMemory, size: number) {
+  constructor(memory: ArenaMemory, size: number) {
     this.#memory = memory
     this.#size = size
   }
@@ -98,10 +104,9 @@ export class Queue {
     this.#rest()
   }
 
-  /** Puts what is ready to go into the memory's iovecs, in order, as far as there is room. */
-  gather(): void {
-    const { iovecs } = this.#memory
-    iovecs.clear()
+  /** Puts what is ready to go into these, in order, as far as there is room. */
+  gather(into: Pieces): void {
+    into.clear()
     let start = -1
     let end = -1
     for (let block = this.#first; block < this.#places.length; block++) {
@@ -110,12 +115,12 @@ export class Queue {
       if (length === UNUSED) continue
       const at = this.#starts[block] ?? 0
       if (at !== end) {
-        if (end > start && !iovecs.push(this.#at + start, end - start)) return
+        if (end > start && into.push(this.#at + start, end - start) === false) return
         start = at
       }
       end = at + length
     }
-    if (end > start) iovecs.push(this.#at + start, end - start)
+    if (end > start) into.push(this.#at + start, end - start)
   }
 
   /** Forgets `count` bytes that have gone. */

@@ -6,22 +6,20 @@
  *  send, lend and use ─► queue │ 4 │ headers │ payload │ 4 │ … ─► one write for all, at `flush` or at the end of the batch
  * ```
  *
- * At an MTU of 1500 a system call that carries a hundred frames is what makes this fast. Checksums are always ours: the protocol has no offload.
+ * What moves the bytes is given: system calls (`loop-io.ts`) or Node's sockets (`node-io.ts`). At an MTU of 1500 a system call that carries a hundred frames is what makes this fast. Checksums are always ours: the protocol has no offload.
  *
  * @module
  */
-import type { Registration, Scope, Timer } from "@skep/loop"
-import * as sys from "@skep/loop/sys"
 import * as bytesOf from "@skep/wire/bytes"
 import { newLinkCounters, nobody } from "../counters.ts"
 import { FRAME_MAX, Frame } from "../frame.ts"
 import type { Link, LinkCounters, Receiver } from "../link.ts"
+import type { ArenaMemory } from "../memory/arena.ts"
 import { copyBytes } from "../memory/element.ts"
-import type { SystemMemory } from "../memory/system-memory.ts"
 import { NO_OFFLOADS, type Offload, type Offloads } from "../offload.ts"
 import { Parts } from "../parts.ts"
-import { Door, type StreamEnd } from "./door.ts"
-import { type BrokenStream, Inflow, PREFIX } from "./inflow.ts"
+import { type BrokenStream, Inflow, type OnFrame, PREFIX } from "./inflow.ts"
+import type { StreamAlarm, StreamIo, StreamReason } from "./io.ts"
 import { Queue } from "./queue.ts"
 
 /** What may wait to be written, for small and for large frames. */
@@ -35,12 +33,6 @@ const BLOCKED_SHARE = 4
 /** How long to wait where memory runs short. */
 const MEMORY_MS = 5
 
-const QUIET = sys.EPOLLIN | sys.EPOLLRDHUP
-const BLOCKED = QUIET | sys.EPOLLOUT
-
-/** Why a peer is not there any more: it hung up, what it sent were no frames, or the name of an error number. */
-export type StreamReason = "hung-up" | BrokenStream | `E${string}`
-
 export interface StreamCounters extends LinkCounters {
   /** Peers so far. */
   peers: number
@@ -50,9 +42,9 @@ export interface StreamCounters extends LinkCounters {
 
 export interface StreamLinkOptions {
   readonly name: string
-  readonly scope: Scope
-  readonly memory: SystemMemory
-  readonly end: StreamEnd
+  readonly memory: ArenaMemory
+  /** What moves its bytes; owned from now on. */
+  readonly io: StreamIo
   /** What the machine was told to use. */
   readonly mtu: number
   /** Hears why a peer has gone, after `onCarrier(false)`. */
@@ -61,26 +53,24 @@ export interface StreamLinkOptions {
 
 export class StreamLink implements Link {
   readonly name: string
-  readonly memory: SystemMemory
+  readonly memory: ArenaMemory
   readonly mtu: number
   readonly offloads: Offloads = NO_OFFLOADS
   readonly lent: Parts = new Parts()
   receiver: Receiver = nobody
   readonly #options: StreamLinkOptions
-  readonly #scope: Scope
+  readonly #io: StreamIo
   readonly #counters: StreamCounters = { ...newLinkCounters(), peers: 0, broken: 0 }
   readonly #frame = new Frame()
-  readonly #door: Door
   readonly #inflow: Inflow
   readonly #queue: Queue
   readonly #queueSize: number
-  readonly #retry: Timer
+  readonly #retry: StreamAlarm
   /** Blocks that are lent, the oldest at `#used`, and the room for headers in each. */
   readonly #blocks: number[] = []
   readonly #headers: number[] = []
   #used = 0
-  #fd = -1
-  #registration: Registration | undefined
+  #connected = false
   #blocked = false
   /** The memory of a round in which the peer went is kept until the round is over, that of a turn likewise. */
   #stale = false
@@ -95,17 +85,16 @@ export class StreamLink implements Link {
     this.memory = options.memory
     this.mtu = options.mtu
     this.#options = options
-    this.#scope = options.scope
+    this.#io = options.io
     this.#queueSize = options.mtu >= LARGE_MTU ? QUEUE_LARGE : QUEUE_SMALL
     this.#queue = new Queue(options.memory, this.#queueSize)
     this.#inflow = new Inflow(options.memory)
-    this.#door = new Door({ scope: options.scope, end: options.end, onPeer: (fd) => this.#attach(fd) })
-    this.#retry = options.scope.timer(() => this.#tellRoom())
+    this.#retry = options.io.alarm(() => this.#tellRoom())
     this.#frame.bytes = options.memory.bytes
   }
 
   get carrier(): boolean {
-    return this.#fd >= 0
+    return this.#connected
   }
 
   get counters(): Readonly<StreamCounters> {
@@ -114,7 +103,12 @@ export class StreamLink implements Link {
 
   /** Throws the `SystemError` of what refused, as where the path is taken. */
   start(): void {
-    this.#door.open()
+    this.#io.open(this.#inflow, {
+      onPeer: () => this.#attach(),
+      onBytes: (take) => this.#read(take),
+      onWritable: (sent) => this.#unblock(sent),
+      onGone: (reason) => this.#detach(reason),
+    })
   }
 
   send(headers: Uint8Array, at: number, length: number, payload?: Parts, offload?: Offload): boolean {
@@ -160,7 +154,7 @@ export class StreamLink implements Link {
     if (spare < 0) throw new RangeError("Cannot use more bytes of headers than were lent")
     this.#used++
     // The peer has gone in the midst of this round.
-    if (this.#fd < 0) {
+    if (!this.#connected) {
       this.#counters.droppedOut++
       return
     }
@@ -192,69 +186,49 @@ export class StreamLink implements Link {
     if (this.#closed) return
     this.#closed = true
     this.receiver = nobody
-    if (this.#fd >= 0) {
+    if (this.#connected) {
       // What was sent is on its way as far as the socket takes it.
       this.flush()
       this.#drop()
     }
     this.#retry.cancel()
-    this.#door[Symbol.dispose]()
+    this.#io[Symbol.dispose]()
   }
 
   /** Returns whether everything that was ready has gone. */
   #write(): boolean {
     this.#unhook?.()
     this.#unhook = undefined
-    const { iovecs } = this.memory
-    while (!this.#blocked && this.#fd >= 0 && this.#queue.bytes > 0) {
-      this.#queue.gather()
-      const { bytes } = iovecs
+    while (!this.#blocked && this.#connected && this.#queue.bytes > 0) {
+      const sent = this.#io.send(this.#queue)
+      if (sent === "blocked") this.#blocked = true
+      else if (typeof sent === "string") this.#detach(sent)
       // Lent in front of all: it goes once that is used or given back.
-      if (bytes === 0) break
-      const sent =
-        iovecs.count === 1
-          ? sys.send(this.#fd, iovecs.addressAt(0), bytes)
-          : sys.writev(this.#fd, iovecs.address, iovecs.count)
-      if (sent === -sys.EAGAIN) this.#block()
-      else if (sent < 0) this.#detach(errorName(sent))
+      else if (sent === 0) break
       else this.#queue.sent(sent)
     }
-    return this.#fd >= 0 && this.#queue.bytes === 0
+    return this.#connected && this.#queue.bytes === 0
   }
 
-  #attach(fd: number): void {
-    this.#fd = fd
+  #attach(): void {
+    this.#connected = true
     this.#blocked = false
     this.#counters.peers++
-    this.#registration = this.#scope.adopt(fd, QUIET, (events) => this.#onEvent(events))
     this.receiver.onCarrier(true)
     this.#tellRoom()
   }
 
-  #onEvent(events: number): void {
-    if ((events & sys.EPOLLOUT) !== 0) this.#unblock()
-    if ((events & ~sys.EPOLLOUT) !== 0 && this.#fd >= 0) this.#read()
-  }
-
-  #read(): void {
-    const { iovecs } = this.memory
-    this.#inflow.prepare()
-    const got = sys.readv(this.#fd, iovecs.address, iovecs.count)
-    if (got === -sys.EAGAIN) return
-    if (got <= 0) {
-      this.#detach(got === 0 ? "hung-up" : errorName(got))
-      return
-    }
+  #read(take: (onFrame: OnFrame) => BrokenStream | undefined): void {
     const before = this.#counters.framesIn
     const lost = this.#inflow.lost
     this.#reading = true
-    const broken = this.#inflow.take(got, this.#onFrame)
+    const broken = take(this.#onFrame)
     this.#counters.malformed += this.#inflow.lost - lost
     if (this.#counters.framesIn > before) this.receiver.onSettle()
     this.#reading = false
     this.#inflow.settle()
-    if (this.#fd < 0) this.#inflow.clear()
-    if (broken === undefined || this.#fd < 0) return
+    if (!this.#connected) this.#inflow.clear()
+    if (broken === undefined || !this.#connected) return
     this.#counters.malformed++
     this.#counters.broken++
     this.#detach(broken)
@@ -270,31 +244,25 @@ export class StreamLink implements Link {
     this.#counters.framesIn++
     this.#counters.bytesIn += length
     this.receiver.onFrame(frame)
-    return this.#fd >= 0
+    return this.#connected
   }
 
   #count(size: number): void {
     this.#counters.framesOut++
     this.#counters.bytesOut += size
     if (this.#queue.bytes >= EARLY && !this.#blocked) this.flush()
-    else this.#unhook ??= this.#scope.onBatchEnd(() => this.flush())
+    else this.#unhook ??= this.#io.onTurnEnd(() => this.flush())
   }
 
-  #block(): void {
-    this.#blocked = true
-    this.#registration?.modify(BLOCKED)
-  }
-
-  #unblock(): void {
+  #unblock(sent: number): void {
     this.#blocked = false
-    if (!this.#write()) return
-    this.#registration?.modify(QUIET)
-    this.#tellRoom()
+    if (sent > 0) this.#queue.sent(sent)
+    if (this.#write()) this.#tellRoom()
   }
 
   /** A place in the queue, after writing what waits there if need be. */
   #take(size: number): number {
-    if (this.#fd < 0) return -1
+    if (!this.#connected) return -1
     const block = this.#queue.take(size)
     if (block >= 0 || this.#blocked || this.#queue.bytes === 0) return block
     this.flush()
@@ -304,28 +272,27 @@ export class StreamLink implements Link {
   #wantRoom(): false {
     this.#wantsRoom = true
     // Without a socket that will tell, what is missing is memory, or the end of this round.
-    if (this.#fd >= 0 && !this.#blocked) this.#retry.after(this.#queue.empty ? MEMORY_MS : 0)
+    if (this.#connected && !this.#blocked) this.#retry.after(this.#queue.empty ? MEMORY_MS : 0)
     return false
   }
 
   #tellRoom(): void {
-    if (!this.#wantsRoom || this.#fd < 0 || this.#blocked) return
+    if (!this.#wantsRoom || !this.#connected || this.#blocked) return
     this.#wantsRoom = false
     this.receiver.onRoom()
   }
 
   #detach(reason: StreamReason): void {
-    if (this.#fd < 0) return
+    if (!this.#connected) return
     this.#drop()
     this.receiver.onCarrier(false)
     this.#options.onEnd?.(reason)
-    this.#door.again(true)
+    this.#io.again()
   }
 
   #drop(): void {
-    this.#registration?.close()
-    this.#registration = undefined
-    this.#fd = -1
+    this.#io.hangUp()
+    this.#connected = false
     this.#unhook?.()
     this.#unhook = undefined
     if (this.#blocks.length > 0) this.#stale = true
@@ -337,8 +304,4 @@ export class StreamLink implements Link {
 function refuseOffload(offload: Offload | undefined): void {
   if (offload !== undefined && (offload.checksumStart !== 0 || offload.gso !== 0))
     throw new Error("Cannot leave a checksum to a stream: nobody would finish it")
-}
-
-function errorName(result: number): StreamReason {
-  return `E${sys.errnoName(result).slice(1)}`
 }

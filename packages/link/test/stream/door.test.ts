@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as sys from "@skep/loop/sys"
 import { describe, expect, it } from "vitest"
-import { StreamLink } from "../../src/index.ts"
+import { LoopStreamIo, StreamLink } from "../../src/index.ts"
 import { framed, frameOf, Peer, rig } from "./peer.ts"
 
 function temporaryDirectory() {
@@ -65,13 +65,19 @@ describe("a socket that we listen on", () => {
     const path = join(directory.path, "net.sock")
     using all = rig({ listen: path })
     const { link, loop, memory } = all
-    const options = { name: "other", scope: loop.root, memory, mtu: 1500, end: { listen: path } }
-    using second = new StreamLink(options)
+    const other = () =>
+      new StreamLink({
+        name: "other",
+        memory,
+        mtu: 1500,
+        io: new LoopStreamIo({ scope: loop.root, memory, end: { listen: path } }),
+      })
+    using second = other()
     expect(() => second.start()).toThrow(/bind: EADDRINUSE/)
     second[Symbol.dispose]()
     expect(statSync(path).isSocket()).toBe(true)
     rmSync(path)
-    using third = new StreamLink(options)
+    using third = other()
     third.start()
     link[Symbol.dispose]()
     expect(statSync(path).isSocket()).toBe(true)

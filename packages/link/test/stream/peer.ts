@@ -7,7 +7,7 @@ import { Loop } from "@skep/loop"
 import { Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import { expect } from "vitest"
-import { type StreamEnd, StreamLink, type StreamReason, SystemMemory } from "../../src/index.ts"
+import { LoopStreamIo, type StreamEnd, StreamLink, type StreamReason, SystemMemory } from "../../src/index.ts"
 import { Recorder } from "../recorder.ts"
 
 const MIB = 1024 * 1024
@@ -69,7 +69,13 @@ export function rig(end: StreamEnd, mtu = 1500, clock?: { now: () => number }): 
   const memory = new SystemMemory({ heapBytes: 8 * MIB })
   const reasons: StreamReason[] = []
   const onEnd = (reason: StreamReason): void => void reasons.push(reason)
-  const link = new StreamLink({ name: "stream", scope: loop.root, memory, end, mtu, onEnd })
+  const link = new StreamLink({
+    name: "stream",
+    memory,
+    mtu,
+    onEnd,
+    io: new LoopStreamIo({ scope: loop.root, memory, end }),
+  })
   const recorder = new Recorder(link)
   link.start()
   return {

@@ -9,7 +9,7 @@ afterAll(() => memory[Symbol.dispose]())
 
 /** The bytes that are ready to go. */
 function ready(queue: Queue): number[] {
-  queue.gather()
+  queue.gather(memory.iovecs)
   const { iovecs, bytes, base } = memory
   return Array.from({ length: iovecs.count }, (_, index) => index).flatMap((index) => {
     const at = iovecs.addressAt(index) - base

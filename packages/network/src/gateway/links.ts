@@ -4,7 +4,7 @@
  * @module
  */
 import { chmodSync, rmSync } from "node:fs"
-import { type Link, openTap, StreamLink, type SystemMemory, TapLink } from "@skep/link"
+import { type Link, LoopStreamIo, openTap, StreamLink, type SystemMemory, TapLink } from "@skep/link"
 import { VhostNetLink } from "@skep/link/vhost-net"
 import type { Loop, Scope } from "@skep/loop"
 import { listenUnix, Server } from "@skep/vhost-user"
@@ -36,8 +36,8 @@ export function openLink(spec: LinkSpec, options: LoopLinkOptions): Omit<OpenedL
     }
     case "qemu": {
       rmSync(spec.socket, { force: true }) // stale: its owner would hold the lock
-      const end = { listen: spec.socket }
-      const link = new StreamLink({ name, scope, memory, end, mtu, onEnd: options.onBroken })
+      const io = new LoopStreamIo({ scope, memory, end: { listen: spec.socket } })
+      const link = new StreamLink({ name, memory, mtu, io, onEnd: options.onBroken })
       return { link, endpoint: spec.socket }
     }
     case "vhost-user":

@@ -41,10 +41,12 @@ export class Turns implements Disposable {
   }
 
   #end(): void {
-    this.#immediate = undefined
     const later = this.#later
     this.#later = []
     for (const callback of later) callback()
     for (const hook of this.#hooks) hook()
+    // Only now: what the hooks bring about is settled by them.
+    this.#immediate = undefined
+    if (this.#later.length > 0) this.begin()
   }
 }
