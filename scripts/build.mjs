@@ -49,6 +49,7 @@ export async function build() {
       network: "packages/network/src/main.ts",
       "tap-opener": "packages/link/src/tap/opener.ts",
       "network-thread": "packages/network/src/thread.ts",
+      "network-node-thread": "packages/network/src/node-thread.ts",
       "qemu-user": "packages/adapters/src/qemu-user/main.ts",
       passt: "packages/adapters/src/passt/main.ts",
       "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",

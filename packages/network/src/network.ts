@@ -8,6 +8,7 @@
  */
 import { join } from "node:path"
 import { type Context, type Sidecar, SidecarError } from "@skep/contract"
+import { available } from "@skep/loop"
 import { Cleanup, type Lock, privateDirectory, tryLock } from "@skep/runtime"
 import type { Prefix } from "@skep/wire/address"
 import { autoSubnet, checkAgainstRoutes, hostIdentity, hostRoutes } from "./addressing/host.ts"
@@ -33,6 +34,7 @@ import { NAME, RunningNetwork } from "./running.ts"
 import type { SkepNetworkStatus } from "./status.ts"
 import type { LeaseRecord, NamedAddresses, ThreadData } from "./thread/calls.ts"
 import { type Engine, loopEngine, refusalOf, type StartEngine } from "./thread/engine.ts"
+import { nodeEngine } from "./thread/node-engine.ts"
 
 /** What a network is put together from. */
 export interface NetworkParts {
@@ -52,6 +54,11 @@ const THREAD = new URL(
   import.meta.url,
 )
 
+const NODE_THREAD = new URL(
+  import.meta.url.endsWith(".ts") ? "./node-thread.ts" : "./network-node-thread.js",
+  import.meta.url,
+)
+
 export function createNetwork(parts: NetworkParts): NetworkSidecar {
   return {
     name: NAME,
@@ -61,7 +68,10 @@ export function createNetwork(parts: NetworkParts): NetworkSidecar {
 }
 
 export const network: NetworkSidecar = createNetwork({
-  engines: { loop: loopEngine(THREAD) },
+  engines: {
+    ...(available().available ? { loop: loopEngine(THREAD) } : {}),
+    node: nodeEngine(NODE_THREAD),
+  },
   startNames: serveNames,
   openLeases: keepLeases,
   routes: hostRoutes,
@@ -113,8 +123,9 @@ async function start(
     },
     now: Date.now,
   })
+  const driver = chooseDriver(parts, options, log)
   engine = cleanup.use(
-    await startEngine(parts, options, {
+    await startEngine(parts, driver, {
       data: threadData(options, plan, leases.found),
       signal,
       onNotice: (notice) => notices.hear(notice),
@@ -123,6 +134,7 @@ async function start(
   notices.answerTo(engine)
   const running = new RunningNetwork({
     options,
+    driver,
     plan,
     engine,
     names,
@@ -179,9 +191,27 @@ function subnetOf(text: string, routes: readonly Route[], ours: readonly string[
   return subnet
 }
 
+/** The driver that was asked for, else the fastest one there is. */
+function chooseDriver({ engines }: NetworkParts, { driver }: NetworkOptions, log: Context["log"]): Driver {
+  if (driver !== undefined) {
+    log.info("driver", { driver, why: "it was asked for" })
+    return driver
+  }
+  const support = available()
+  const isThere = engines.loop !== undefined
+  const chosen = isThere || engines.node === undefined ? "loop" : "node"
+  const why = isThere
+    ? "system calls can be had here"
+    : support.available
+      ? "there is no loop"
+      : support.reason
+  log.info("driver", { driver: chosen, why })
+  return chosen
+}
+
 async function startEngine(
   { engines }: NetworkParts,
-  { driver }: NetworkOptions,
+  driver: Driver,
   options: Parameters<StartEngine>[0],
 ): Promise<Engine> {
   const begin = engines[driver]

@@ -49,7 +49,8 @@ export interface NetworkOptions {
   readonly leaseFile: string
   /** For gvproxy's verbs. */
   readonly portSocket: string
-  readonly driver: Driver
+  /** The fastest that there is here, unless told. */
+  readonly driver?: Driver
   /** Of all machines, from the start on. */
   readonly capture?: CaptureSpec
   /** Ends the sidecar when no machine was connected for so long, from its start or the last hang-up on. 0 is never. */
@@ -131,7 +132,7 @@ const Options = z.strictObject({
   dns: DnsSchema.prefault({}),
   leaseFile: absolutePath.exactOptional(),
   portSocket: absolutePath.exactOptional(),
-  driver: z.enum(["loop", "node"]).default("loop"),
+  driver: z.enum(["loop", "node"]).exactOptional(),
   capture: CaptureSchema.exactOptional(),
   lonelyMs: z.int().min(0).max(DAY_MS).default(0),
   limits: LimitsSchema.prefault({}),

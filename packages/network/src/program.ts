@@ -138,7 +138,8 @@ const REST: readonly Flag[] = [
   },
   {
     flags: "--driver <name>",
-    description: "loop (system calls in a loop of our own) or node",
+    description:
+      "loop (system calls in a loop of our own, Linux) or node (Node's sockets, anywhere); the fastest there is unless told",
     key: "driver",
   },
   {

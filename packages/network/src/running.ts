@@ -15,7 +15,7 @@ import type { LinkLocks } from "./links/link-locks.ts"
 import { parseLinkSpec } from "./links/link-schema.ts"
 import { type LinkSpec, socketOf } from "./links/link-spec.ts"
 import type { NameService } from "./names/name-service.ts"
-import { CaptureSchema, type NetworkOptions, ownPaths } from "./options.ts"
+import { CaptureSchema, type Driver, type NetworkOptions, ownPaths } from "./options.ts"
 import { parsePolicy } from "./policy/policy-schema.ts"
 import type { PolicySpec } from "./policy/policy-spec.ts"
 import { parseFaults, type RefusalLine, type SkepNetworkStatus } from "./status.ts"
@@ -37,6 +37,7 @@ export const NAME = "network"
 
 export interface RunningParts {
   readonly options: NetworkOptions
+  readonly driver: Driver
   readonly plan: NetworkPlan
   readonly engine: Engine
   readonly names: NameService
@@ -84,7 +85,7 @@ export class RunningNetwork implements SkepNetwork {
     return {
       ...status,
       name: options.name,
-      driver: options.driver,
+      driver: this.#parts.driver,
       plan,
       forwards: forwards.map(({ rule }) => rule),
       counters: {

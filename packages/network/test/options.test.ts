@@ -22,7 +22,6 @@ describe("parseNetworkOptions()", () => {
       dns: { servers: [], zones: [], search: [] },
       leaseFile: "/run/net/leases.json",
       portSocket: "/run/net/port.sock",
-      driver: "loop",
       lonelyMs: 0,
       limits: { maxFlows: 16_384, maxFlowsPerMachine: 8192, maxHeldBytes: 64 << 20 },
     })

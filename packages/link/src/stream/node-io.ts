@@ -33,6 +33,8 @@ export interface NodeStreamIoOptions {
   readonly memory: PoolMemory
   /** Where a Unix socket is made, for this user only; it goes with us. */
   readonly listen: string
+  /** Hears of an exception of whoever hears of bytes, after it has ended this. Without it such an exception is nobody's, and ends the thread. */
+  readonly onError?: (error: unknown) => void
 }
 
 /** All that the constructor takes, of which @types/node knows a part. */
@@ -81,8 +83,7 @@ export class NodeStreamIo implements StreamIo {
     let isLate = false
     const written = (): void => {
       if (!isLate || this.#peer !== peer) return
-      this.#options.turns.begin()
-      this.#events?.onWritable(total)
+      this.#run(() => this.#events?.onWritable(total))
     }
     peer.cork()
     for (let index = 0; index < pieces.count; index++) {
@@ -117,7 +118,7 @@ export class NodeStreamIo implements StreamIo {
   onTurnEnd(callback: () => void): () => void {
     const { turns } = this.#options
     turns.begin()
-    return turns.onEnd(callback)
+    return turns.onEnd(() => this.#run(callback))
   }
 
   alarm(callback: () => void): StreamAlarm {
@@ -125,10 +126,7 @@ export class NodeStreamIo implements StreamIo {
     return {
       after: (delayMs) => {
         clearTimeout(timer)
-        timer = setTimeout(() => {
-          this.#options.turns.begin()
-          callback()
-        }, delayMs)
+        timer = setTimeout(() => this.#run(callback), delayMs)
       },
       cancel: () => clearTimeout(timer),
     }
@@ -158,7 +156,7 @@ export class NodeStreamIo implements StreamIo {
       accepted.destroy()
       return
     }
-    const { memory, turns } = this.#options
+    const { memory } = this.#options
     const { inbox, inboxLength } = memory.arena
     const handle: unknown = Reflect.get(accepted, "_handle")
     Reflect.set(accepted, "_handle", null)
@@ -178,21 +176,30 @@ export class NodeStreamIo implements StreamIo {
     this.#peer = peer
     peer.on("end", () => this.#gone(peer, "hung-up"))
     peer.on("error", (error) => this.#gone(peer, codeOf(error)))
-    turns.begin()
-    this.#events.onPeer()
+    this.#run(() => this.#events?.onPeer())
   }
 
   #onRead(peer: Socket, count: number): void {
     const inflow = this.#inflow
     if (peer !== this.#peer || inflow === undefined) return
-    this.#options.turns.begin()
-    this.#events?.onBytes((onFrame) => inflow.takeInOne(count, onFrame))
+    this.#run(() => this.#events?.onBytes((onFrame) => inflow.takeInOne(count, onFrame)))
   }
 
   #gone(peer: Socket, reason: "hung-up" | `E${string}`): void {
     if (peer !== this.#peer) return
+    this.#run(() => this.#events?.onGone(reason))
+  }
+
+  #run(callback: () => void): void {
     this.#options.turns.begin()
-    this.#events?.onGone(reason)
+    try {
+      callback()
+    } catch (error) {
+      const { onError } = this.#options
+      if (onError === undefined) throw error
+      this[Symbol.dispose]()
+      onError(error)
+    }
   }
 }
 

@@ -91,6 +91,11 @@ export class ForwardTable<Listener> {
       .filter(({ rule }) => owner === undefined || rule.owner === owner)
   }
 
+  /** What is said of a listener that turned out not to listen. */
+  refusal(rule: ForwardRule, error: unknown): unknown {
+    return refusal(rule, error)
+  }
+
   #adopt(row: Row<Listener>, rule: ForwardRule): ForwardAdded {
     this.#byId.delete(row.id)
     row.id = ++this.#lastId

@@ -14,6 +14,13 @@ export type NetworkHandlers = {
   ) => ResultOf<ThreadCalls, Name>
 }
 
+/** Those of a thread that may wait. */
+export type AnyHandlers = {
+  readonly [Name in keyof ThreadCalls]: (
+    argument: ArgumentOf<ThreadCalls, Name>,
+  ) => ResultOf<ThreadCalls, Name> | Promise<ResultOf<ThreadCalls, Name>>
+}
+
 export function handlersOf(network: NetworkThread): NetworkHandlers {
   return {
     addLink: (spec) => network.addLink(spec),

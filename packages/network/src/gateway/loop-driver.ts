@@ -7,10 +7,8 @@ import { SystemMemory } from "@skep/link"
 import type { Loop } from "@skep/loop"
 import { loopClock, SocketDatagramHost, SocketHost, SocketListenerHost, Transfer } from "@skep/stack"
 import type { Driver } from "./driver.ts"
+import { HEAP_GRAIN } from "./heap.ts"
 import { openLink } from "./links.ts"
-
-/** The heap of a memory is a multiple of it. */
-export const HEAP_GRAIN: number = 4 << 20
 
 /** Everything ends with the loop. `maxHeldBytes` bounds what is kept for guests and hosts together. */
 export function loopDriver(loop: Loop, maxHeldBytes: number): Driver {

@@ -1,0 +1,60 @@
+/**
+ * A network's driver by Node's own sockets: no system call of ours, so it runs wherever Node does.
+ *
+ * @module
+ */
+import { rmSync } from "node:fs"
+import { SidecarError } from "@skep/contract"
+import { NodeStreamIo, PoolMemory, StreamLink } from "@skep/link"
+import { NodeClock, NodeDatagramHost, NodeHost, NodeListenerHost, Turns } from "@skep/stack"
+import type { LinkSpec } from "../links/link-spec.ts"
+import type { Driver, LinkOptions, OpenedLink } from "./driver.ts"
+import { HEAP_GRAIN } from "./heap.ts"
+
+/** Disposing it ends every socket, timer and turn of it. `end` is what ends the engine. */
+export function nodeDriver(maxHeldBytes: number, end: () => void): Driver & Disposable {
+  const turns = new Turns()
+  const memory = new PoolMemory({ heapBytes: Math.ceil(maxHeldBytes / HEAP_GRAIN) * HEAP_GRAIN })
+  const clock = new NodeClock(turns)
+  const streams = new NodeHost(turns, memory)
+  const datagrams = new NodeDatagramHost(turns, memory)
+  const listeners = new NodeListenerHost({ turns, memory, sockets: streams })
+  return {
+    memory,
+    clock,
+    streams,
+    datagrams,
+    listeners,
+    later: (callback) => turns.later(callback),
+    onTurnEnd: (callback) => void turns.onEnd(callback),
+    openLink: (spec, options) => openLink(spec, options, { turns, memory }),
+    end: () => turns.later(end),
+    [Symbol.dispose]: () => {
+      for (const part of [listeners, streams, datagrams, clock, turns]) part[Symbol.dispose]()
+    },
+  }
+}
+
+function openLink(
+  spec: LinkSpec,
+  options: LinkOptions,
+  { turns, memory }: { readonly turns: Turns; readonly memory: PoolMemory },
+): OpenedLink {
+  if (spec.kind !== "qemu") {
+    throw new SidecarError(
+      "unsupported",
+      `Cannot add a link for "${spec.machine}": the driver "node" has no ${spec.kind}`,
+      { next: "Use QEMU's -netdev stream, or the driver loop on Linux" },
+    )
+  }
+  rmSync(spec.socket, { force: true }) // stale: its owner would hold the lock
+  const { onBroken, onError } = options
+  const link = new StreamLink({
+    name: spec.machine,
+    memory,
+    mtu: spec.mtu ?? options.mtu,
+    io: new NodeStreamIo({ turns, memory, listen: spec.socket, onError }),
+    onEnd: onBroken,
+  })
+  return { link, endpoint: spec.socket, [Symbol.dispose]: () => link[Symbol.dispose]() }
+}
