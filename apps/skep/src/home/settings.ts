@@ -30,7 +30,7 @@ export interface Settings {
   readonly diskGiB: number
   readonly accelerator: Accelerator
   readonly networkPolicy: Policy
-  readonly network?: Provider
+  readonly network: Provider
   readonly publishAddress: string
   readonly sshAgent: boolean
 }
@@ -50,7 +50,7 @@ export async function readSettings(path: string): Promise<Settings> {
     diskGiB: set.diskGiB ?? DISK_DEFAULT_GIB,
     accelerator: set.accelerator ?? "auto",
     networkPolicy: set.networkPolicy ?? "open",
-    ...(set.network === undefined ? {} : { network: set.network }),
+    network: set.network ?? "skep",
     publishAddress: set.publishAddress ?? "127.0.0.1",
     sshAgent: set.sshAgent ?? true,
   }

@@ -241,7 +241,8 @@ export class Flows {
       return { path: this.#options.dnsSocket }
     const verdict = this.#verdict(machine, protocol, bytes.subarray(at, at + width), port)
     if (verdict === "out") return { address: bytes.slice(at, at + width), port }
-    if (verdict === "host") return { address: isV4 ? LOOPBACK4 : LOOPBACK6, port }
+    if (verdict === "host")
+      return isV4 ? loopback(LOOPBACK4, LOOPBACK6, port) : loopback(LOOPBACK6, LOOPBACK4, port)
     this.#refused(machine, verdict, { protocol, bytes, at, width, port })
     return host.EACCES
   }
@@ -289,6 +290,11 @@ export class Flows {
       link.send(...frame),
     )
   }
+}
+
+/** What listens on the host's "localhost" may have only one of its two addresses, and the guest cannot know which. */
+function loopback(address: Uint8Array, other: Uint8Array, port: number): host.Endpoint {
+  return { address, port, or: { address: other, port } }
 }
 
 /** RFC 1812, section 5.2.7.1: what a guest is told of what its host said. */

@@ -66,6 +66,8 @@ interface Share {
 interface Pending {
   readonly syn: Segment
   readonly packet: Uint8Array
+  /** Whom to ask where the first refuses. */
+  readonly or: Endpoint | undefined
 }
 
 export class TcpFlows {
@@ -175,7 +177,7 @@ export class TcpFlows {
   #connect(link: Outlet, ends: Ends, to: Endpoint | LocalEndpoint, packet: Uint8Array): void {
     const flow = this.#flow(link, ends, this.#key.copy())
     const syn = { ...this.#view, sackLeft: [], sackRight: [] }
-    const stream = this.#options.host.connect(to, flow)
+    const stream = this.#begin(flow, to)
     if (typeof stream === "number") {
       this.#refuse(link, ends, packet, syn, -stream)
       return
@@ -186,7 +188,7 @@ export class TcpFlows {
     flow.connecting = true
     this.#share(link).connecting++
     if (stream.connected) flow.answer(syn, this.#options.clock.now())
-    else this.#pending.set(flow, { syn, packet })
+    else this.#pending.set(flow, { syn, packet, or: "or" in to ? to.or : undefined })
   }
 
   #connected(flow: TcpFlow): void {
@@ -194,10 +196,30 @@ export class TcpFlows {
     if (pending !== undefined) flow.answer(pending.syn, this.#options.clock.now())
   }
 
+  /** Connects to the host, or to where it is to be asked instead. */
+  #begin(flow: TcpFlow, to: Endpoint | LocalEndpoint): HostStream | number {
+    const stream = this.#options.host.connect(to, flow)
+    return stream === -ECONNREFUSED && "or" in to && to.or !== undefined
+      ? this.#options.host.connect(to.or, flow)
+      : stream
+  }
+
   #failed(flow: TcpFlow, errno: number): void {
     const pending = this.#takePending(flow)
+    if (pending?.or !== undefined && errno === ECONNREFUSED && this.#askAnother(flow, pending, pending.or))
+      return
     if (pending !== undefined) this.#refuse(flow.link, flow.ends, pending.packet, pending.syn, errno)
     flow.abort("host")
+  }
+
+  /** Returns whether somebody else is being asked now. */
+  #askAnother(flow: TcpFlow, pending: Pending, or: Endpoint): boolean {
+    const stream = this.#options.host.connect(or, flow)
+    if (typeof stream === "number") return false
+    flow.attach(stream)
+    if (stream.connected) flow.answer(pending.syn, this.#options.clock.now())
+    else this.#pending.set(flow, { ...pending, or: undefined })
+    return true
   }
 
   #takePending(flow: TcpFlow): Pending | undefined {

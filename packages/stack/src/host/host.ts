@@ -12,6 +12,8 @@ export interface Endpoint {
   /** 4 or 16 bytes. */
   readonly address: Uint8Array
   readonly port: number
+  /** Asked in its place where it refuses the connection, as the host's other loopback address. */
+  readonly or?: Endpoint
 }
 
 /** A Unix socket of the host, for services of our own. */

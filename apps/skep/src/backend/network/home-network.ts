@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs"
+import { closeSync, existsSync, openSync } from "node:fs"
 import { type ForwardRule, type Log, SidecarError, type SidecarEvent } from "@skep/contract"
 import {
   adoptNetwork,
@@ -100,6 +100,13 @@ export class HomeNetwork {
     }
   }
 
+  /** Takes a machine off the network that may be on it though nobody here has put it there. */
+  async expel(name: string): Promise<void> {
+    const member = this.#members.get(name)
+    if (member === undefined) await this.#remove(name)
+    else await this.#leave(member)
+  }
+
   /** Lets go of it: the network stays with the machines. */
   async release(): Promise<void> {
     await this.#ending
@@ -118,10 +125,14 @@ export class HomeNetwork {
       await this.#ending
       return
     }
+    await this.#remove(member.name)
+  }
+
+  async #remove(name: string): Promise<void> {
     try {
-      await sidecar?.running?.removeLink(member.name)
+      await this.#sidecar?.running?.removeLink(name)
     } catch (error) {
-      if (!(error instanceof SidecarError)) throw error // it has gone by itself
+      if (!(error instanceof SidecarError)) throw error // it has gone by itself, or never was
     }
   }
 
@@ -202,8 +213,10 @@ function linkOf({ name, mac, socket }: Member): LinkSpec {
 /** Puts the machine's link, policy and own forwards in place, where they are not. */
 async function place(network: RemoteNetwork, member: Member): Promise<void> {
   const there = (await network.links()).find(({ name }) => name === member.name)
-  if (there !== undefined && there.endpoint !== member.socket) await network.removeLink(member.name)
-  if (there === undefined || there.endpoint !== member.socket) await network.addLink(linkOf(member))
+  // A machine that was removed while nobody looked has taken the socket with it.
+  const stands = there?.endpoint === member.socket && existsSync(member.socket)
+  if (there !== undefined && !stands) await network.removeLink(member.name)
+  if (!stands) await network.addLink(linkOf(member))
   await network.setPolicy({ mode: member.policy, closedPorts: [] }, member.name)
   for (const rule of member.forwards) await network.forward({ ...rule, machine: member.name, owner: OWN })
 }

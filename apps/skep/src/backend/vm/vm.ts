@@ -245,6 +245,7 @@ export class Vm {
     if (!this.#runsOn) return
     await endVsock(this.#context.paths)
     await endPasst(this.#context.paths)
+    await this.#network[Symbol.asyncDispose]()
   }
 
   async resume(): Promise<void> {
