@@ -36,6 +36,15 @@ export async function bundleNetwork(): Promise<Bundle> {
   return await bundleOf({ network: "../src/main.ts", "network-thread": "../src/thread.ts" })
 }
 
+/** The network itself, whose thread on Node's sockets crashes when it is asked to (`drivers/crashing-thread.ts`). */
+export async function bundleNodeNetwork(): Promise<Bundle> {
+  return await bundleOf({
+    network: "../src/main.ts",
+    "crashing-thread": "drivers/crashing-thread.ts",
+    "network-node-thread": "../src/node-thread.ts",
+  })
+}
+
 async function bundleOf(entryPoints: Readonly<Record<string, string>>): Promise<Bundle> {
   const [main, thread] = Object.keys(entryPoints)
   const parent = join(root, "node_modules/.cache")
