@@ -208,6 +208,28 @@ describe("a stream link on Node's sockets", () => {
     expect(link.send(headers, 0, 1000)).toBe(false)
   })
 
+  it("ends when whoever hears of frames throws, and tells why, and nobody else is harmed", async () => {
+    await using directory = await temporaryDirectory()
+    const listen = directory.at("net.sock")
+    const memory = new PoolMemory({ heapBytes: 4 * MIB, slots: 1 })
+    const errors: unknown[] = []
+    const onError = (error: unknown): void => void errors.push(error)
+    const io = new NodeStreamIo({ turns: new RoundTurns(), memory, listen, onError })
+    using link = new StreamLink({ name: "node", memory, mtu: 1500, io })
+    const bug = new Error("a bug")
+    new Recorder(link).answer = () => {
+      throw bug
+    }
+    link.start()
+    const machine = connect(listen)
+    machine.on("error", () => undefined)
+    machine.write(framed(frameOf(60, 1)))
+    await until(() => machine.closed)
+    expect(errors).toEqual([bug])
+    await until(() => !existsSync(listen))
+    expect(memory.arena.heap.used).toBe(0)
+  })
+
   it("is refused where the path is taken", async () => {
     await using directory = await temporaryDirectory()
     const listen = directory.at("net.sock")
