@@ -24,6 +24,15 @@ export default defineConfig({
       {
         ...fromSource,
         test: {
+          name: "interop",
+          include: ["test/interop/**/*.test.ts"],
+          testTimeout: 180_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        ...fromSource,
+        test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           globalSetup: ["test/e2e/setup.ts"],

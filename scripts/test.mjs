@@ -24,6 +24,7 @@ try {
   tally.add(`build: ${String(error)}`, false)
 }
 tally.vitest("unit", ["--project", "unit"])
+tally.vitest("interop", ["--project", "interop"])
 tally.vitest("e2e", ["--project", "e2e"])
 const left = leftovers()
 for (const line of left) process.stdout.write(`left behind  ${line}\n`)

@@ -16,6 +16,8 @@ const IP_AT = ethernet.HEADER
 const BROADCAST = 0xffff_ffff_ffff
 const FRAME_MOST = 65_535
 const DNS = 53
+/** Associations that are answered live for minutes: so many, then memory is flat. */
+const ECHO_PORTS = 256
 
 /** The ones that frames speak of. */
 export interface Places {
@@ -69,7 +71,8 @@ export class HostileFrames {
       "any segment": () => this.#segment({ flags: this.#upTo(256), payload: this.#upTo(1400) }),
       "overlapping fragments": () => this.#fragment(),
       "UDP flood": () => this.#datagram(1 + this.#upTo(65_535), this.#noise(this.#upTo(1400))),
-      "UDP echo": () => this.#datagram(this.#places.udpPort, this.#noise(this.#upTo(500))),
+      "UDP echo": () =>
+        this.#datagram(this.#places.udpPort, this.#noise(this.#upTo(500)), 1024 + this.#upTo(ECHO_PORTS)),
       DHCP: () => this.#dhcp(),
       "DHCP noise": () => this.#datagram(67, this.#noise(this.#upTo(600))),
       DNS: () => this.#datagram(DNS, this.#dns()),
@@ -101,9 +104,12 @@ export class HostileFrames {
   /** Bits turned, bytes cut off or appended, lengths that lie. */
   #spoilt(frame: Uint8Array): Uint8Array {
     const bytes = Uint8Array.from(frame)
-    for (let count = 1 + this.#upTo(4); count > 0 && bytes.length > 0; count--) {
-      const at = this.#random() < 0.8 ? this.#upTo(Math.min(80, bytes.length)) : this.#upTo(bytes.length)
-      bytes[at] = this.#upTo(256)
+    // ARP stays with the gateway: nothing keeps a machine on the same wire from lying to another's kernel.
+    const isArp = bytes[12] === 8 && bytes[13] === 6
+    const first = isArp ? ethernet.HEADER : 0
+    for (let count = 1 + this.#upTo(4); count > 0 && bytes.length > first; count--) {
+      const most = this.#random() < 0.8 ? Math.min(80, bytes.length - first) : bytes.length - first
+      bytes[first + this.#upTo(most)] = this.#upTo(256)
     }
     const how = this.#random()
     if (how < 0.3) return bytes.subarray(0, this.#upTo(bytes.length + 1))

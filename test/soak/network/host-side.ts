@@ -46,12 +46,23 @@ async function deafClients(): Promise<void> {
   for (const client of clients) client.destroy()
 }
 
+/** The other machine's server may not be there yet. */
+async function warmUp(): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    try {
+      return await echo(HOST, Number(forwarded))
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+}
+
 report(
   () => tallies,
   () => over.abort(),
 )
 const pressure: Tallies = {}
 await Promise.all([
-  repeat(tallies, "TCP in", over.signal, () => echo(HOST, Number(forwarded))),
+  warmUp().then(() => repeat(tallies, "TCP in", over.signal, () => echo(HOST, Number(forwarded)))),
   repeat(pressure, "deaf clients", over.signal, deafClients),
 ])

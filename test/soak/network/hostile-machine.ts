@@ -15,6 +15,7 @@ import { HostileFrames, type Places, type Random, randomOf } from "./frames.ts"
 const PREFIX = 4
 const BURST = 200
 const PAUSE_MS = 20
+const STUCK_MS = 1000
 /** Answers to tiny windows that wait to be sent. */
 const ANSWERS_MOST = 1000
 
@@ -50,7 +51,7 @@ export async function sendHostileFrames(
       const has = stream.write(
         Buffer.concat(burst.filter(({ length }) => length >= ethernet.HEADER).map(framed)),
       )
-      if (!has) await Promise.race([once(stream, "drain"), once(stream, "close"), delay(1000)])
+      if (!has) await drained(stream)
       await delay(PAUSE_MS)
     }
     stream.destroy()
@@ -100,6 +101,20 @@ async function opened(path: string): Promise<Socket> {
   stream.on("error", () => stream.destroy())
   await Promise.race([once(stream, "connect"), once(stream, "close")])
   return stream
+}
+
+/** Waits until the stream takes more, is gone, or has not moved for a second. */
+async function drained(stream: Socket): Promise<void> {
+  const over = new AbortController()
+  const { signal } = over
+  const event = async (name: string): Promise<unknown> =>
+    await once(stream, name, { signal }).catch(() => undefined)
+  await Promise.race([
+    event("drain"),
+    event("close"),
+    delay(STUCK_MS, undefined, { signal }).catch(() => undefined),
+  ])
+  over.abort()
 }
 
 function read(stream: Socket, onFrame: (frame: Uint8Array) => void): void {

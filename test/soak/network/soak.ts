@@ -25,6 +25,8 @@ import { ask, descriptorsOf, finished, hasEnded, residentOf, World } from "./wor
 const PROGRAM = join(import.meta.dirname, "../../../apps/skep/dist/programs/network.js")
 const TAP = "tap0"
 const GATEWAY = "192.168.64.1"
+/** As a network of Skep knows its machines; without it, any machine may take the place of another on the switch. */
+const GOOD_MAC = "5a:94:ef:00:00:f1"
 const FOE_MAC = 0x5a94ef0000f0
 const PORTS = {
   tcp: 7001,
@@ -94,12 +96,12 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const before = descriptorsOf(pid)
 
   const script = leaseScript(directory)
+  execFileSync("nsenter", [`--net=${good}`, "ip", "link", "set", TAP, "address", GOOD_MAC])
   const address = lease(good, script)
   lease(wild, script)
   const { plan } = await status()
-  const places = placesOf(plan.gatewayMac, macOf(good), address)
-  const agents = startAgents(world, { host, good, wild, script, address })
-  await delay(1000)
+  const places = placesOf(plan.gatewayMac, address)
+  const agents = await startAgents(world, { host, good, wild, script, address })
 
   const over = new AbortController()
   const { signal } = over
@@ -159,33 +161,17 @@ function commandOf(
   { directory, driver }: SoakOptions,
   { network, control, good, wild }: Spaces & { readonly network: string; readonly control: string },
 ): readonly string[] {
-  return [
-    process.execPath,
-    PROGRAM,
-    "--directory",
-    network,
-    "--control",
-    control,
-    "--policy",
-    "loopback",
-    "--driver",
-    driver,
-    "--tap",
-    `good=${TAP}@${good}`,
-    "--tap",
-    `wild=${TAP}@${wild}`,
-    "--qemu",
-    `foe=${join(directory, "foe.sock")}`,
-    "--qemu",
-    `broken=${join(directory, "broken.sock")}`,
-    "--forward",
-    `good=${PORTS.forwarded}:${PORTS.own}`,
-    "--forward",
-    `wild=${PORTS.deafForward}:${PORTS.own}`,
+  const { forwarded, deafForward, own } = PORTS
+  const words = [
+    `--directory ${network} --control ${control} --policy loopback --driver ${driver}`,
+    `--tap good=${TAP}@${good} --tap wild=${TAP}@${wild} --mac good=${GOOD_MAC}`,
+    `--qemu foe=${join(directory, "foe.sock")} --qemu broken=${join(directory, "broken.sock")}`,
+    `--forward good=${forwarded}:${own} --forward wild=${deafForward}:${own}`,
   ]
+  return [process.execPath, PROGRAM, ...words.join(" ").split(" ")]
 }
 
-function startAgents(
+async function startAgents(
   world: World,
   {
     host,
@@ -194,8 +180,12 @@ function startAgents(
     script,
     address,
   }: Spaces & { readonly host: string; readonly script: string; readonly address: string },
-): Agents {
-  const agent = (name: string, namespace: string, words: readonly (string | number)[]): Agent => {
+): Promise<Agents> {
+  const agent = async (
+    name: string,
+    namespace: string,
+    words: readonly (string | number)[],
+  ): Promise<Agent> => {
     const file = join(import.meta.dirname, `${name}.ts`)
     const child = world.start(name, namespace, [
       process.execPath,
@@ -213,13 +203,14 @@ function startAgents(
       const line = lines.at(-1)
       if (line !== undefined) made.last = JSON.parse(line)
     })
+    await said(child, name)
     return made
   }
   const { tcp, udp, deaf, endless, forwarded, deafForward, own } = PORTS
   return {
-    host: agent("host-side", host, [tcp, udp, deaf, endless, forwarded, deafForward]),
-    good: agent("good-machine", good, [TAP, script, GATEWAY, address, tcp, udp, own]),
-    wild: agent("wild-machine", wild, [GATEWAY, tcp, deaf, endless, own]),
+    host: await agent("host-side", host, [tcp, udp, deaf, endless, forwarded, deafForward]),
+    good: await agent("good-machine", good, [TAP, script, GATEWAY, address, tcp, udp, own]),
+    wild: await agent("wild-machine", wild, [GATEWAY, tcp, deaf, endless, own]),
   }
 }
 
@@ -260,24 +251,17 @@ function lease(namespace: string, script: string): string {
   return address
 }
 
-function macOf(namespace: string): number {
-  const text = execFileSync("nsenter", [`--net=${namespace}`, "ip", "link", "show", "dev", TAP], {
-    encoding: "utf8",
-  })
-  return numberOf(/ether ([\da-f:]+)/.exec(text)?.[1] ?? "")
-}
-
 function numberOf(mac: string): number {
   const number = parseMac(mac)
   if (typeof number === "string") throw new Error(`"${mac}": ${number}`)
   return number
 }
 
-function placesOf(gatewayMac: string, goodMac: number, address: string): Places {
+function placesOf(gatewayMac: string, address: string): Places {
   return {
     gatewayMac: numberOf(gatewayMac),
     foeMac: FOE_MAC,
-    goodMac,
+    goodMac: numberOf(GOOD_MAC),
     gateway: Uint8Array.of(192, 168, 64, 1),
     foe: Uint8Array.of(192, 168, 64, 200),
     good: Uint8Array.from(address.split("."), Number),

@@ -47,6 +47,8 @@ export class DatagramFlow implements Keyed, DatagramEvents {
   bytesIn = 0
   /** Whether the other side has ever answered. */
   answered = false
+  /** Counted among those that nobody has answered. */
+  isAlone = false
   sent = 0
   received = 0
   /** The beginning of the guest's last packet, for an ICMP error about it. */

@@ -52,6 +52,8 @@ export interface DatagramFlowsOptions {
   readonly later: (callback: () => void) => void
   readonly most?: number
   readonly mostOfLink?: number
+  /** Of one link, begun by its machine and never answered: what a flood is made of. 1024 unless told. */
+  readonly mostUnanswered?: number
 }
 
 export class DatagramFlows {
@@ -74,10 +76,12 @@ export class DatagramFlows {
   readonly #buffer: number
   /** In the order of their beginning; those that were never answered, first to go. */
   readonly #ofLink = new Map<Outlet, Set<DatagramFlow>>()
+  /** Of those, what the machine began and nobody has answered. */
+  readonly #unanswered = new Map<Outlet, Set<DatagramFlow>>()
   readonly #sweeper: Alarm
 
   constructor(options: DatagramFlowsOptions) {
-    this.#options = { most: 4096, mostOfLink: 1024, ...options }
+    this.#options = { most: 4096, mostOfLink: 1024, mostUnanswered: 1024, ...options }
     const { clock, memory } = options
     this.#buffer = memory.allocate(ROOM)
     if (this.#buffer === 0) throw new RangeError("no memory for a datagram")
@@ -138,9 +142,8 @@ export class DatagramFlows {
   close(flow: DatagramFlow): void {
     flow.close()
     this.table.delete(flow)
-    const flows = this.#ofLink.get(flow.link)
-    flows?.delete(flow)
-    if (flows?.size === 0) this.#ofLink.delete(flow.link)
+    remove(this.#ofLink, flow)
+    remove(this.#unanswered, flow)
   }
 
   stop(): void {
@@ -173,20 +176,26 @@ export class DatagramFlows {
     }
     flow.attach(socket)
     this.counters.opened++
+    flow.isAlone = true
+    insert(this.#unanswered, flow)
     return this.#add(flow)
   }
 
   #add(flow: DatagramFlow): DatagramFlow {
     this.table.add(flow)
-    const flows = this.#ofLink.get(flow.link)
-    if (flows === undefined) this.#ofLink.set(flow.link, new Set([flow]))
-    else flows.add(flow)
+    insert(this.#ofLink, flow)
     if (this.#sweeper.deadline === Number.POSITIVE_INFINITY) this.#sweepLater()
     return flow
   }
 
   /** One more fits afterwards: the one that has been silent for longest has to go, of the machine that has too many before others. */
   #makeRoom(link: Outlet): void {
+    const [alone] = this.#unanswered.get(link) ?? []
+    if (alone !== undefined && this.#aloneOf(link) >= this.#options.mostUnanswered) {
+      this.counters.evicted++
+      this.close(alone)
+      return
+    }
     const mine = this.#ofLink.get(link)
     const tooMany = (mine?.size ?? 0) >= this.#options.mostOfLink
     if (!tooMany && this.table.size < this.#options.most) return
@@ -200,8 +209,16 @@ export class DatagramFlows {
     this.close(victim)
   }
 
+  #aloneOf(link: Outlet): number {
+    return this.#unanswered.get(link)?.size ?? 0
+  }
+
   #toGuest(flow: DatagramFlow, payload: Parts): void {
     const { link, headers } = flow
+    if (flow.isAlone) {
+      flow.isAlone = false
+      remove(this.#unanswered, flow)
+    }
     this.counters.toGuest++
     if (flow.protocol !== ip.PROTOCOL_UDP && !restoreEcho(link.memory, payload, flow.ends)) return
     const tooLong = headers.packetLength(payload.bytes) > link.mtu
@@ -253,6 +270,18 @@ export interface Datagram {
 function idleOf(flow: DatagramFlow): number {
   if (!flow.answered) return UNANSWERED_MS
   return flow.ends.otherPort === DNS ? DNS_MS : ANSWERED_MS
+}
+
+function insert(sets: Map<Outlet, Set<DatagramFlow>>, flow: DatagramFlow): void {
+  const flows = sets.get(flow.link)
+  if (flows === undefined) sets.set(flow.link, new Set([flow]))
+  else flows.add(flow)
+}
+
+function remove(sets: Map<Outlet, Set<DatagramFlow>>, flow: DatagramFlow): void {
+  const flows = sets.get(flow.link)
+  flows?.delete(flow)
+  if (flows?.size === 0) sets.delete(flow.link)
 }
 
 /** Unanswered ones first: a flood is made of those. Sets are in the order of their beginning, so the first will do. */

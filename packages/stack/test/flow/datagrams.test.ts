@@ -155,6 +155,18 @@ describe("an association", () => {
     ])
   })
 
+  it("gives way to others that nobody answers, once there are many", () => {
+    const { flows, sockets, say, answer } = rig({ mostUnanswered: 4 })
+    say(1)
+    answer(0, 4)
+    for (let port = 2; port <= 9; port++) say(port)
+    expect([flows.table.size, flows.counters.evicted]).toEqual([5, 4])
+    expect(sockets.map(({ closed }) => closed).slice(0, 6)).toEqual([false, true, true, true, true, false])
+    answer(8, 4)
+    say(10)
+    expect([flows.table.size, flows.counters.evicted]).toEqual([6, 4])
+  })
+
   it("is of one machine only", () => {
     const { flows, sockets, say } = rig()
     say(1)
