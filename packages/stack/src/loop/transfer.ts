@@ -17,6 +17,8 @@ export class Transfer implements Disposable {
 
   /** writev(2): bytes, or `-errno`. Takes as many pieces as one call does. */
   write(fd: number, parts: Parts): number {
+    // An empty datagram is one too, but writev(2) of no pieces sends none.
+    if (parts.count === 0) return sys.send(fd, this.#iovecs.address, 0, sys.MSG_DONTWAIT)
     if (parts.count === 1) return sys.send(fd, parts.addressAt(0), parts.lengthAt(0), sys.MSG_DONTWAIT)
     this.#fill(parts)
     return sys.writev(fd, this.#iovecs.address, this.#iovecs.count)
