@@ -1,5 +1,5 @@
 /**
- * The test levels: unit and contract suites beside each package, end to end under test/.
+ * The test levels: unit and contract suites beside each package, interop with the programs of others and end to end under test/.
  *
  * @module
  */
@@ -26,7 +26,9 @@ export default defineConfig({
         test: {
           name: "interop",
           include: ["test/interop/**/*.test.ts"],
+          globalSetup: ["test/interop/setup.ts"],
           testTimeout: 180_000,
+          hookTimeout: 120_000,
           fileParallelism: false,
         },
       },

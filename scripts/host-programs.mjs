@@ -15,6 +15,18 @@ export const TEST_PROGRAMS = [
   { program: "curl", packages: ["curl"] },
   { program: "ss", packages: ["iproute2"] },
   { program: "script", packages: ["bsdutils"] },
+  { program: "gcc", packages: ["gcc", "libc6-dev"] },
+  // Real clients and judges of the network.
+  { program: "udhcpc", packages: ["udhcpc"] },
+  { program: "dhclient", packages: ["isc-dhcp-client"] },
+  { program: "dhcpcd", packages: ["dhcpcd-base"] },
+  { program: "perfdhcp", packages: ["kea-admin"] },
+  { program: "dig", packages: ["bind9-dnsutils"] },
+  { program: "ping", packages: ["iputils-ping"] },
+  { program: "rdisc6", packages: ["ndisc6"] },
+  { program: "ethtool", packages: ["ethtool"] },
+  { program: "tcpdump", packages: ["tcpdump"] },
+  { program: "tshark", packages: ["tshark"] },
 ]
 
 /** What the benchmarks use beside these: they compile peers and loads, give threads a processor, and are about other networks. */
