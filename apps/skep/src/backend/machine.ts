@@ -201,7 +201,8 @@ export class Machine {
         work: async (report) => {
           report({ type: "begin", phase: "stop", title: "Shut down" })
           const began = performance.now()
-          if (this.#vm === undefined) await this.#endStray(POWERDOWN_MS)
+          if (this.#vm === undefined)
+            await endStray(this.name, this.paths, this.#context.network, POWERDOWN_MS)
           else if (!(await this.#vm.powerdown(POWERDOWN_MS))) {
             const after = Math.round((performance.now() - began) / 1000)
             const text = `${this.name} did not power off in order and was killed after ${after} s`
@@ -322,7 +323,7 @@ export class Machine {
   }
 
   async #kill(): Promise<void> {
-    if (this.#vm === undefined) await this.#endStray()
+    if (this.#vm === undefined) await endStray(this.name, this.paths, this.#context.network)
     else await this.#vm.kill()
     this.#crash = undefined
   }
@@ -339,12 +340,6 @@ export class Machine {
       this.#crash = asSidecarError(error)
       throw error
     }
-  }
-
-  /** Ends what nobody could adopt, and its place on the network with it. */
-  async #endStray(powerdownMs?: number): Promise<void> {
-    await endStray(this.paths, powerdownMs)
-    await this.#context.network.expel(this.name)
   }
 
   #vmContext(record: MachineRecord, keys: () => Promise<MachineKeys>): VmContext {

@@ -132,7 +132,7 @@ export function newRecord(
     diskGiB,
     accelerator,
     networkPolicy,
-    ...(network === undefined ? {} : { network }),
+    network,
     mac: newMac(),
     sshPort,
   })

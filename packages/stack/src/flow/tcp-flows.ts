@@ -199,9 +199,7 @@ export class TcpFlows {
   /** Connects to the host, or to where it is to be asked instead. */
   #begin(flow: TcpFlow, to: Endpoint | LocalEndpoint): HostStream | number {
     const stream = this.#options.host.connect(to, flow)
-    return stream === -ECONNREFUSED && "or" in to && to.or !== undefined
-      ? this.#options.host.connect(to.or, flow)
-      : stream
+    return stream === -ECONNREFUSED && "or" in to ? this.#options.host.connect(to.or, flow) : stream
   }
 
   #failed(flow: TcpFlow, errno: number): void {

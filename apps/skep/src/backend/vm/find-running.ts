@@ -7,6 +7,7 @@ import { existsSync } from "node:fs"
 import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/contract"
 import { adoptLauncher, hypervisorRuns, pullPlug } from "@skep/launcher"
 import type { MachinePaths } from "../../home/paths.ts"
+import type { HomeNetwork } from "../network/home-network.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
@@ -60,7 +61,13 @@ export async function mayRun(paths: MachinePaths): Promise<boolean> {
 }
 
 /** Ends what runs in a machine's run directory though nobody could adopt it; asks it to power off first if told so. */
-export async function endStray(paths: MachinePaths, powerdownMs?: number): Promise<void> {
+export async function endStray(
+  name: string,
+  paths: MachinePaths,
+  network: HomeNetwork,
+  powerdownMs?: number,
+): Promise<void> {
+  await network.expel(name)
   if (!(await mayRun(paths))) return
   try {
     const stray = await adoptLauncher({ control: paths.launcherSocket, signal: never })
