@@ -13,7 +13,7 @@
 import type { ChildProcess } from "node:child_process"
 import { execFileSync } from "node:child_process"
 import { once } from "node:events"
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { parse as parseMac } from "@skep/wire/mac"
@@ -82,6 +82,7 @@ interface Status {
 
 export async function soak(options: SoakOptions): Promise<SoakResult> {
   const { directory, seconds, seed, progress } = options
+  if (!existsSync(PROGRAM)) throw new Error("skep-network is not built: npm run build")
   await using world = new World(directory)
   const host = world.namespace("host")
   const good = world.namespace("good")
