@@ -103,10 +103,11 @@ describe("changes", () => {
     expect(differences(record, { ...record, sshPort: 1 })).toEqual([])
   })
 
-  test("a policy that the machine's network does not keep is refused, a machine of an earlier build has QEMU's", () => {
+  test("a policy that the machine's network does not keep is refused; Skep's keeps all", () => {
     const record = newRecord("dev", { networkPolicy: "restricted" }, SETTINGS, 40_000)
-    expect(record.network).toBeUndefined()
-    for (const changes of [{ network: "passt" }, { networkPolicy: "loopback" }] as const)
+    expect(record.network).toBe("skep")
+    expect(changed(record, { networkPolicy: "loopback" }).networkPolicy).toBe("loopback")
+    for (const changes of [{ network: "passt" }, { network: "user", networkPolicy: "loopback" }] as const)
       expect(() => changed(record, changes)).toThrow(expect.objectContaining({ code: "bad-options" }))
     const both = { network: "passt", networkPolicy: "loopback" } as const
     expect(changed(record, both)).toMatchObject(both)
