@@ -56,7 +56,7 @@ export function oursInMachine(mtu: number): Peer {
 
 export function ours(kind: LinkKind, mtu: number, driver: Driver = "loop"): Peer {
   const link = ({ link: at, guest }: PeerContext): readonly string[] =>
-    kind === "tap" ? ["--tap", `${MACHINE}=${at}@/run/netns/${guest}`] : ["--qemu", `${MACHINE}=${at}`]
+    kind === "tap" ? ["--tap", `${MACHINE}=${at}@${guest}`] : ["--qemu", `${MACHINE}=${at}`]
   return {
     name: OURS,
     variant: String(mtu),

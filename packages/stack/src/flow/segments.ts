@@ -48,7 +48,7 @@ export class Segments {
   /** The payload of the largest frame: several segments, where the link cuts them. */
   frameMost(connection: Connection): number {
     const { segment } = connection.send
-    return this.#cuts ? Math.floor(PACKET_MOST / segment) * segment : segment
+    return this.#cuts ? Math.max(1, Math.floor(PACKET_MOST / segment)) * segment : segment
   }
 
   /** Takes frames for up to `room` bytes, each of `most`. Returns how many bytes they hold. */

@@ -19,6 +19,7 @@ const CASES: Readonly<Record<string, TwoEndsOptions>> = {
   "2 % of the frames spoilt": { impairment: { corrupt: 0.02, delayMs: 1 } },
   "a queue of 100 frames that runs over": { queue: 100, impairment: { delayMs: 5 } },
   "small frames": { mtu: 576, impairment: { loss: 0.01, delayMs: 1 } },
+  "the largest frames, on a link that would cut larger ones": { mtu: 65_520, offload: true },
   "the largest frames": { mtu: 65_520, impairment: { loss: 0.01, delayMs: 1 } },
   "a window smaller than a segment": { capacity: 1000, impairment: { loss: 0.01, delayMs: 0.1 } },
 }
