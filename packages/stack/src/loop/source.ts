@@ -34,11 +34,19 @@ export function kernelPeeksAtOffsets(): boolean {
   return result >= 0
 }
 
+/**
+ * A socket whose reader seems to take little gets little room: the kernel cannot know that what we leave there is on its way to a guest (tcp(7),
+ * "tcp_moderate_rcvbuf"). So where this much is, it is told to make room, by a low-water mark that no more than that is done with.
+ */
+const MUCH = 64 * 1024
+const ROOM = 4 * 1024 * 1024
+
 export class KernelSource implements Source {
   readonly #fd: number
   readonly #transfer: Transfer
   /** Where the kernel peeks next; -1 before it was told to count. */
   #peekAt = -1
+  #hasRoom = false
 
   constructor(fd: number, transfer: Transfer) {
     this.#fd = fd
@@ -53,6 +61,7 @@ export class KernelSource implements Source {
     }
     const read = this.#transfer.peek(this.#fd, into)
     if (read > 0) this.#peekAt += read
+    if (offset > MUCH && !this.#hasRoom) this.#makeRoom()
     return read
   }
 
@@ -61,6 +70,13 @@ export class KernelSource implements Source {
     sys.receive(this.#fd, 0, bytes, sys.MSG_TRUNC | sys.MSG_DONTWAIT)
     // The kernel counts from the new first byte, sk_peek_offset_bwd().
     if (this.#peekAt >= 0) this.#peekAt = Math.max(0, this.#peekAt - bytes)
+  }
+
+  #makeRoom(): void {
+    this.#hasRoom = true
+    // The kernel takes what it can of it, and only a smaller window comes of an error.
+    sys.setOption(this.#fd, sys.SOL_SOCKET, sys.SO_RCVLOWAT, ROOM)
+    sys.setOption(this.#fd, sys.SOL_SOCKET, sys.SO_RCVLOWAT, 1)
   }
 
   close(): void {
