@@ -14,14 +14,30 @@ import type { Parts } from "../parts.ts"
 const UDP_OFFSET = 6
 const FIELD = 2
 
-/** The sum of all the parts, added to `seed`, which is the sum of `before` bytes before them. */
-export function sumParts(memory: Memory, parts: Parts, seed = 0, before = 0): number {
+/**
+ * The sum of `length` bytes after the first `skip` of `parts`, added to `seed`: all of them unless told. They begin at an even place of what is
+ * summed up.
+ */
+export function sumParts(
+  memory: Memory,
+  parts: Parts,
+  skip = 0,
+  length: number = parts.bytes - skip,
+  seed = 0,
+): number {
   let total = seed
-  let offset = before
-  for (let index = 0; index < parts.count; index++) {
-    const length = parts.lengthAt(index)
-    total = append(total, memory.sum(parts.addressAt(index), length, 0), offset)
-    offset += length
+  let before = skip
+  let done = 0
+  for (let index = 0; index < parts.count && done < length; index++) {
+    const there = parts.lengthAt(index)
+    if (before >= there) {
+      before -= there
+      continue
+    }
+    const part = Math.min(there - before, length - done)
+    total = append(total, memory.sum(parts.addressAt(index) + before, part, 0), done)
+    done += part
+    before = 0
   }
   return total
 }

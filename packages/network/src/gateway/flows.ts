@@ -4,7 +4,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto"
-import { type Frame, type Memory, type Outlet, Parts, type Port } from "@skep/link"
+import { type Frame, type Memory, type Outlet, Parts, type Port, sumParts } from "@skep/link"
 import {
   Cutter,
   type Datagram,
@@ -16,7 +16,6 @@ import {
   host,
   owns,
   type ProblemKind,
-  sumParts,
   TcpFlows,
 } from "@skep/stack"
 import { u16, u48 } from "@skep/wire/bytes"

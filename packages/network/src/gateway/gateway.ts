@@ -14,6 +14,7 @@
  */
 import type { Frame, Port, Gateway as Station } from "@skep/link"
 import {
+  Counts,
   EchoReply,
   Errors,
   type Gateway,
@@ -29,7 +30,6 @@ import { u8, u32 } from "@skep/wire/bytes"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as ipv4 from "@skep/wire/ipv4"
-import { Reasons } from "./counters.ts"
 import type { Flows } from "./flows.ts"
 import type { Machines } from "./machines.ts"
 import type { Services } from "./services.ts"
@@ -53,7 +53,7 @@ const IPV4_PARSE_TELLS: Readonly<Record<string, ProblemKind>> = {
 }
 
 export class NetworkGateway implements Station {
-  readonly reasons: Reasons = new Reasons()
+  readonly reasons: Counts<string> = new Counts([])
   readonly #options: GatewayOptions
   readonly #ethernet = ethernet.view()
   readonly #packet = ip.ipView()

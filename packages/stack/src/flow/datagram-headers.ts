@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { noOffload, type Offload, type Outlet, type Parts } from "@skep/link"
+import { noOffload, type Offload, type Outlet, type Parts, sumParts } from "@skep/link"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as transport from "@skep/wire/transport"
 import * as udp from "@skep/wire/udp"
 import type { Ends } from "./ends.ts"
-import { sumParts } from "./sum-parts.ts"
 
 const HOP_LIMIT = 64
 const CHECKSUM = 6

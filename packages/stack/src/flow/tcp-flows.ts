@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Frame, Outlet } from "@skep/link"
+import { type Frame, type Outlet, sumParts } from "@skep/link"
 import { pseudo } from "@skep/wire/checksum"
 import type { IpView } from "@skep/wire/ip"
 import * as tcp from "@skep/wire/tcp"
@@ -25,7 +25,6 @@ import { add, after } from "../tcp/seq.ts"
 import type { Ends } from "./ends.ts"
 import { nextId } from "./flow-id.ts"
 import { FlowKey, FlowTable } from "./key.ts"
-import { sumParts } from "./sum-parts.ts"
 import { type TcpCounters, tcpCounters } from "./tcp-counters.ts"
 import { type FlowContext, TcpFlow } from "./tcp-flow.ts"
 import { TcpHeaders } from "./tcp-headers.ts"

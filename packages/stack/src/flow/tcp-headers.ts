@@ -8,14 +8,22 @@
  *
  * @module
  */
-import { GSO_NONE, GSO_TCP4, GSO_TCP6, noOffload, type Offload, type Outlet, type Parts } from "@skep/link"
+import {
+  GSO_NONE,
+  GSO_TCP4,
+  GSO_TCP6,
+  noOffload,
+  type Offload,
+  type Outlet,
+  type Parts,
+  sumParts,
+} from "@skep/link"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as tcp from "@skep/wire/tcp"
 import * as transport from "@skep/wire/transport"
 import type { Range } from "../tcp/ranges.ts"
 import type { Ends } from "./ends.ts"
-import { sumParts } from "./sum-parts.ts"
 
 const HOP_LIMIT = 64
 const CHECKSUM = 16

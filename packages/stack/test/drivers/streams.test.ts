@@ -164,6 +164,31 @@ for (const kind of kinds) {
       flow.stream?.close()
     })
 
+    it("has room for what is on its way to a guest that is far", async () => {
+      using driver = kind.open()
+      await using at = await server()
+      const { flow, peer } = await pair(driver, at)
+      peer.end(pattern(0, 8 * MIB))
+      let seen = 0
+      const look = (): void => {
+        const more = flow.peek(seen, [65_536])
+        seen += typeof more === "number" ? 0 : more.length
+      }
+      await driver.until(() => {
+        look()
+        return seen > 100_000
+      })
+      // The guest has the first of it, and its answer is what lets the host's socket say that it has room now.
+      flow.stream?.discard(65_536)
+      seen -= 65_536
+      await driver.until(() => {
+        look()
+        return seen > MIB / 2
+      })
+      expect(await flow.takeAll()).toBe(0)
+      flow.stream?.close()
+    })
+
     it("takes no more than a host that does not read leaves room for, and tells of more", async () => {
       using driver = kind.open()
       await using at = await server()
