@@ -85,6 +85,7 @@ describe("skep", () => {
     const outcome = await run("script", ["-qec", command, "/dev/null"], {
       env,
       input: "\u0003",
+      inputAfter: "[y/N]",
       check: false,
     })
     expect(outcome.code).toBe(130)

@@ -23,6 +23,8 @@ export interface Outcome {
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
   readonly input?: string | Buffer
+  /** Holds the input back until the program has printed this: a terminal gives a signal to whoever is there already. */
+  readonly inputAfter?: string
   /** Throws on a non-zero exit unless false. */
   readonly check?: boolean
   readonly uid?: number
@@ -95,7 +97,12 @@ export async function run(file: string, args: readonly string[], options: RunOpt
   child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
   child.stderr.on("data", (chunk: Buffer) => err.push(chunk))
   child.stdin.on("error", () => undefined) // it did not read its input
-  child.stdin.end(options.input)
+  const { inputAfter } = options
+  if (inputAfter === undefined) child.stdin.end(options.input)
+  else
+    child.stdout.on("data", () => {
+      if (Buffer.concat(out).includes(inputAfter)) child.stdin.end(options.input)
+    })
   const [code] = (await once(child, "close")) as [number | null]
   clearTimeout(timer)
   const outcome = {

@@ -66,7 +66,8 @@ it("5,000 connects in one moment, and 5,000 in turns", { timeout: 120_000 }, asy
   await expect
     .poll(async () => await running.status(), { timeout: 10_000 })
     .toMatchObject({ streams: 0, heldBytes: 0 })
-  await expect.poll(descriptors).toBe(before)
+  // Fewer, if the connection that asked for the first status was still closing when they were counted.
+  await expect.poll(descriptors).toBeLessThanOrEqual(before)
   const { counters } = await running.status()
   expect(counters["accepted"]).toBe(2 + burst.served + burst.ended + CLIENTS)
   expect(counters["refused"]).toBe(burst.ended)
