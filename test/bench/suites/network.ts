@@ -42,8 +42,8 @@ export async function network(
   const { only, quick } = options
   const settings: Settings = {
     rounds: quick ? 1 : 5,
-    seconds: quick ? 1 : 4,
-    shortSeconds: quick ? 1 : 2,
+    seconds: quick ? 1 : 2,
+    shortSeconds: 1,
     floodSeconds: quick ? 5 : 60,
     wanted: (row) => only.length === 0 || only.some((part) => row.includes(part)),
     progress,
