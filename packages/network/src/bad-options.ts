@@ -21,7 +21,8 @@ export function parsed<T>(schema: z.ZodType<T>, input: unknown, what: string): T
     value === undefined
       ? "missing"
       : inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY }).slice(0, SHOWN_MAX)
-  throw badOptions(`${field}: it is ${shown}: ${issue?.message ?? "not valid"}`, result.error)
+  const why = (issue?.message ?? "not valid").replace(/^Invalid input: (.*), received .*$/, "$1")
+  throw badOptions(`${field}: it is ${shown}: ${why}`, result.error)
 }
 
 export function badOptions(reason: string, cause?: unknown): SidecarError {

@@ -27,10 +27,10 @@ const Whole: z.ZodType<PolicySpec> = z.strictObject({
 })
 
 /** A policy, or its mode alone. */
-export const PolicySchema: z.ZodType<PolicySpec> = z.union([
-  Mode.transform((mode): PolicySpec => ({ mode, closedPorts: [] })),
-  Whole,
-])
+export const PolicySchema: z.ZodType<PolicySpec> = z.union(
+  [Mode.transform((mode): PolicySpec => ({ mode, closedPorts: [] })), Whole],
+  "is not nothing, loopback, open, or { mode, closedPorts }",
+)
 
 /** Checks a policy from outside. Throws "bad-options". */
 export function parsePolicy(input: unknown): PolicySpec {
