@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chmod, chown, lchown, mkdir, stat, symlink } from "node:fs/promises"
+import { chmod, chown, lchown, mkdir, stat, symlink, writeFile } from "node:fs/promises"
 import { privateDirectory } from "@skep/runtime"
 import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
@@ -27,6 +27,17 @@ describe("privateDirectory()", () => {
     await privateDirectory(directory.at("a", "b"))
     expect(await modeOf(directory.at("a"))).toBe(0o700)
     expect(await modeOf(directory.at("a", "b"))).toBe(0o700)
+  })
+
+  it("refuses a file, and leaves its mode", async () => {
+    await using directory = await temporaryDirectory()
+    const path = directory.at("file")
+    await writeFile(path, "", { mode: 0o644 })
+    await expect(privateDirectory(path)).rejects.toMatchObject({
+      code: "exists",
+      message: `Cannot use "${path}" as a directory: it is none`,
+    })
+    expect(await modeOf(path)).toBe(0o644)
   })
 
   it("closes one that lies in a closed directory of ours", async () => {

@@ -1,6 +1,6 @@
 import { spawn as spawnProcess, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, statSync } from "node:fs"
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { adopt, call, isAlive, type Remote, subscribe } from "@skep/runtime"
@@ -26,6 +26,20 @@ describe("serve()", () => {
     expect(run.status).toBe(2)
     expect(JSON.parse(run.stdout)).toMatchObject({ ready: false, error: { code: "bad-options" } })
     expect(JSON.parse(run.stderr.trim().split("\n").at(-1) ?? "")).toMatchObject({ code: "bad-options" })
+  })
+  it.each([["--no-such-flag"], ["--socket"]])("exits with 2 on the arguments %s", (...argv) => {
+    const run = spawnSync(process.execPath, [...fromSource, main, ...argv], { encoding: "utf8" })
+    expect([run.status, run.stderr]).toEqual([2, expect.stringContaining(argv[0] ?? "")])
+  })
+  it("leaves a file that lies where its control socket should be", async () => {
+    await using directory = await temporaryDirectory()
+    const file = directory.at("notes")
+    writeFileSync(file, "mine")
+    const argv = [...fromSource, main, "--socket", directory.at("e.sock"), "--control", file]
+    const run = spawnSync(process.execPath, argv, { encoding: "utf8" })
+    expect(run.status).toBe(1)
+    expect(JSON.parse(run.stdout)).toMatchObject({ ready: false, error: { code: "exists" } })
+    expect(readFileSync(file, "utf8")).toBe("mine")
   })
   it("serves health, status and metrics on a private socket", async () => {
     await using directory = await temporaryDirectory()

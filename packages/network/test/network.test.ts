@@ -4,7 +4,9 @@ import { once } from "node:events"
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { testContext } from "@skep/contract-tests"
+import * as sys from "@skep/loop/sys"
 import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
+import { listenUnix } from "@skep/vhost-user"
 import { afterAll, describe, expect, it } from "vitest"
 import { parseSubnet } from "../src/addressing/subnet.ts"
 import { keepLeases } from "../src/leases/kept-leases.ts"
@@ -95,7 +97,7 @@ describe("links", () => {
 
   it("take the place of a socket that a killed sidecar left", async () => {
     const directory = await temporaryDirectory()
-    writeFileSync(directory.at("web.sock"), "")
+    sys.close(listenUnix(directory.at("web.sock")))
     const options = standIn.parseOptions({
       directory: directory.path,
       qemu: [`web=${directory.at("web.sock")}`],
@@ -104,6 +106,16 @@ describe("links", () => {
     await (await machineOn(directory.at("web.sock")))[Symbol.asyncDispose]()
     await network[Symbol.asyncDispose]()
     await directory[Symbol.asyncDispose]()
+  })
+
+  it("leave a file that is no socket", async () => {
+    await using it = await rig()
+    const file = it.directory.at("notes")
+    writeFileSync(file, "mine")
+    const link = { kind: "qemu", machine: "db", socket: file } as const
+    await expect(it.network.addLink(link)).rejects.toMatchObject({ code: "exists" })
+    expect([readFileSync(file, "utf8"), existsSync(`${file}.lock`)]).toEqual(["mine", false])
+    expect((await it.network.links()).map(({ name }) => name)).toEqual(["web"])
   })
 })
 

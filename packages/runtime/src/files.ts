@@ -4,7 +4,7 @@
  * @module
  */
 import { randomBytes } from "node:crypto"
-import { existsSync, type Stats } from "node:fs"
+import { existsSync, lstatSync, rmSync, type Stats } from "node:fs"
 import { chmod, lstat, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { type ErrorCode, SidecarError } from "@skep/contract"
@@ -51,6 +51,10 @@ export async function privateDirectory(path: string): Promise<void> {
     if ((await lstat(path)).uid !== own) throw refused(path, "it belongs to another user", ELSEWHERE)
     const real = await realpath(path) // a link of this user's own may lead to where there is more room
     const found = await stat(real)
+    if (!found.isDirectory())
+      throw new SidecarError("exists", `Cannot use "${path}" as a directory: it is none`, {
+        next: "Move it away, or choose another directory",
+      })
     if (found.uid !== own) throw refused(path, `"${real}" belongs to another user`, ELSEWHERE)
     if ((found.mode & FOR_OTHERS) === 0) return
     if (mayBeShared(found, await stat(dirname(real)))) {
@@ -101,6 +105,24 @@ export function checkSocketPath(path: string): void {
     `Cannot use the socket path "${path}": it has ${bytes} bytes, a socket path may have ${SOCKET_PATH_MAX}`,
     { next: "Set SKEP_RUN to a short directory, such as /tmp/skep" },
   )
+}
+
+/**
+ * Removes the socket that a process which was killed has left at `path`; only who holds the lock of that path may call it. Throws "exists" where
+ * anything but a socket is there.
+ */
+export function removeStaleSocket(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (found === undefined) return
+  if (!found.isSocket())
+    throw new SidecarError(
+      "exists",
+      `Cannot listen on "unix:${path}": something that is no socket is there`,
+      {
+        next: "Move it away, or choose another path",
+      },
+    )
+  rmSync(path, { force: true })
 }
 
 interface Refusal {

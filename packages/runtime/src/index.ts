@@ -15,6 +15,7 @@ export {
   describeFileError,
   errnoOf,
   privateDirectory,
+  removeStaleSocket,
   SOCKET_PATH_MAX,
   writeFileWhole,
 } from "./files.ts"

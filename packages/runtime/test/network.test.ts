@@ -25,6 +25,14 @@ describe("parseForwardRule()", () => {
     })
     expect(Object.keys(parseForwardRule({ ...RULE, guestAddress: undefined }))).toEqual(Object.keys(RULE))
   })
+  it.each([
+    ["large", { more: "x".repeat(1e5) }],
+    ["deep", Array.from({ length: 20_000 }).reduce((inner) => [inner], 1)],
+  ])("refuses what is %s in few words", (_how, input) => {
+    expect(() => parseForwardRule(input)).toThrow(
+      expect.objectContaining({ code: "bad-options", message: expect.stringMatching(/^.{20,1000}$/s) }),
+    )
+  })
   it("refuses names without letters", () => {
     expect(() => parseForwardRule({ ...RULE, machine: "" })).toThrow("Cannot read the forward")
     expect(() => parseForwardRule({ ...RULE, owner: "x".repeat(65) })).toThrow("Cannot read the forward")

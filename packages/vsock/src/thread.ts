@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chmodSync, rmSync } from "node:fs"
+import { rmSync } from "node:fs"
 import { runLoop } from "@skep/loop/worker"
 import { listenUnix, Server } from "@skep/vhost-user"
 import { Bridge } from "./bridge/bridge.ts"
@@ -40,7 +40,6 @@ runLoop<ThreadCalls, VsockOptions, ThreadNotice>(({ loop, data: options, notify 
     notify({ type: "lonely", lonelyMs })
     loop.stop()
   })
-  rmSync(options.socket, { force: true }) // stale: its owner would hold the lock
   const server = new Server(loop, {
     device: bridge.device,
     fd: listenUnix(options.socket),
@@ -55,7 +54,6 @@ runLoop<ThreadCalls, VsockOptions, ThreadNotice>(({ loop, data: options, notify 
     onBroken: ({ index }, reason) => void notify({ type: "broken", queue: index, reason }),
   })
   scope.onDispose(() => rmSync(options.socket, { force: true }))
-  chmodSync(options.socket, 0o600)
   // Before the queues stop: the guest is to hear of the end.
   loop.onDispose(() => bridge.device.stop())
   return {

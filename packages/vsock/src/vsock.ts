@@ -8,7 +8,7 @@
 import { dirname } from "node:path"
 import { type Context, type Sidecar, SidecarError } from "@skep/contract"
 import { type LoopThread, startLoop } from "@skep/loop"
-import { Cleanup, notRunning, privateDirectory, tryLock } from "@skep/runtime"
+import { Cleanup, notRunning, privateDirectory, removeStaleSocket, tryLock } from "@skep/runtime"
 import { ownPaths, parseVsockOptions, type VsockOptions } from "./options.ts"
 import type { VsockRunning, VsockStatus } from "./status.ts"
 import type { ThreadCalls, ThreadNotice } from "./thread.ts"
@@ -37,6 +37,7 @@ async function start(options: VsockOptions, context: Context): Promise<VsockRunn
     )
   }
   cleanup.defer(() => lock[Symbol.dispose]())
+  removeStaleSocket(options.socket)
   const thread = await startThread(options, context)
   cleanup.use(thread)
   return running(options, thread, cleanup.move())

@@ -3,15 +3,13 @@
  *
  * @module
  */
-import { chmodSync, rmSync } from "node:fs"
+import { rmSync } from "node:fs"
 import { type Link, LoopStreamIo, openTap, StreamLink, type SystemMemory, TapLink } from "@skep/link"
 import { VhostNetLink } from "@skep/link/vhost-net"
 import type { Loop, Scope } from "@skep/loop"
 import { listenUnix, Server } from "@skep/vhost-user"
 import type { LinkSpec } from "../links/link-spec.ts"
 import type { LinkOptions, OpenedLink } from "./driver.ts"
-
-const OWNER_ONLY = 0o600
 
 export interface LoopLinkOptions extends LinkOptions {
   readonly loop: Loop
@@ -35,7 +33,6 @@ export function openLink(spec: LinkSpec, options: LoopLinkOptions): Omit<OpenedL
       return { link: new TapLink({ name, scope, memory, device }), endpoint: device.interfaceName }
     }
     case "qemu": {
-      rmSync(spec.socket, { force: true }) // stale: its owner would hold the lock
       const io = new LoopStreamIo({ scope, memory, end: { listen: spec.socket } })
       const link = new StreamLink({ name, memory, mtu, io, onEnd: options.onBroken })
       return { link, endpoint: spec.socket }
@@ -48,13 +45,11 @@ export function openLink(spec: LinkSpec, options: LoopLinkOptions): Omit<OpenedL
 function openVhostNet(socket: string, options: LoopLinkOptions & { readonly name: string }): Link {
   const { loop, scope, memory, name, mtu, onBroken } = options
   const link = new VhostNetLink({ name, scope, memory, mtu })
-  rmSync(socket, { force: true })
   const server = new Server(loop, {
     device: link,
     fd: listenUnix(socket),
     onBroken: (_queue, reason) => onBroken(reason),
   })
-  chmodSync(socket, OWNER_ONLY)
   scope.onDispose(() => {
     server[Symbol.dispose]()
     rmSync(socket, { force: true })

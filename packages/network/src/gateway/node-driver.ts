@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { rmSync } from "node:fs"
 import { SidecarError } from "@skep/contract"
 import { NodeStreamIo, PoolMemory, StreamLink } from "@skep/link"
 import { NodeClock, NodeDatagramHost, NodeHost, NodeListenerHost, Turns } from "@skep/stack"
@@ -47,7 +46,6 @@ function openLink(
       { next: "Use QEMU's -netdev stream, or the driver loop on Linux" },
     )
   }
-  rmSync(spec.socket, { force: true }) // stale: its owner would hold the lock
   const { onBroken, onError } = options
   const link = new StreamLink({
     name: spec.machine,

@@ -5,13 +5,13 @@
  */
 import { dirname } from "node:path"
 import { SidecarError } from "@skep/contract"
-import { type Lock, privateDirectory, tryLock } from "@skep/runtime"
+import { type Lock, privateDirectory, removeStaleSocket, tryLock } from "@skep/runtime"
 
 /** Disposing it lets go of all. */
 export class LinkLocks implements Disposable {
   readonly #locks = new Map<string, Lock>()
 
-  /** Makes the socket's directory where it is missing. Code "address-in-use" where another process, or another link of ours, has the socket. */
+  /** Makes the socket's directory where it is missing, and removes a stale socket: code "exists" where something else is there, "address-in-use" where another process, or another link of ours, has the socket. */
   async take(machine: string, socket: string): Promise<void> {
     await privateDirectory(dirname(socket))
     const lock = tryLock(`${socket}.lock`)
@@ -19,6 +19,12 @@ export class LinkLocks implements Disposable {
       throw new SidecarError("address-in-use", `Cannot listen on "unix:${socket}": somebody else does`, {
         next: "Stop it, or choose another socket",
       })
+    }
+    try {
+      removeStaleSocket(socket)
+    } catch (error) {
+      lock[Symbol.dispose]()
+      throw error
     }
     this.#locks.set(machine, lock)
   }

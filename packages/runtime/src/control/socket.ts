@@ -8,7 +8,7 @@
 import { chmodSync, rmSync } from "node:fs"
 import type { Server } from "node:net"
 import { SidecarError } from "@skep/contract"
-import { checkSocketPath, describeFileError, errnoOf } from "../files.ts"
+import { checkSocketPath, describeFileError, errnoOf, removeStaleSocket } from "../files.ts"
 import { type Lock, waitForLock } from "../lock.ts"
 
 const LOCK_PATIENCE_MS = 500
@@ -23,7 +23,7 @@ export async function listenPrivately(server: Server, endpoint: string): Promise
   checkSocketPath(endpoint)
   const lock = await lockFor(endpoint)
   try {
-    rmSync(endpoint, { force: true })
+    removeStaleSocket(endpoint)
     // The mask keeps the socket private from its first moment; the mode afterwards is for readers of `ls`.
     const mask = process.umask(0o177)
     const bound = listening(server, { path: endpoint }, endpoint)

@@ -175,6 +175,7 @@ async function parseArguments<R>(
   const command = new Command(`skep-${name}`)
     .description(options.description)
     .version(options.version)
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.ok : EXIT.badOptions))
     .option("--config <file>", "read options as JSON from a file; `-` reads one line from standard input")
     .option("--control <socket>", "serve the control socket here: a path, or fd:N for an inherited one")
     .option("--end-with-stdin", "stop when standard input closes")
@@ -256,9 +257,12 @@ function interrupted(by: string): SidecarError {
   return new SidecarError("aborted", `Stopped by ${by}`)
 }
 
+/** What options that were checked may be refused with. */
+const OF_OPTIONS: ReadonlySet<string> = new Set(["bad-options", "path-too-long"])
+
 function exitCodeOf(error: unknown, stop: AbortSignal): number {
   if (stop.aborted && error === stop.reason) return EXIT.aborted
-  return error instanceof SidecarError && error.code === "bad-options" ? EXIT.badOptions : EXIT.crashed
+  return error instanceof SidecarError && OF_OPTIONS.has(error.code) ? EXIT.badOptions : EXIT.crashed
 }
 
 /** The last line on stdout tells a parent that waits for `ready` why it will not come; the log tells everybody else. */

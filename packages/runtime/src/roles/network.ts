@@ -41,6 +41,8 @@ const Machine = z.object({
   counters,
 })
 
+const BRIEF = 200
+
 const Status = z.object({
   forwards: z.array(Rule),
   machines: z.array(Machine).exactOptional(),
@@ -53,8 +55,18 @@ export function parseForwardRule(input: unknown): ForwardRule {
   if (parsed.success) return withoutUndefined(parsed.data)
   throw new SidecarError(
     "bad-options",
-    `Cannot read the forward ${JSON.stringify(input)}: ${z.prettifyError(parsed.error)}`,
+    `Cannot read the forward ${brief(input)}: ${z.prettifyError(parsed.error)}`,
   )
+}
+
+/** What was asked for, as far as a message has room for it. */
+function brief(input: unknown): string {
+  try {
+    const text = JSON.stringify(input) ?? String(input)
+    return text.length > BRIEF ? `${text.slice(0, BRIEF)}…` : text
+  } catch {
+    return "that was sent" // deeper than the stack
+  }
 }
 
 /** Names a rule in messages and as the key of maps: `tcp 127.0.0.1:8080 -> 10.0.2.15:80`. The owner is not part of it. */

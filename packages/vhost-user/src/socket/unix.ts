@@ -3,13 +3,18 @@
  *
  * @module
  */
+import { fchmodSync } from "node:fs"
 import { check } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
 
-/** Listens on a path that is free. The caller owns the path. Throws the `SystemError` of what refused. */
+const OWNER_ONLY = 0o600
+
+/** Listens on a path that is free, for this user only. The caller owns the path. Throws the `SystemError` of what refused. */
 export function listenUnix(path: string): number {
   const fd = check(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM | sys.SOCK_NONBLOCK), "socket")
   try {
+    // unix(7): the file gets the mode of its socket, so that it is never open to others, not even for a moment.
+    fchmodSync(fd, OWNER_ONLY)
     check(sys.bind(fd, { family: "unix", path }), "bind", path)
     check(sys.listen(fd, 1), "listen", path)
     return fd
