@@ -61,6 +61,7 @@ describe("Supervisor", () => {
     for (let round = 1; round <= 3; round++) {
       await crash(socket)
       const next = await ups.next()
+      expect(await supervisor.ready).toBe(next)
       expect(supervisor.running).toBe(next)
       expect(supervisor.losses).toBe(round)
       expect(await answers(socket)).toBe(true)
@@ -72,7 +73,7 @@ describe("Supervisor", () => {
     expect(supervisor.losses).toBe(3)
   })
 
-  it("rejects `ready` with the first failure, and goes on trying", async () => {
+  it("rejects `ready` when an attempt fails, and goes on trying", async () => {
     await using directory = await temporaryDirectory()
     const socket = directory.at("e.sock")
     const ups = turns<Running<EchoStatus>>()
@@ -90,7 +91,8 @@ describe("Supervisor", () => {
     })
     await expect(supervisor.ready).rejects.toBe(refusal)
     expect(supervisor.running).toBeUndefined()
-    await ups.next()
+    await expect(supervisor.ready).rejects.toBe(refusal)
+    expect(await supervisor.ready).toBe(await ups.next())
     expect(attempts).toBe(3)
   })
 

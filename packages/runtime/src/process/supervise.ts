@@ -7,7 +7,7 @@
  * @module
  */
 import { type Log, type Running, SidecarError } from "@skep/contract"
-import { sleep, withResolvers } from "../deadline.ts"
+import { type Resolvers, sleep, withResolvers } from "../deadline.ts"
 
 const RETRY_FIRST_MS = 50
 const RETRY_MAX_MS = 5000
@@ -25,11 +25,10 @@ export interface SuperviseOptions<R> {
 
 /** Disposing it stops the sidecar, `release` leaves it running: the one that is there, and one that is just being opened. Both end the supervision. */
 export class Supervisor<R extends Running<unknown> & { release?: () => void }> implements AsyncDisposable {
-  /** Fulfils when the sidecar runs for the first time; rejects when the first attempt failed. */
-  readonly ready: Promise<R>
   readonly #options: SuperviseOptions<R>
   readonly #stop = new AbortController()
-  readonly #ready = withResolvers<R>()
+  /** Of the attempt that is under way, or of the one that runs. */
+  #ready = expected<R>()
   readonly #over: Promise<void>
   #running: R | undefined
   #losses = 0
@@ -37,9 +36,12 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
 
   constructor(options: SuperviseOptions<R>) {
     this.#options = options
-    this.ready = this.#ready.promise
-    this.ready.catch(() => undefined) // whoever waits for it gets the reason
     this.#over = this.#run()
+  }
+
+  /** For whoever asks now: fulfils with the one that runs, or that is being opened; rejects when that attempt fails, or when it is all over. */
+  get ready(): Promise<R> {
+    return this.#ready.promise
   }
 
   /** The one that runs now. */
@@ -83,13 +85,16 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
       await sleep(retryMs, signal).catch(() => undefined) // the loop's condition sees the abort
       retryMs = Math.min(2 * retryMs, RETRY_MAX_MS)
     }
+    this.#ready.reject(signal.reason)
   }
 
   async #open(signal: AbortSignal): Promise<R | undefined> {
     try {
       return await this.#options.open(signal)
     } catch (error) {
-      this.#ready.reject(error)
+      const failed = this.#ready
+      this.#ready = expected()
+      failed.reject(error)
       if (!signal.aborted)
         this.#options.log.info("cannot start the sidecar", {
           sidecar: this.#options.name,
@@ -121,9 +126,17 @@ export class Supervisor<R extends Running<unknown> & { release?: () => void }> i
       ),
     ])
     this.#running = undefined
+    this.#ready = expected()
     if (reason === "let go") return
     this.#losses++
     log.info("sidecar lost", { sidecar: name, reason: String(reason) })
     onDown?.(reason)
   }
+}
+
+/** Its rejection is for who waits, if anybody does. */
+function expected<R>(): Resolvers<R> {
+  const resolvers = withResolvers<R>()
+  resolvers.promise.catch(() => undefined)
+  return resolvers
 }
