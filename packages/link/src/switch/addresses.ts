@@ -1,5 +1,6 @@
 /**
- * Which address is behind which port: learned from the sources of frames, forgotten with age, bounded for each port.
+ * Which address is behind which port: learned from the sources of frames, forgotten with age, bounded for each port. Whoever has one keeps it, unless
+ * told otherwise: nobody takes the place of another who is there.
  *
  * @module
  */
@@ -17,6 +18,8 @@ export interface AddressesOptions {
   readonly ageMs: number
   /** For each port: the one learned first is forgotten for another. */
   readonly most: number
+  /** An address goes with whoever used it last, as in IEEE 802.1D; else it stays where it is until it is forgotten. */
+  readonly roaming: boolean
 }
 
 export class Addresses<Port extends object> {
@@ -32,14 +35,20 @@ export class Addresses<Port extends object> {
     return this.#entries.size
   }
 
-  /** Learns, or moves, an address. The entry may be kept, and its `seen` renewed, as long as it has its port. */
-  learn(address: number, port: Port, now: number): Entry<Port> {
+  /**
+   * Learns, or moves, an address. The entry may be kept, and its `seen` renewed, as long as it has its port. Undefined where the address is another
+   * port's.
+   */
+  learn(address: number, port: Port, now: number): Entry<Port> | undefined {
     const known = this.#entries.get(address)
     if (known?.port === port) {
       known.seen = now
       return known
     }
-    if (known !== undefined) this.#drop(known)
+    if (known !== undefined) {
+      if (!this.#options.roaming && now - known.seen <= this.#options.ageMs) return undefined
+      this.#drop(known)
+    }
     const entry: Entry<Port> = { address, port, seen: now }
     const own = this.#ofPort.get(port) ?? new Set()
     this.#ofPort.set(port, own)
@@ -59,6 +68,12 @@ export class Addresses<Port extends object> {
     if (now - entry.seen <= this.#options.ageMs) return entry.port
     this.#drop(entry)
     return undefined
+  }
+
+  /** Forgets one address, wherever it is. */
+  release(address: number): void {
+    const known = this.#entries.get(address)
+    if (known !== undefined) this.#drop(known)
   }
 
   /** Forgets all that is behind a port. */

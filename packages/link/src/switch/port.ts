@@ -18,8 +18,12 @@ export interface PortCounters {
   flooded: number
   /** Dropped: from an address that is not this port's to use. */
   spoofed: number
+  /** Dropped: from an address that another port uses, which keeps it. */
+  taken: number
   /** Dropped: from an address that no sender can have. */
   badSource: number
+  /** Not handed on to other machines, which were to be deceived by it: see `SwitchOptions.guard`. */
+  guarded: number
   /** Dropped: for all, and more than a port may send to all. */
   storm: number
   /** Dropped: the port is partitioned. Both ways. */
@@ -42,7 +46,9 @@ export function newPortCounters(): PortCounters {
     forwarded: 0,
     flooded: 0,
     spoofed: 0,
+    taken: 0,
     badSource: 0,
+    guarded: 0,
     storm: 0,
     partitioned: 0,
     reserved: 0,

@@ -7,6 +7,8 @@
  *       ─► for a group, or nobody knows whom ─► all other ports, within the port's budget; groups: the gateway as well
  * ```
  *
+ * An address stays with the port that used it first, and what a `guard` says no to goes to no other machine.
+ *
  * What a sender left to be finished goes on unfinished where the other machine takes that, and is finished here where it does not.
  *
  * All links share one memory, and one thread.
@@ -51,6 +53,13 @@ export interface SwitchOptions {
   readonly clock: { readonly now: number }
   /** After so long without a frame an address is forgotten; 5 minutes unless told, as 802.1D recommends. */
   readonly ageMs?: number
+  /**
+   * An address moves to the port that used it last, as 802.1D has it. Unless told it stays with the first one for as long as that one's link is up and
+   * it was heard from within `ageMs`: a machine cannot be displaced by another that uses its address.
+   */
+  readonly roaming?: boolean
+  /** Asked about each frame of a port that is for another port: false keeps it from all of them; the gateway gets it all the same, if it is to. */
+  readonly guard?: (from: Port, frame: Frame) => boolean
   /** Addresses behind one port; 256 unless told. */
   readonly addressesPerPort?: number
   /** 1024 unless told. */
@@ -94,6 +103,7 @@ export class Switch implements Disposable {
     this.#addresses = new Addresses({
       ageMs: options.ageMs ?? AGE_MS,
       most: options.addressesPerPort ?? ADDRESSES,
+      roaming: options.roaming ?? false,
     })
   }
 
@@ -124,7 +134,10 @@ export class Switch implements Disposable {
       healed: (healed) => this.#options.gateway.onRoom(healed),
       detach: (gone) => this.#detach(gone),
     })
-    for (const address of reserve) this.#reserved.set(address, port)
+    for (const address of reserve) {
+      this.#reserved.set(address, port)
+      this.#addresses.release(address) // whoever used it until now
+    }
     const attached: Attached = {
       port,
       link,
@@ -208,7 +221,12 @@ export class Switch implements Disposable {
       counters.spoofed++
       return false
     }
-    from.last = this.#addresses.learn(address, from.port, this.#options.clock.now)
+    const learned = this.#addresses.learn(address, from.port, this.#options.clock.now)
+    if (learned === undefined) {
+      counters.taken++
+      return false
+    }
+    from.last = learned
     from.lastHigh = high
     from.lastLow = low
     return true
@@ -224,7 +242,7 @@ export class Switch implements Disposable {
     const to = this.#addresses.lookup(address, this.#options.clock.now)
     if (to === undefined) this.#flood(from, frame)
     else if (to === from.port) from.port.counters.local++
-    else {
+    else if (this.#mayPass(from, frame)) {
       from.port.counters.forwarded++
       this.#send(frame, to)
     }
@@ -236,10 +254,18 @@ export class Switch implements Disposable {
       from.port.counters.storm++
       return
     }
+    if (!this.#mayPass(from, frame)) return
     from.port.counters.flooded++
     for (const { port } of this.#attached.values()) {
       if (port !== from.port && port.carrier) this.#send(frame, port)
     }
+  }
+
+  /** Whether the other machines may have it. */
+  #mayPass(from: Attached, frame: Frame): boolean {
+    if (this.#options.guard?.(from.port, frame) !== false) return true
+    from.port.counters.guarded++
+    return false
   }
 
   #send(frame: Frame, to: Port): void {

@@ -87,8 +87,57 @@ describe("Switch", () => {
     expect(send(1, frame("01:80:c2:00:00:10", mac(1)))).toEqual([0, 2])
   })
 
-  it("follows a machine that moves, forgets one that is quiet, and one that is unplugged", () => {
-    const { send, clock, all, fabric, settle } = rig(3, { ageMs: 1000 })
+  it("leaves an address with who has it, while that one is there and heard from", () => {
+    const { send, clock, all, fabric, settle, heard } = rig(3, { ageMs: 1000 })
+    send(0, frame(GATEWAY, mac(0)))
+    heard.length = 0
+    expect(send(2, frame(GATEWAY, mac(0)))).toEqual([])
+    expect(send(2, frame(mac(1), mac(0)))).toEqual([])
+    expect(heard).toEqual([])
+    expect(all[2]?.port.counters).toMatchObject({ taken: 2, spoofed: 0 })
+    expect(send(1, frame(mac(0), mac(1)))).toEqual([0])
+    clock.now += 1000
+    send(2, frame(GATEWAY, mac(0)))
+    expect(fabric.portOf(numberOf(mac(0)))).toBe(all[0]?.port)
+    // Not heard from for too long.
+    clock.now += 1
+    send(2, frame(GATEWAY, mac(0)))
+    expect(fabric.portOf(numberOf(mac(0)))).toBe(all[2]?.port)
+    all[2]?.machine.unplug()
+    settle()
+    send(0, frame(GATEWAY, mac(0)))
+    expect(fabric.portOf(numberOf(mac(0)))).toBe(all[0]?.port)
+    expect(all[0]?.port.counters.taken).toBe(0)
+  })
+
+  it("gives a reserved address to its owner, whoever used it before", () => {
+    const { send, all, attach, fabric } = rig(2)
+    send(0, frame(GATEWAY, mac(77)))
+    const owner = attach("owner", { reserve: [numberOf(mac(77))] })
+    expect(fabric.portOf(numberOf(mac(77)))).toBeUndefined()
+    expect(send(0, frame(BROADCAST, mac(77)))).toEqual([])
+    expect(all[0]?.port.counters).toMatchObject({ spoofed: 1, taken: 0 })
+    owner.machine.send(frame(GATEWAY, mac(77)))
+    owner.link.settle()
+    expect(fabric.portOf(numberOf(mac(77)))).toBe(owner.port)
+  })
+
+  it("keeps from other machines what its guard says no to, and not from the gateway", () => {
+    const guard = (port: Port, { bytes, at }: Frame) => port.name !== "m0" || bytes[at + 14] !== 9
+    const { send, all, heard } = rig(3, { guard })
+    const bad = (to: string): Uint8Array => packets.ethernet(to, mac(0), 0x9000, new Uint8Array(46).fill(9))
+    send(1, frame(GATEWAY, mac(1)))
+    heard.length = 0
+    expect(send(0, bad(BROADCAST))).toEqual([])
+    expect(send(0, bad(mac(1)))).toEqual([])
+    expect(send(0, bad(mac(5)))).toEqual([])
+    expect(heard).toEqual(["m0 frame 60", "m0 settle"])
+    expect(all[0]?.port.counters).toMatchObject({ guarded: 3, forwarded: 0, flooded: 0, toGateway: 1 })
+    expect(send(0, frame(mac(1), mac(0)))).toEqual([1])
+  })
+
+  it("follows a machine that moves where it is to, forgets one that is quiet, and one that is unplugged", () => {
+    const { send, clock, all, fabric, settle } = rig(3, { ageMs: 1000, roaming: true })
     send(0, frame(GATEWAY, mac(0)))
     expect(send(1, frame(mac(0), mac(1)))).toEqual([0])
     send(2, frame(GATEWAY, mac(0)))
