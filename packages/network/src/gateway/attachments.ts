@@ -104,6 +104,7 @@ export class Attachments {
       endpoint: opened.endpoint,
       mac: 0,
       source: 0,
+      source6: new Uint8Array(16),
       policy: undefined,
       faults: undefined,
     }

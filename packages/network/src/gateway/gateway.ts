@@ -22,16 +22,18 @@ import {
   isNdp,
   Neighbours,
   OUT_SIZE,
+  owns,
   type ProblemKind,
   Reassembly,
   screen,
 } from "@skep/stack"
-import { u8, u32 } from "@skep/wire/bytes"
+import { isUnspecified } from "@skep/wire/address"
+import { copy, same, u8, u32 } from "@skep/wire/bytes"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as ipv4 from "@skep/wire/ipv4"
 import type { Flows } from "./flows.ts"
-import type { Machines } from "./machines.ts"
+import type { Machine, Machines } from "./machines.ts"
 import type { Services } from "./services.ts"
 
 export interface GatewayOptions {
@@ -47,6 +49,8 @@ export interface GatewayOptions {
   readonly onCarrier: (port: Port, up: boolean) => void
 }
 
+/** RFC 1812, section 5.3.1, and RFC 8200, section 3: with a hop limit of 1 a packet goes no further than its first router, which is what traceroute asks for. */
+const HOPS_SPENT = 1
 const IPV4_PARSE_TELLS: Readonly<Record<string, ProblemKind>> = {
   "unknown-option": "unknown-option",
   "unknown-routing": "unknown-routing",
@@ -119,7 +123,7 @@ export class NetworkGateway implements Station {
     // A forward to the guest's own loopback is answered from there.
     const answers = unwelcome === "source-loopback" && this.#options.flows.knows(port, frame, packet)
     if (unwelcome !== undefined && !answers) return this.reasons.add(unwelcome)
-    if (packet.version === 4 && unwelcome === undefined) this.#noteSource(port, frame, packet)
+    if (unwelcome === undefined) this.#noteSource(port, frame, packet)
     if (!ip.isFragment(packet)) return this.#onPacket(port, frame, packet)
     const whole = this.#options.reassembly.receive(frame, packet, port.number, this.#options.now())
     if (whole !== undefined) this.#onWhole(port, whole)
@@ -128,10 +132,9 @@ export class NetworkGateway implements Station {
   /** Remembers who a machine is: one that was here before us asks nobody for an address, and may not ask for ours again. */
   #noteSource(port: Port, frame: Frame, packet: ip.IpView): void {
     const machine = this.#options.machines.at(port)
-    const source = u32(frame.bytes, packet.sourceAt)
-    if (machine === undefined || source === 0 || source === machine.source) return
-    machine.source = source
-    this.#options.neighbours.learn(frame, packet.sourceAt, packet.addressLength, port.number)
+    const { sourceAt, addressLength } = packet
+    if (machine === undefined || !isNews(machine, frame.bytes, packet)) return
+    this.#options.neighbours.learn(frame, sourceAt, addressLength, port.number)
   }
 
   /** A packet that came in fragments. */
@@ -146,6 +149,10 @@ export class NetworkGateway implements Station {
   #onPacket(port: Port, frame: Frame, packet: ip.IpView): void {
     const { gateway, services, flows } = this.#options
     const { destinationAt, addressLength } = packet
+    if (packet.hopLimit <= HOPS_SPENT && this.#goesBeyond(frame, packet)) {
+      this.reasons.add("hops-exceeded")
+      return this.#tellOf(port, "hops-exceeded", frame)
+    }
     switch (packet.protocol) {
       case ip.PROTOCOL_TCP:
         // RFC 9293, section 3.9.2.3: MUST-57.
@@ -163,6 +170,15 @@ export class NetworkGateway implements Station {
         this.reasons.add("unknown-protocol")
         this.#tellOf(port, "protocol-unreachable", frame)
     }
+  }
+
+  /** Whether a packet is for somebody who is not on this link. */
+  #goesBeyond({ bytes }: Frame, { destinationAt, addressLength }: ip.IpView): boolean {
+    const { gateway } = this.#options
+    return (
+      !owns(gateway, bytes, destinationAt, addressLength) &&
+      !isForMany(gateway, bytes, destinationAt, addressLength)
+    )
   }
 
   #onIcmp(port: Port, frame: Frame, packet: ip.IpView): void {
@@ -186,4 +202,17 @@ export class NetworkGateway implements Station {
   #reply(port: Port, size: number): void {
     if (size > 0) port.send(this.#out, 0, size)
   }
+}
+
+/** Whether the source is another than that of the machine's last packet of this version; remembers it. */
+function isNews(machine: Machine, bytes: Uint8Array, { version, sourceAt }: ip.IpView): boolean {
+  if (version === 6) {
+    if (same(bytes, sourceAt, machine.source6, 0, 16) || isUnspecified(bytes, sourceAt, 16)) return false
+    copy(bytes, sourceAt, 16, machine.source6, 0)
+    return true
+  }
+  const source = u32(bytes, sourceAt)
+  if (source === 0 || source === machine.source) return false
+  machine.source = source
+  return true
 }

@@ -19,6 +19,8 @@ export interface Machine {
   mac: number
   /** The last IPv4 source address of its packets, as a number; 0 before the first. */
   source: number
+  /** The last IPv6 source address of its packets; all 0 before the first. */
+  readonly source6: Uint8Array
   /** Its own policy, where it has one. */
   policy: Policy | undefined
   faults: FaultSpec | undefined

@@ -10,6 +10,7 @@ import {
   type BoundedMemory,
   Errors,
   type Gateway,
+  Guard,
   gatewayOf,
   Neighbours,
   OUT_SIZE,
@@ -33,6 +34,7 @@ import { Flows } from "./flows.ts"
 import { Forwards } from "./forwards.ts"
 import { NetworkGateway } from "./gateway.ts"
 import { type Machine, Machines } from "./machines.ts"
+import { reachedNames, sourceOf } from "./reached-names.ts"
 import { Services } from "./services.ts"
 
 /** Notices of leases and names, at most ten a second. */
@@ -57,6 +59,7 @@ export class NetworkThread {
   readonly reassembly: Reassembly
   readonly errors: Errors
   readonly gateway: NetworkGateway
+  readonly guard: Guard
   readonly memory: BoundedMemory
   readonly captures: Captures
   policy: PolicySpec
@@ -88,6 +91,10 @@ export class NetworkThread {
       nameServers: [bytesOf(data.plan.gateway6)],
       mayHave: (number, bytes, at, length) => this.#mayHave(number, bytes, at, length),
       onAnswer: () => driver.later(() => this.listeners.onAnswer()),
+      onLearnt: () => this.#changed(),
+    })
+    this.guard = new Guard(this.#station, {
+      mayHave: (number, bytes, at, length) => this.#mayHave(number, bytes, at, length),
     })
     this.reassembly = new Reassembly(this.memory)
     this.errors = new Errors(this.#station)
@@ -109,6 +116,7 @@ export class NetworkThread {
       gatewayAddress: this.#station.mac,
       gateway: this.gateway,
       clock: this,
+      guard: (port, frame) => this.guard.passes(frame, port.number),
     })
     this.#attachments = this.#makeAttachments()
     this.listeners = this.#makeForwards()
@@ -175,8 +183,7 @@ export class NetworkThread {
       if (lease.machine !== machine.name) continue
       if (newest === undefined || lease.renewed > newest.renewed) newest = lease
     }
-    if (newest !== undefined || machine.source === 0) return newest?.address
-    return [24, 16, 8, 0].map((shift) => (machine.source >>> shift) & 0xff).join(".")
+    return newest?.address ?? sourceOf(machine)
   }
 
   editLeases(edits: { readonly removed: readonly Lease[]; readonly added: readonly Lease[] }): void {
@@ -195,14 +202,19 @@ export class NetworkThread {
     this.#switch[Symbol.dispose]()
   }
 
-  /** Whether a machine may be the neighbour of that address: another's lease is not for it to take. IPv6 addresses are not leased. */
+  /**
+   * Whether a machine may have that address. What is leased to another one that is here is not for it to take; IPv6 addresses are not leased, and
+   * are whose they were first (RFC 6620), while that one's link is up.
+   */
   #mayHave(number: number, bytes: Uint8Array, at: number, length: number): boolean {
-    if (length !== 4) return true
+    const { machines } = this
+    if (length !== 4) {
+      const first = this.neighbours.holderOf(bytes, at, length)
+      return first === -1 || first === number || machines.at({ number: first })?.port.carrier !== true
+    }
     const holder = this.dhcp.holderOf(bytes, at, Date.now())
     return (
-      holder === undefined ||
-      holder === this.machines.at({ number })?.name ||
-      this.machines.get(holder) === undefined
+      holder === undefined || holder === machines.at({ number })?.name || machines.get(holder) === undefined
     )
   }
 
@@ -267,6 +279,7 @@ export class NetworkThread {
     this.reassembly.forget(port.number)
     this.errors.forget(port.number)
     this.dhcp.detach(name)
+    this.#changed()
   }
 
   #makeForwards(): Forwards {
@@ -317,7 +330,7 @@ export class NetworkThread {
 
   /** Names for DNS; leases go by their store. */
   #tell(): void {
-    const names = this.dhcp.names(Date.now()).map(({ name, lease }) => ({ name, addresses: [lease.address] }))
+    const names = reachedNames(this, Date.now())
     this.#options.notify({ type: "names", names })
   }
 
@@ -333,6 +346,9 @@ export class NetworkThread {
     this.dhcp.dispatch(Date.now())
     const size = this.neighbours.dispatch(now, this.#out)
     if (size > 0) this.#switch.broadcast(this.#out, 0, size)
+    this.neighbours.probe(now, this.#out, (number, length) => {
+      this.machines.at({ number })?.port.send(this.#out, 0, length)
+    })
     this.reassembly.dispatch(now, ({ original, machine }) => {
       const port = this.machines.at({ number: machine })?.port
       const told = this.errors.write({ kind: "reassembly-exceeded" }, original, machine, now, this.#out)

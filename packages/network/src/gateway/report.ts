@@ -20,6 +20,7 @@ import {
 } from "../thread/calls.ts"
 import type { Machine } from "./machines.ts"
 import type { NetworkThread } from "./network-thread.ts"
+import { address6Of, ownSourceOf } from "./reached-names.ts"
 
 export function statusOf(network: NetworkThread): ThreadStatus {
   const { flows, memory } = network
@@ -34,7 +35,7 @@ export function statusOf(network: NetworkThread): ThreadStatus {
     machines: [...network.machines].map((machine) =>
       machineEntry(network, machine, {
         flows: counts.get(machine.port) ?? 0,
-        address: addresses.get(machine.name),
+        address: addresses.get(machine.name) ?? ownSourceOf(network, machine),
       }),
     ),
     policy: network.policy,
@@ -62,6 +63,7 @@ interface Known {
 function machineEntry(network: NetworkThread, machine: Machine, { flows, address }: Known): MachineEntry {
   const { port, spec } = machine
   const capture = network.captures.status(machine.name)
+  const address6 = address6Of(network, machine)
   return {
     name: machine.name,
     kind: spec.kind,
@@ -69,6 +71,7 @@ function machineEntry(network: NetworkThread, machine: Machine, { flows, address
     connected: port.carrier,
     ...(machine.mac === 0 ? {} : { mac: mac.format(machine.mac) }),
     ...(address === undefined ? {} : { address }),
+    ...(address6 === undefined ? {} : { address6 }),
     mtu: port.mtu,
     flows,
     ...(machine.policy === undefined ? {} : { policy: machine.policy.spec }),
@@ -85,6 +88,7 @@ function countersOf(network: NetworkThread): CounterRecord {
     ...prefixed("datagram", flows.datagrams.counters),
     ...prefixed("dhcp", dhcp.counters),
     ...prefixed("neighbour", neighbours.counts.snapshot()),
+    ...prefixed("guard", network.guard.counts.snapshot()),
     ...prefixed("reassembly", reassembly.counts.snapshot()),
     ...prefixed("icmp", errors.counts.snapshot()),
     ...prefixed("dropped", gateway.reasons.snapshot()),

@@ -8,6 +8,7 @@ import * as address from "@skep/wire/address"
 import { sum } from "@skep/wire/checksum"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
+import * as ndp from "@skep/wire/ndp"
 import * as tcp from "@skep/wire/tcp"
 import * as transport from "@skep/wire/transport"
 import * as udp from "@skep/wire/udp"
@@ -154,4 +155,38 @@ const NOTHING: Omit<Heard, "type" | "destinationMac"> = {
   sequence: 0,
   acknowledgement: 0,
   payload: new Uint8Array(0),
+}
+
+/** A message of Neighbor Discovery, with its checksum; it says that it has not left the link. */
+export function neighbourly(
+  from: string,
+  to: string,
+  message: Uint8Array,
+  hopLimit = ndp.HOP_LIMIT,
+): Uint8Array {
+  const bytes = packet(from, to, ip.PROTOCOL_ICMPV6, message)
+  bytes[7] = hopLimit
+  return bytes
+}
+
+/** Asks who has an address: from nobody where it is to be found out whether it is free (RFC 4862). */
+export function solicitation(from: string, target: string, station: number): Uint8Array {
+  const bytes = new Uint8Array(32)
+  const size = ndp.emitSolicitation(bytes, 0, addressOf(target), station)
+  const group = address.format(address.solicitedNode(addressOf(target), 0))
+  // Who has no address has no MAC address to tell either.
+  return neighbourly(from, group, bytes.subarray(0, from === "::" ? 24 : size))
+}
+
+/** Says to somebody, or to all, that an address is the station's. */
+export function advertisement(from: string, target: string, station: number, to = "ff02::1"): Uint8Array {
+  const bytes = new Uint8Array(32)
+  const said = {
+    target: addressOf(target),
+    linkAddress: station,
+    router: false,
+    solicited: false,
+    override: true,
+  }
+  return neighbourly(from, to, bytes.subarray(0, ndp.emitAdvertisement(bytes, 0, said)))
 }

@@ -22,12 +22,22 @@ export function keyOf(bytes: Uint8Array, at: number, length: number): Key {
   )
 }
 
+/** The 16 bytes of the key of an IPv6 address. */
+export function bytesOf(key: string): Uint8Array {
+  return Uint8Array.from({ length: 16 }, (_, index) => {
+    const pair = key.charCodeAt(index >>> 1)
+    return (index & 1) === 0 ? pair >>> 8 : pair & 0xff
+  })
+}
+
 /** What `learn` did: nobody had the address, or somebody else. */
 export type Learnt = "learnt" | "moved"
 
 interface Neighbour {
   mac: number
   machine: number
+  /** Grows with each time that it was heard of. */
+  heard: number
 }
 
 export class NeighbourTable {
@@ -35,6 +45,7 @@ export class NeighbourTable {
   readonly #neighbours = new Map<Key, Neighbour>()
   /** What each machine has, the oldest first. */
   readonly #machines = new Map<number, Set<Key>>()
+  #heard = 0
 
   constructor(perMachine: number) {
     this.#perMachine = perMachine
@@ -49,17 +60,29 @@ export class NeighbourTable {
     return this.#neighbours.get(key)?.mac ?? -1
   }
 
+  /** The machine that has the address, or -1. */
+  holderOf(key: Key): number {
+    return this.#neighbours.get(key)?.machine ?? -1
+  }
+
+  /** The addresses that a machine uses with one MAC address, in the order in which they came. */
+  *of(machine: number, mac: number): IterableIterator<Key> {
+    for (const key of this.#machines.get(machine) ?? []) if (this.lookup(key) === mac) yield key
+  }
+
   /** Whether that is known already. */
   has(key: Key, mac: number, machine: number): boolean {
     const known = this.#neighbours.get(key)
-    return known?.mac === mac && known.machine === machine
+    if (known?.mac !== mac || known.machine !== machine) return false
+    known.heard = ++this.#heard
+    return true
   }
 
-  /** Remembers an address of a machine, which forgets its oldest for it if it has too many. */
+  /** Remembers an address of a machine, which forgets for it the one that was not heard of for longest if it has too many. */
   learn(key: Key, mac: number, machine: number): Learnt {
     const known = this.#neighbours.get(key)
-    if (known !== undefined) this.#machines.get(known.machine)?.delete(key)
-    this.#neighbours.set(key, { mac, machine })
+    if (known !== undefined && known.machine !== machine) this.#machines.get(known.machine)?.delete(key)
+    this.#neighbours.set(key, { mac, machine, heard: ++this.#heard })
     this.#own(machine, key)
     return known === undefined ? "learnt" : "moved"
   }
@@ -75,10 +98,15 @@ export class NeighbourTable {
     this.#machines.set(machine, keys)
     keys.add(key)
     if (keys.size <= this.#perMachine) return
-    for (const oldest of keys) {
-      keys.delete(oldest)
-      this.#neighbours.delete(oldest)
-      return
+    let oldest: Key = key
+    let heard = Number.POSITIVE_INFINITY
+    for (const each of keys) {
+      const at = this.#neighbours.get(each)?.heard ?? 0
+      if (at >= heard) continue
+      heard = at
+      oldest = each
     }
+    keys.delete(oldest)
+    this.#neighbours.delete(oldest)
   }
 }

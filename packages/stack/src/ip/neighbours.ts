@@ -5,7 +5,8 @@
  *  ARP ─► arp-responder ─┐             ┌─► neighbour-table: address ─► MAC
  *                        ├─► learn ────┤
  *  NDP ─► ndp-responder ─┘             └─► questions: whom we asked
- *                    └───► answers, router-advertiser ─► out
+ *               │    └───► answers, router-advertiser ─► out
+ *               └────────► probes: who is about to have an address
  * ```
  *
  * Deviation: no Neighbor Unreachability Detection (RFC 4861, section 7.3). A machine that is gone is known from its link: `forget`.
@@ -15,9 +16,9 @@
  * @module
  */
 import type { Frame } from "@skep/link"
-import { solicitedNode } from "@skep/wire/address"
+import { contains, linkLocalOf, solicitedNode } from "@skep/wire/address"
 import * as arp from "@skep/wire/arp"
-import { u32, u48 } from "@skep/wire/bytes"
+import { same, u32, u48 } from "@skep/wire/bytes"
 import type { IpView } from "@skep/wire/ip"
 import * as mac from "@skep/wire/mac"
 import * as ndp from "@skep/wire/ndp"
@@ -25,8 +26,9 @@ import { arpVerdict, judgeArp } from "./arp-responder.ts"
 import { Counts } from "./counts.ts"
 import { type Gateway, isMachine, speaker } from "./gateway.ts"
 import { judgeNdp, ndpVerdict } from "./ndp-responder.ts"
-import { keyOf, NeighbourTable } from "./neighbour-table.ts"
+import { bytesOf, keyOf, NeighbourTable } from "./neighbour-table.ts"
 import { payloadAt, sealIcmp, writeArp } from "./packet-writer.ts"
+import { Probes } from "./probes.ts"
 import { Questions } from "./questions.ts"
 import { RouterAdvertiser, type RouterOptions } from "./router-advertiser.ts"
 
@@ -34,6 +36,8 @@ const SOURCE_MAC = 6
 /** RFC 5227, section 2.4: DEFEND_INTERVAL. */
 const DEFEND_MS = 10_000
 const PER_MACHINE = 64
+/** Where the interface identifier begins (RFC 4291, section 2.5.1). */
+const IDENTIFIER = 8
 
 const ALL_NODES = Uint8Array.from([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
 const ALL_NODES_MAC = mac.ofIpv6Group(1)
@@ -45,6 +49,8 @@ export interface NeighboursOptions extends RouterOptions {
   readonly mayHave?: (machine: number, bytes: Uint8Array, at: number, length: number) => boolean
   /** An address that was asked for is known. */
   readonly onAnswer?: (bytes: Uint8Array, at: number, length: number) => void
+  /** A machine has an address that it had not before. */
+  readonly onLearnt?: (machine: number) => void
 }
 
 const COUNTERS = [
@@ -85,6 +91,7 @@ export class Neighbours {
   readonly #options: NeighboursOptions
   readonly #table: NeighbourTable
   readonly #questions = new Questions()
+  readonly #probes = new Probes()
   readonly #advertiser: RouterAdvertiser
   readonly #arp = arpVerdict()
   readonly #ndp = ndpVerdict()
@@ -100,6 +107,28 @@ export class Neighbours {
   /** The MAC address of who has the IP address of `length` bytes at `at`, or -1: then `ask`. */
   lookup(bytes: Uint8Array, at: number, length: number): number {
     return this.#table.lookup(keyOf(bytes, at, length))
+  }
+
+  /** The machine that has the IP address, or -1. */
+  holderOf(bytes: Uint8Array, at: number, length: number): number {
+    return this.#table.holderOf(keyOf(bytes, at, length))
+  }
+
+  /**
+   * The IPv6 address of our network by which a machine, or what uses this MAC address at its link, is reached: the one made of the MAC address (RFC
+   * 4291, appendix A), else that which came first, since those that come and go (RFC 8981) come after.
+   */
+  addressOf(machine: number, station: number): Uint8Array | undefined {
+    const { ipv6 } = this.#gateway
+    let first: Uint8Array | undefined
+    for (const key of this.#table.of(machine, station)) {
+      if (ipv6 === undefined || typeof key === "number") continue
+      const address = bytesOf(key)
+      if (!contains(ipv6.prefix, address)) continue
+      if (same(address, IDENTIFIER, linkLocalOf(station), IDENTIFIER, IDENTIFIER)) return address
+      first ??= address
+    }
+    return first
   }
 
   /** Asks all machines who has an address; at most once a second, three times. Addresses that no machine can have are not asked for. */
@@ -152,6 +181,8 @@ export class Neighbours {
       return verdict.refusal === "ndp-claims-ours" ? this.#defend(bytes, claimedAt, 16, nowMs, out) : 0
     }
     if (verdict.learnAt !== -1) this.learn(frame, verdict.learnAt, 16, machine)
+    else if (verdict.anonymous && !verdict.askedRouter)
+      this.#expect(bytes, verdict.message.targetAt, machine, nowMs)
     const asker = verdict.anonymous ? undefined : bytes.subarray(packet.sourceAt, packet.sourceAt + 16)
     if (verdict.askedRouter) {
       this.counts.add("advertised")
@@ -175,6 +206,8 @@ export class Neighbours {
         return
       }
       this.counts.add(this.#table.learn(key, station, machine))
+      this.#probes.settle(key)
+      this.#options.onLearnt?.(machine)
     }
     if (this.#questions.answer(key)) this.#options.onAnswer?.(bytes, at, length)
   }
@@ -182,6 +215,7 @@ export class Neighbours {
   /** The machine is gone. */
   forget(machine: number): void {
     this.#table.forget(machine)
+    this.#probes.forget(machine)
   }
 
   /** Says to all that an address of ours is ours (RFC 5227, section 2.3; RFC 4861, section 7.2.6). */
@@ -191,14 +225,32 @@ export class Neighbours {
     return writeArp(out, mac.BROADCAST, { operation: arp.REQUEST, ...fields })
   }
 
-  /** When `dispatch` next has something to say. */
+  /** When `dispatch` or `probe` next has something to say. */
   pollAt(): number {
-    return this.#advertiser.pollAt()
+    return Math.min(this.#advertiser.pollAt(), this.#probes.pollAt())
+  }
+
+  /** Asks a machine for an address that it is about to have. `send` is called for one frame at most, which goes to that machine alone. */
+  probe(nowMs: number, out: Uint8Array, send: (machine: number, size: number) => void): void {
+    const probe = this.#probes.next(nowMs)
+    const source = speaker(this.#gateway, 16)
+    if (probe === undefined || source === undefined) return
+    this.counts.add("asked")
+    send(probe.machine, this.#askNdp(probe.address, source, out))
   }
 
   /** What is due to all machines. */
   dispatch(nowMs: number, out: Uint8Array): number {
     return this.#advertiser.dispatch(nowMs, out)
+  }
+
+  #expect(bytes: Uint8Array, at: number, machine: number, nowMs: number): void {
+    const { ipv6 } = this.#gateway
+    if (ipv6 === undefined || !contains(ipv6.prefix, bytes, at, 16)) return
+    if (!isMachine(this.#gateway, bytes, at, 16)) return
+    const key = keyOf(bytes, at, 16)
+    if (this.#table.holderOf(key) === -1)
+      this.#probes.note({ key, address: bytes.slice(at, at + 16), machine }, nowMs)
   }
 
   #defend(bytes: Uint8Array, at: number, length: number, nowMs: number, out: Uint8Array): number {
