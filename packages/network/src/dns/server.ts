@@ -1,5 +1,6 @@
 /**
- * DNS over TCP, RFC 7766, on a Unix socket: whoever terminates the machines' TCP connects their port 53 to it.
+ * DNS over TCP, RFC 7766, on a Unix socket: whoever terminates the machines' TCP connects their port 53 to it, and says first whose it is: the
+ * first message of a connection is the machine's name.
  *
  * A connection may carry many queries at once; answers come in the order in which they are ready. It is closed when it says nothing and takes
  * nothing for a while, and when it breaks the framing. What it does not read is bounded: no more of its queries are read then.
@@ -27,8 +28,6 @@ export interface DnsServerOptions {
   /** Where it listens. Only this user may connect. */
   readonly path: string
   readonly resolver: Pick<Resolver, "answer">
-  /** Whose queries come here. */
-  readonly machine: string
   readonly clock: () => number
   readonly limits?: Partial<DnsServerLimits>
 }
@@ -58,12 +57,9 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   }
 }
 
-function serve(
-  socket: Socket,
-  { resolver, machine, clock }: DnsServerOptions,
-  limits: DnsServerLimits,
-): void {
+function serve(socket: Socket, { resolver, clock }: DnsServerOptions, limits: DnsServerLimits): void {
   const messages = new Messages(QUERY_MAX)
+  let machine: string | undefined
   let waiting: Uint8Array[] = []
   let answering = 0
   let ended = false
@@ -71,7 +67,7 @@ function serve(
   const turn = (): void => {
     while (answering < limits.pipelined && !socket.writableNeedDrain) {
       const query = waiting.shift()
-      if (query === undefined) break
+      if (query === undefined || machine === undefined) break
       answering++
       const from: From = { transport: "tcp", now: clock(), machine }
       void resolver.answer(query, from).then(onAnswer)
@@ -97,7 +93,10 @@ function serve(
       socket.destroy()
       return
     }
-    waiting.push(...read)
+    for (const message of read) {
+      if (machine === undefined) machine = Buffer.from(message).toString()
+      else waiting.push(message)
+    }
     turn()
   })
   socket.on("end", () => {

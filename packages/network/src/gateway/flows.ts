@@ -29,6 +29,7 @@ import { decide, LOOPBACK4, LOOPBACK6, type Policy, type Refusal } from "../poli
 import type { Refusals } from "../policy/refusals.ts"
 import type { FlowsDriver } from "./driver.ts"
 import type { Machine, Machines } from "./machines.ts"
+import { type NameEndpoint, NameStreams } from "./name-streams.ts"
 
 const DNS = 53
 const SOURCE_MAC = 6
@@ -78,7 +79,7 @@ export class Flows {
     const unreachable = (link: Outlet, packet: Uint8Array, errno: number) =>
       this.#unreachable(link, packet, errno)
     this.tcp = new TcpFlows({
-      host: driver.streams,
+      host: new NameStreams(driver.streams, driver.memory),
       clock: driver.clock,
       random32: () => randomBytes(4).readUInt32LE(),
       route,
@@ -232,12 +233,12 @@ export class Flows {
     bytes: Uint8Array,
     packet: ip.IpView,
     port: number,
-  ): host.Endpoint | host.LocalEndpoint | number {
+  ): host.Endpoint | NameEndpoint | number {
     const { destinationAt: at, addressLength: width, protocol } = packet
     const machine = this.#machineOf(link)
     const isV4 = width === 4
     if (protocol === ip.PROTOCOL_TCP && port === DNS && owns(this.#options.gateway, bytes, at, width))
-      return { path: this.#options.dnsSocket }
+      return { path: this.#options.dnsSocket, machine: machine?.name ?? "" }
     const verdict = this.#verdict(machine, protocol, bytes.subarray(at, at + width), port)
     if (verdict === "out") return { address: bytes.slice(at, at + width), port }
     if (verdict === "host")

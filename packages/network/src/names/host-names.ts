@@ -12,8 +12,6 @@ import type { PolicyMode } from "../policy/policy-spec.ts"
 import type { NameService, StartNameService } from "./name-service.ts"
 
 const PORT = 53
-/** Whose questions come over TCP is not known. */
-const SOMEBODY = ""
 
 export const serveNames: StartNameService = async ({ plan, dns, socket, names, ...options }) => {
   await using cleanup = new Cleanup()
@@ -35,7 +33,7 @@ export const serveNames: StartNameService = async ({ plan, dns, socket, names, .
   const { resolver } = service
   for (const zone of dns.zones) resolver.zones.add(zone)
   const now = (): number => performance.now()
-  cleanup.use(await service.listen({ path: socket, machine: SOMEBODY, clock: now }))
+  cleanup.use(await service.listen({ path: socket, clock: now }))
   const owned = cleanup.move()
   const started: NameService = {
     answer: (query, from) => service.answer(query, { ...from, now: now() }),
@@ -67,17 +65,11 @@ class Policies {
   }
 
   get someOpen(): boolean {
-    return this.#modes().includes("open")
+    return [this.#shared, ...this.#own.values()].includes("open")
   }
 
-  /** Somebody may be any machine: then all of them have to be. */
   isOpen(machine: string): boolean {
-    if (machine === SOMEBODY) return this.#modes().every((mode) => mode === "open")
     return (this.#own.get(machine) ?? this.#shared) === "open"
-  }
-
-  #modes(): readonly PolicyMode[] {
-    return [this.#shared, ...this.#own.values()]
   }
 }
 

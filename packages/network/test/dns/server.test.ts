@@ -16,8 +16,10 @@ interface Client extends Disposable {
   next(): Promise<Uint8Array | undefined>
 }
 
-function client(path: string): Client {
+/** A connection of a machine's, whoever leads it there. */
+function client(path: string, machine = "web"): Client {
   const socket = connect({ path, allowHalfOpen: true })
+  socket.write(framed(Buffer.from(machine)))
   const messages = new Messages(0xffff)
   const read: Uint8Array[] = []
   const wanted: ((message: Uint8Array | undefined) => void)[] = []
@@ -63,7 +65,6 @@ async function rig(
   const path = directory.at("dns.sock")
   const server = await startDnsServer({
     path,
-    machine: "web",
     clock: () => 42,
     limits,
     resolver: {
@@ -97,6 +98,18 @@ describe("the TCP side", () => {
     expect(answers.map((answer) => read(answer).id)).toEqual([1, 2])
     expect(answers.flatMap(addressesOf).toSorted()).toEqual(["192.168.64.2", "192.168.64.3"])
     expect(here.from).toEqual(Array(2).fill({ transport: "tcp", now: 42, machine: "web" }))
+  })
+
+  it("knows whose each connection is, whatever comes in it later", async () => {
+    await using here = await rig()
+    using web = client(here.path)
+    using db = client(here.path, "db")
+    for (const each of [web, db]) {
+      each.socket.write(framed(Buffer.from("other")))
+      each.socket.write(framed(query("web.skep.internal")))
+      expect(addressesOf(await each.next())).toEqual(["192.168.64.2"])
+    }
+    expect(here.from.map(({ machine }) => machine)).toEqual(["web", "web", "db", "db"])
   })
 
   it("answers what was asked before the machine ended its side, then ends its own", async () => {

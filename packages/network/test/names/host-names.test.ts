@@ -10,6 +10,7 @@ import { describe, expect, it } from "vitest"
 import { makePlan } from "../../src/addressing/plan.ts"
 import { parseSubnet } from "../../src/addressing/subnet.ts"
 import type { Zone } from "../../src/dns/names/zone.ts"
+import { framed } from "../../src/dns/stream.ts"
 import { serveNames } from "../../src/names/host-names.ts"
 import type { NameService } from "../../src/names/name-service.ts"
 import type { PolicyMode } from "../../src/policy/policy-spec.ts"
@@ -78,8 +79,9 @@ async function ask({ service }: Rig, name: string, machine = "web"): Promise<str
   return outcome(answer === undefined ? undefined : decode(Buffer.from(answer)))
 }
 
-async function askOverTcp({ socket }: Rig, name: string): Promise<string> {
+async function askOverTcp({ socket }: Rig, name: string, machine = "web"): Promise<string> {
   const client = connect(socket)
+  client.write(framed(Buffer.from(machine)))
   client.end(streamEncode({ type: "query", id: 1, flags: 0x100, questions: [{ type: "A", name }] }))
   const chunks: Buffer[] = []
   for await (const chunk of client) chunks.push(Buffer.from(chunk))
@@ -124,21 +126,22 @@ describe("serveNames()", () => {
     expect(it.outside).toEqual([])
   })
 
-  it("asks outside for those machines that are open, over TCP only when all are", async () => {
+  it("asks outside for those machines that are open, over UDP and TCP", async () => {
     await using it = await rig("loopback")
-    it.service.setPolicy("open", "web")
-    expect(await ask(it, "one.skep.example", "web")).toBe("192.0.2.7")
-    expect(await ask(it, "one.skep.example", "db")).toBe("REFUSED")
-    expect(await askOverTcp(it, "one.skep.example")).toBe("REFUSED")
-    it.service.setPolicy("open")
-    expect(await ask(it, "two.skep.example", "db")).toBe("192.0.2.7")
-    expect(await askOverTcp(it, "two.skep.example")).toBe("192.0.2.7")
-    it.service.setPolicy("nothing", "web")
-    expect(await ask(it, "two.skep.example", "web")).toBe("REFUSED")
-    expect(await askOverTcp(it, "two.skep.example")).toBe("REFUSED")
-    it.service.setPolicy(undefined, "web")
-    it.service.setPolicy("loopback")
-    expect(await ask(it, "two.skep.example", "web")).toBe("REFUSED")
+    for (const each of [ask, askOverTcp]) {
+      it.service.setPolicy("open", "web")
+      expect(await each(it, "one.skep.example", "web")).toBe("192.0.2.7")
+      expect(await each(it, "one.skep.example", "db")).toBe("REFUSED")
+      expect(await each(it, "one.skep.example", "")).toBe("REFUSED")
+      it.service.setPolicy("open")
+      expect(await each(it, "two.skep.example", "db")).toBe("192.0.2.7")
+      it.service.setPolicy("nothing", "web")
+      expect(await each(it, "two.skep.example", "web")).toBe("REFUSED")
+      expect(await each(it, "two.skep.example", "db")).toBe("192.0.2.7")
+      it.service.setPolicy(undefined, "web")
+      it.service.setPolicy("loopback")
+      expect(await each(it, "two.skep.example", "web")).toBe("REFUSED")
+    }
     expect([...new Set(it.outside)].toSorted()).toEqual(["one.skep.example", "two.skep.example"])
   })
 
