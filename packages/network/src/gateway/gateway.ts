@@ -33,6 +33,7 @@ import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as ipv4 from "@skep/wire/ipv4"
 import type { Flows } from "./flows.ts"
+import { GuestErrors } from "./guest-errors.ts"
 import type { Machine, Machines } from "./machines.ts"
 import type { Services } from "./services.ts"
 
@@ -58,6 +59,7 @@ const IPV4_PARSE_TELLS: Readonly<Record<string, ProblemKind>> = {
 
 export class NetworkGateway implements Station {
   readonly reasons: Counts<string> = new Counts([])
+  readonly guestErrors: GuestErrors
   readonly #options: GatewayOptions
   readonly #ethernet = ethernet.view()
   readonly #packet = ip.ipView()
@@ -66,6 +68,7 @@ export class NetworkGateway implements Station {
 
   constructor(options: GatewayOptions) {
     this.#options = options
+    this.guestErrors = new GuestErrors(options.flows)
   }
 
   onFrame(port: Port, frame: Frame): void {
@@ -190,8 +193,8 @@ export class NetworkGateway implements Station {
     }
     const no = this.#echo.answer(gateway, frame, packet)
     if (no === undefined) flows.sendWhole(port, this.#echo.headers, this.#echo.length, this.#echo.payload)
-    else if (no === "not-for-us") flows.onEcho(port, frame, packet)
-    else this.reasons.add(`echo-${no}`)
+    else if (no !== "not-for-us") this.reasons.add(`echo-${no}`)
+    else if (!this.guestErrors.take(port, frame, packet)) flows.onEcho(port, frame, packet)
   }
 
   #tellOf(port: Port, kind: ProblemKind, frame: Frame): void {

@@ -91,6 +91,7 @@ function countersOf(network: NetworkThread): CounterRecord {
     ...prefixed("guard", network.guard.counts.snapshot()),
     ...prefixed("reassembly", reassembly.counts.snapshot()),
     ...prefixed("icmp", errors.counts.snapshot()),
+    ...prefixed("guest-error", gateway.guestErrors.counts.snapshot()),
     ...prefixed("dropped", gateway.reasons.snapshot()),
     "udp-malformed": flows.malformed,
     "udp-bad-checksum": flows.badChecksum,

@@ -13,6 +13,7 @@ import { type DatagramContext, DatagramFlow } from "./datagram-flow.ts"
 import { restoreEcho } from "./echo-message.ts"
 import type { Ends } from "./ends.ts"
 import { nextId } from "./flow-id.ts"
+import type { GuestComplaint, GuestError } from "./guest-error.ts"
 import { FlowKey, FlowTable } from "./key.ts"
 
 /** The longest datagram there is. */
@@ -133,6 +134,20 @@ export class DatagramFlows {
     flow.attach(socket)
     this.counters.accepted++
     return flow
+  }
+
+  /**
+   * The guest says that a datagram did not arrive. Undefined where the link has no such association, or it was sent none.
+   *
+   * Deviation: RFC 4787, REQ-12, would keep a mapping whatever ICMP says, since that may be forged by anybody. Here it is the guest itself who speaks, of
+   * a port of its own that nobody serves; without the socket the host's kernel tells the other side.
+   */
+  onGuestError(link: Outlet, key: FlowKey, told: GuestError["told"]): GuestComplaint | undefined {
+    const flow = this.table.get(key)
+    if (flow?.link !== link || flow.received === 0) return undefined
+    if (told !== "port-unreachable") return "soft"
+    this.close(flow)
+    return "ended"
   }
 
   detach(link: Outlet): void {

@@ -21,6 +21,7 @@ import { EAGAIN, ECONNRESET, type HostStream, type StreamEvents } from "../host/
 import { Connection, type Segment } from "../tcp/connection.ts"
 import { add } from "../tcp/seq.ts"
 import type { Ends } from "./ends.ts"
+import { type GuestComplaint, type GuestError, segmentOf } from "./guest-error.ts"
 import { Kept } from "./kept.ts"
 import type { FlowKey, Keyed } from "./key.ts"
 import { Segments } from "./segments.ts"
@@ -366,6 +367,22 @@ export class TcpFlow implements Keyed, StreamEvents {
       this.abort("given up")
     } else if (connection.state === "closed") this.#endIfOver(connection)
     else this.#context.mark(this)
+  }
+
+  /** The guest says that a segment did not arrive. */
+  onGuestError({ told, mtu, sequence }: GuestError): GuestComplaint {
+    const connection = this.#connection
+    if (connection?.send.isUnderWay(sequence) !== true) return "unproved"
+    if (told === "too-big") {
+      const segment = segmentOf(mtu, this.ends.guest.length === 4)
+      if (!connection.sends || !connection.send.shrink(segment)) return "soft"
+      this.#context.mark(this)
+      return "shrunk"
+    }
+    // RFC 5927, section 5: only before the connection stands.
+    if (told === "other" || connection.state !== "syn-sent") return "soft"
+    this.abort("guest")
+    return "ended"
   }
 
   // ---- The host's side

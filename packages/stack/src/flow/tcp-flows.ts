@@ -24,6 +24,7 @@ import { ACK, RST, type Segment, SYN } from "../tcp/connection.ts"
 import { add, after } from "../tcp/seq.ts"
 import type { Ends } from "./ends.ts"
 import { nextId } from "./flow-id.ts"
+import type { GuestComplaint, GuestError } from "./guest-error.ts"
 import { FlowKey, FlowTable } from "./key.ts"
 import { type TcpCounters, tcpCounters } from "./tcp-counters.ts"
 import { type FlowContext, TcpFlow } from "./tcp-flow.ts"
@@ -252,6 +253,12 @@ export class TcpFlows {
     headers.finish(link, link.mtu, 0)
     link.send(headers.bytes, 0, headers.length, undefined, headers.offload)
     this.counters.resetsSent++
+  }
+
+  /** The guest says that a segment of a flow did not arrive. Undefined where the link has no such flow. */
+  onGuestError(link: Outlet, key: FlowKey, error: GuestError): GuestComplaint | undefined {
+    const flow = this.table.get(key)
+    return flow?.link === link ? flow.onGuestError(error) : undefined
   }
 
   // ---- Clients of the host

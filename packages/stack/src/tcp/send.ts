@@ -89,6 +89,22 @@ export class SendSide {
     return this.finAt !== undefined && after(this.una, this.finAt)
   }
 
+  /** Whether a number is on its way: was sent, and is not acknowledged. */
+  isUnderWay(sequence: number): boolean {
+    return !before(sequence, this.una) && before(sequence, this.nxt)
+  }
+
+  /**
+   * The path takes no larger segments than this any more. What is on its way goes out again in such, which is no sign of congestion (RFC 8201, section
+   * 5.4). Returns false where they are no larger.
+   */
+  shrink(segment: number): boolean {
+    if (segment >= this.segment) return false
+    this.segment = segment
+    this.#flight.lose(this.una, this.nxt)
+    return true
+  }
+
   /** What can go out now. */
   next(): Wanted {
     const lost = this.#flight.firstLost()
