@@ -165,14 +165,18 @@ export class Bindings {
     return true
   }
 
-  /** Somebody uses the address without having asked. Of a live lease it is no news: then its holder finds out, and declines. */
-  conflict(address: number, link: string, now: number): void {
+  /**
+   * Somebody uses the address without having asked: it is nobody's for a while. False where that changes nothing: of a live lease its holder finds
+   * out, and declines.
+   */
+  conflict(address: number, link: string, now: number): boolean {
     const bound = this.#byAddress.get(address)
     const known = this.#offers.at(address) !== undefined || this.#declined.at(address) !== undefined
-    if (known || !this.#isDynamic(address) || (bound !== undefined && bound.lease.expires > now)) return
+    if (known || !this.#isDynamic(address) || (bound !== undefined && bound.lease.expires > now)) return false
     if (bound !== undefined) this.drop(bound)
     this.#declined.add(address, link, link, now)
     this.#pool.take(address)
+    return true
   }
 
   drop(bound: Bound): void {

@@ -18,7 +18,7 @@
  */
 import { u32 } from "@skep/wire/bytes"
 import { code, type DhcpMessage, decode, type Malformed, parse } from "@skep/wire/dhcp"
-import { addressOf, contains } from "./address.ts"
+import { contains } from "./address.ts"
 import { Allowance } from "./allowance.ts"
 import { Bindings, type Bounds } from "./bindings.ts"
 import { labelOf } from "./host-name.ts"
@@ -47,6 +47,8 @@ export interface ServerOptions {
   readonly network: DhcpNetwork
   readonly store: Store
   readonly bounds?: Partial<ServerBounds>
+  /** The machine that is seen to use an address now, leased or not. */
+  readonly usedBy?: (address: number) => string | undefined
 }
 
 /** From where and when a message came. */
@@ -63,6 +65,8 @@ export type ServerCounter =
   | Ignored
   /** Nothing is left for a DISCOVER: it gets no answer. */
   | "pool-exhausted"
+  /** An address that was not offered, since another machine uses it. */
+  | "in-use"
   | "rate-limited"
   /** A REQUEST that takes another server's offer. */
   | "elsewhere"
@@ -79,11 +83,14 @@ export interface NamedLease {
 }
 
 const SAVE_DELAY_MS = 100
+/** Addresses that are passed over for one client since others use them; then the client itself has to find out. */
+const USED_MAX = 8
 const SECOND = 1000
 
 export class DhcpServer {
   readonly #plan: Plan
   readonly #store: Store
+  readonly #usedBy: (address: number) => string | undefined
   readonly #bindings: Bindings
   readonly #allowance: Allowance
   readonly #attached: Set<string> = new Set()
@@ -92,10 +99,11 @@ export class DhcpServer {
   #saveAt: number = Number.POSITIVE_INFINITY
 
   /** Throws "bad-options". */
-  constructor({ network, store, bounds }: ServerOptions) {
+  constructor({ network, store, bounds, usedBy = () => undefined }: ServerOptions) {
     const all = { ...DEFAULT_BOUNDS, ...bounds }
     this.#plan = planOf(network)
     this.#store = store
+    this.#usedBy = usedBy
     this.#bindings = new Bindings(this.#plan, all)
     this.#allowance = new Allowance(all.messagesPerSecond)
     this.#take(store.load())
@@ -194,17 +202,6 @@ export class DhcpServer {
   }
 
   /**
-   * Something was heard of `address` that nobody leased, such as ARP of a machine that chose it by itself: it is given to nobody for as long as
-   * if it had been declined.
-   */
-  conflict(address: string, { now, machine = "" }: Arrival): void {
-    const at = addressOf(address)
-    if (at === undefined) return
-    this.#bindings.expire(now)
-    this.#bindings.conflict(at, machine, now)
-  }
-
-  /**
    * Somebody, such as the janitor, took these from the lease file. They go, unless they were renewed since or their machine is attached: such
    * are saved again.
    */
@@ -260,10 +257,29 @@ export class DhcpServer {
   }
 
   #discover(requested: number | undefined, { message, client, now }: Context): Answer | undefined {
-    const address = this.#bindings.choose(client, requested, now)
+    const address = this.#choose(client, requested, now)
     if (address === undefined) return this.#count("pool-exhausted")
     this.#bindings.offer(client, address, now)
     return { type: "offer", address, leaseSeconds: this.#leaseSeconds(message), ...this.#hostName(client) }
+  }
+
+  /**
+   * RFC 2131, section 3.1, step 2: a server SHOULD probe an address before it offers it. Nobody is asked and waited for here: who uses an address on
+   * this network was heard to say so. What is used without a lease is held as if it had been declined, within the bounds of that machine.
+   */
+  #choose(client: Client, requested: number | undefined, now: number): number | undefined {
+    for (let tries = 0; ; tries++) {
+      const address = this.#bindings.choose(client, requested, now)
+      const user = address === undefined ? undefined : this.#otherUser(client, address)
+      if (address === undefined || user === undefined || tries === USED_MAX) return address
+      this.#count("in-use")
+      if (!this.#bindings.conflict(address, user, now)) return address
+    }
+  }
+
+  #otherUser(client: Client, address: number): string | undefined {
+    const user = this.#usedBy(address)
+    return user === client.machine ? undefined : user
   }
 
   #request(
@@ -296,6 +312,9 @@ export class DhcpServer {
     const own = this.#bindings.of(client.key)
     if (kind === "confirm" && own !== undefined && own.at !== address && own.lease.expires > now) {
       return "another address is leased to this client"
+    }
+    if (kind === "confirm" && own?.at !== address && this.#otherUser(client, address) !== undefined) {
+      return "another machine uses this address"
     }
     return this.#bindings.mayHave(client, address, now) ? undefined : "address not available"
   }

@@ -101,10 +101,11 @@ export class Forwards {
   #lead(waiting: WaitingClient): void {
     const { flows, driver } = this.#options
     const { client } = waiting
-    const ends = this.#endsOf(waiting.forward.rule)
+    const { rule } = waiting.forward
+    const ends = this.#endsOf(rule)
     if (ends === undefined) {
       const now = driver.clock.now()
-      if (now >= waiting.until || this.#waiting.length >= WAITING_MAX) {
+      if (now >= waiting.until || this.#waiting.length >= WAITING_MAX || this.#isAbsent(rule, now)) {
         this.unanswered++
         client.close()
         return
@@ -146,9 +147,7 @@ export class Forwards {
     const machine = this.#machineOf(rule)
     const guest = rule.guestAddress === undefined ? this.#leased(machine) : bytesOf(rule.guestAddress)
     if (guest === undefined) return undefined
-    // What only the guest itself reaches (RFC 1122, section 3.2.1.3) has no neighbour to be asked: it goes to the machine as it is.
-    const within = address.isLoopback(guest, 0, guest.length)
-    const known = within ? this.#leased(machine) : guest
+    const known = this.#neighbourOf(rule)
     const guestMac = known === undefined ? -1 : neighbours.lookup(known, 0, known.length)
     // What leads to a machine by its name goes by its own link, whoever else may use its MAC address.
     const named = rule.machine !== undefined && rule.guestAddress === undefined
@@ -162,6 +161,21 @@ export class Forwards {
       port,
       ends: { guestMac, gatewayMac: gateway.mac, guest, guestPort: rule.guestPort, other, otherPort: 0 },
     }
+  }
+
+  /** Whether somebody has asked for the machine before this client, and in vain: then there is no use in waiting once more. */
+  #isAbsent(rule: ForwardRule, now: number): boolean {
+    const guest = this.#neighbourOf(rule)
+    return guest !== undefined && this.#options.neighbours.isUnanswered(guest, now)
+  }
+
+  /** The address that is asked for on the link. */
+  #neighbourOf(rule: ForwardRule): Uint8Array | undefined {
+    const guest = rule.guestAddress === undefined ? undefined : bytesOf(rule.guestAddress)
+    // What only the guest itself reaches (RFC 1122, section 3.2.1.3) has no neighbour to be asked: it goes to the machine as it is.
+    return guest === undefined || address.isLoopback(guest, 0, guest.length)
+      ? this.#leased(this.#machineOf(rule))
+      : guest
   }
 
   #machineOf({ machine }: ForwardRule): Machine | undefined {

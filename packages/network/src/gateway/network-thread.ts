@@ -17,6 +17,7 @@ import {
   Reassembly,
 } from "@skep/stack"
 import * as address from "@skep/wire/address"
+import { putU32 } from "@skep/wire/bytes"
 import * as mac from "@skep/wire/mac"
 import type { NetworkPlan } from "../addressing/plan.ts"
 import { DhcpServer, type Lease } from "../dhcp/index.ts"
@@ -99,7 +100,11 @@ export class NetworkThread {
     this.reassembly = new Reassembly(this.memory)
     this.errors = new Errors(this.#station)
     this.flows = this.#makeFlows()
-    this.dhcp = new DhcpServer({ network: dhcpNetworkOf(data), store: this.#leaseStore(data) })
+    this.dhcp = new DhcpServer({
+      network: dhcpNetworkOf(data),
+      store: this.#leaseStore(data),
+      usedBy: (at) => this.#userOf(at),
+    })
     this.services = this.#makeServices()
     this.gateway = new NetworkGateway({
       gateway: this.#station,
@@ -216,6 +221,14 @@ export class NetworkThread {
     return (
       holder === undefined || holder === machines.at({ number })?.name || machines.get(holder) === undefined
     )
+  }
+
+  /** The machine that is there and has said that it has the IPv4 address. */
+  #userOf(at: number): string | undefined {
+    const bytes = new Uint8Array(4)
+    putU32(bytes, 0, at)
+    const machine = this.machines.at({ number: this.neighbours.holderOf(bytes, 0, 4) })
+    return machine?.port.carrier === true ? machine.name : undefined
   }
 
   // ---- Parts

@@ -314,17 +314,57 @@ describe("other messages", () => {
     expect(say(dhcp, { type: "discover", requested: offer })?.message.yourAddress).not.toBe(offer)
   })
 
-  it("of a machine that took an address by itself keep that address from others", () => {
-    const dhcp = server({ range: { first: MINE, last: "192.168.64.19" } })
-    dhcp.conflict(MINE, { now: NOW, machine: "wasp" })
-    expect(dhcp.counts).toMatchObject({ declined: 1, unused: 1 })
-    const leased = bind(dhcp, { requested: MINE }, { machine: "bee" })
-    expect(leased).toBe("192.168.64.19")
-    for (const address of [leased ?? "", SERVER, "10.0.0.1", "x", MINE])
-      dhcp.conflict(address, { now: NOW, machine: "wasp" })
-    expect(dhcp.counts).toMatchObject({ declined: 1, leases: 1 })
-    dhcp.conflict("192.168.64.19", { now: NOW + HOUR, machine: "wasp" })
-    expect(dhcp.counts).toMatchObject({ declined: 1, leases: 0, unused: 1 })
+  /** A server that sees who uses which address. */
+  function seeing(used: Readonly<Record<string, string>>, network: object = {}): DhcpServer {
+    const usedBy = (at: number): string | undefined =>
+      used[[24, 16, 8, 0].map((shift) => (at >>> shift) & 0xff).join(".")]
+    return new DhcpServer({ network: { ...NETWORK, ...network }, store: memoryStore(), usedBy })
+  }
+
+  it("an address that a machine took by itself is offered to no other", () => {
+    const dhcp = seeing({ [MINE]: "wasp" }, { range: { first: MINE, last: "192.168.64.19" } })
+    expect(bind(dhcp, { requested: MINE, mac: 1 }, { machine: "bee" })).toBe("192.168.64.19")
+    expect(dhcp.counts).toMatchObject({ declined: 1, unused: 0, leases: 1 })
+    expect(dhcp.counters).toMatchObject({ "in-use": 1 })
+    expect(say(dhcp, { type: "discover", mac: 2 }, { machine: "ant" })).toBeUndefined()
+    // After a while it is looked at again.
+    expect(say(dhcp, { type: "discover", mac: 2 }, { machine: "ant", now: NOW + HOUR / 2 })).toBeUndefined()
+    expect(dhcp.counters).toMatchObject({ "in-use": 2, "pool-exhausted": 2 })
+  })
+
+  it("an address that a machine uses is its own to ask for, with the lease lost or not", () => {
+    const dhcp = seeing({ [MINE]: "wasp" })
+    const asked = { type: "request", requested: MINE } as const
+    expect(verdict(say(dhcp, asked, { machine: "bee" }))).toBe("nak")
+    expect(verdict(say(dhcp, asked, { machine: "wasp" }))).toBe(`ack ${MINE}`)
+    expect(bind(dhcp, {}, { machine: "wasp" })).toBe(MINE)
+    expect(dhcp.counters["in-use"]).toBeUndefined()
+  })
+
+  it("an address that is leased stays its client's, whoever uses it too; and so does a reserved one", () => {
+    const used: Record<string, string> = {}
+    const reserved = "192.168.64.50"
+    const dhcp = seeing(used, { reservations: [{ address: reserved, machine: "ant" }] })
+    const leased = bind(dhcp, { mac: 1 }, { machine: "bee" }) ?? ""
+    used[leased] = "wasp"
+    used[reserved] = "wasp"
+    expect(bind(dhcp, { mac: 1 }, { machine: "bee" })).toBe(leased)
+    expect(verdict(say(dhcp, { type: "request", own: leased, mac: 1 }, { machine: "bee" }))).toBe(
+      `ack ${leased}`,
+    )
+    expect(bind(dhcp, { mac: 3 }, { machine: "ant" })).toBe(reserved)
+    expect(dhcp.counts).toMatchObject({ declined: 0, leases: 2 })
+  })
+
+  it("a machine that uses every address keeps nobody from having one", () => {
+    const usedBy = (): string => "wasp"
+    const dhcp = new DhcpServer({ network: NETWORK, store: memoryStore(), usedBy })
+    const got = Array.from({ length: 100 }, (_, mac) =>
+      bind(dhcp, { mac: 100 + mac }, { machine: `bee-${mac}` }),
+    )
+    expect(new Set(got).size).toBe(100)
+    expect(got).not.toContain(undefined)
+    expect(dhcp.counts.declined).toBe(8)
   })
 
   const ignored: readonly [string, Said, string][] = [

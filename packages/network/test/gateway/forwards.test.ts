@@ -87,6 +87,35 @@ describe("a forward", () => {
     expect(it.network.listeners.unanswered).toBe(1)
   })
 
+  it("does not let the next client wait for what nobody has answered just now", () => {
+    let now = 1000
+    using it = rig({}, { now: () => now })
+    const machine = it.machine("web")
+    const port = closedPort()
+    it.network.forwards.add(rule(port, { guestAddress: GUEST }))
+    using _first = HostSocket.connected(sys.SOCK_STREAM, port)
+    for (let second = 0; second < 4; second++) {
+      it.settle()
+      now += 1000
+    }
+    using second = HostSocket.connected(sys.SOCK_STREAM, port)
+    it.settle()
+    expect(second.read()).toBe("")
+    expect(it.network.listeners.unanswered).toBe(2)
+    // A machine that is heard of is there, and one that was not for a while is asked for again.
+    now += 10_000
+    using third = HostSocket.connected(sys.SOCK_STREAM, port)
+    it.settle()
+    expect(third.read()).toBeUndefined()
+    machine.take()
+    introduce(it, machine, GUEST)
+    now += 1000
+    using _fourth = HostSocket.connected(sys.SOCK_STREAM, port)
+    it.settle()
+    expect(it.network.listeners.unanswered).toBe(2)
+    expect(it.network.flows.tcp.table.size).toBe(2)
+  })
+
   it("reaches the guest's own loopback, which answers from there", () => {
     using it = rig({ leases: [lease("web")] })
     const machine = it.machine("web")
