@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises"
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
 import { missing } from "./requirements.ts"
-import { addressesOf, autoconfigured, DEVICE, type Rig, rig } from "./rig.ts"
+import { addressesOf, autoconfigured, DEVICE, type Rig, rig, until } from "./rig.ts"
 
 const reason = missing("addresses", "ping")
 const cable = inject("cable")
@@ -22,11 +22,18 @@ describe.skipIf(reason !== undefined)("a network", () => {
 
   it("gives each machine an address of each family, and knows it", async () => {
     const { guests, plan } = net
-    const status = await net.network().status()
+    const status = await until("every machine's address", async () => {
+      const known = await net.network().status()
+      return known.machines.every(({ address6 }) => address6 !== undefined) ? known : undefined
+    })
     for (const { machine, address, address6 } of guests) {
       expect(address).toMatch(/^192\.168\.64\.\d+$/)
       expect(address6.startsWith(plan.subnet6.replace(/::\/64$/, ":"))).toBe(true)
-      expect(status.machines.find(({ name }) => name === machine)).toMatchObject({ address, connected: true })
+      expect(status.machines.find(({ name }) => name === machine)).toMatchObject({
+        address,
+        address6,
+        connected: true,
+      })
     }
     const all = [plan.gateway, plan.host, ...guests.map(({ address }) => address)]
     expect(new Set(all).size).toBe(all.length)

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
 import { contentOf, digestOf } from "./conversation.ts"
 import { missing } from "./requirements.ts"
-import { type Kind, type Rig, rig } from "./rig.ts"
+import { type Kind, type Rig, rig, until } from "./rig.ts"
 
 const MIB = 1 << 20
 const reason = missing("machines among themselves", "dig", "ping")
@@ -54,9 +54,18 @@ describe.skipIf(reason !== undefined).each(kinds)("a machine on tap, another on 
       [one, other],
       [other, one],
     ] as const) {
-      const found = await from.run("dig", "+short", `@${net.plan.gateway}`, `${to.machine}.skep.internal`)
-      expect(found.trim()).toBe(to.address)
-      expect(await from.run("ping", "-n", "-c", "1", "-W", "5", found.trim())).toContain(" 0% packet loss")
+      for (const [type, address] of [
+        ["A", to.address],
+        ["AAAA", to.address6],
+      ] as const) {
+        const found = await until(`${to.machine}'s ${type}`, async () => {
+          const name = `${to.machine}.skep.internal`
+          const said = await from.run("dig", "+short", `@${net.plan.gateway}`, name, type)
+          return said.trim() === "" ? undefined : said.trim()
+        })
+        expect(found).toBe(address)
+        expect(await from.run("ping", "-n", "-c", "1", "-W", "5", found)).toContain(" 0% packet loss")
+      }
     }
   })
 

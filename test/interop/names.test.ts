@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { missing } from "./requirements.ts"
-import { type Guest, type Rig, rig } from "./rig.ts"
+import { type Guest, type Rig, rig, until } from "./rig.ts"
 
 const reason = missing("names", "dig")
 
@@ -63,6 +63,20 @@ describe.skipIf(reason !== undefined)("a machine asks for", () => {
           "NOERROR",
           address,
         ])
+      // Asked for by the gateway, once the kernel has found it to be free.
+      await until("the name's address over IPv6", async () => {
+        const [, address] = await dig(guest, server, transport, "den.skep.internal", "AAAA")
+        return address
+      })
+      for (const { machine, address6 } of net.guests)
+        expect(await dig(guest, server, transport, `${machine}.skep.internal`, "AAAA")).toEqual([
+          "NOERROR",
+          address6,
+        ])
+      expect(await dig(guest, server, transport, "-x", den.address6)).toEqual([
+        "NOERROR",
+        "den.skep.internal.",
+      ])
       expect(await dig(guest, server, transport, "host.skep.internal", "AAAA")).toEqual([
         "NOERROR",
         plan.host6,
