@@ -92,7 +92,7 @@ export class NetworkThread {
       nameServers: [bytesOf(data.plan.gateway6)],
       mayHave: (number, bytes, at, length) => this.#mayHave(number, bytes, at, length),
       onAnswer: () => driver.later(() => this.listeners.onAnswer()),
-      onLearnt: () => this.#changed(),
+      onChange: (number) => this.#onAddresses(number),
     })
     this.guard = new Guard(this.#station, {
       mayHave: (number, bytes, at, length) => this.#mayHave(number, bytes, at, length),
@@ -325,8 +325,17 @@ export class NetworkThread {
         ? { type: "machine-connected", machine: machine.name }
         : { type: "machine-disconnected", machine: machine.name, reason: "its link is down" },
     )
-    if (up) this.#announce(port)
+    if (up) {
+      this.#announce(port)
+      this.neighbours.recheck(port.number, this.now)
+    }
     this.#company()
+  }
+
+  #onAddresses(number: number): void {
+    // Its next packet is news, whatever its source.
+    this.machines.at({ number })?.source6.fill(0)
+    this.#changed()
   }
 
   /** The guest may remember another gateway: one that was here before. */

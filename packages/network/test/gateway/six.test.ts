@@ -100,6 +100,33 @@ describe("the IPv6 address of a machine", () => {
     expect(address6(it, "web")).toBe(OF_MAC)
   })
 
+  it("is asked for again when its link comes back, and forgotten where nobody says that it is theirs", () => {
+    let now = 1000
+    using it = rig({}, { now: () => now })
+    const web = it.machine("web")
+    for (const each of [RANDOM, OTHER]) uses(it, web, each)
+    web[Symbol.dispose]()
+    it.until(() => it.network.machines.get("web")?.port.carrier === false)
+    expect(address6(it, "web")).toBe(RANDOM)
+    const again = it.join("web")
+    for (let second = 0; second < 5; second++) {
+      now += 1100
+      it.settle()
+      again.send(IPV6, advertisement(OTHER, OTHER, web.mac, PLAN.gateway6), undefined, web.mac)
+      it.settle()
+      expect(address6(it, "web")).toBe(second < 3 ? RANDOM : OTHER)
+    }
+    // It is believed all the same when it speaks up later.
+    again.send(
+      IPV6,
+      datagram({ from: RANDOM, to: PLAN.gateway6, fromPort: 9, toPort: 9 }, Uint8Array.of(1)),
+      undefined,
+      web.mac,
+    )
+    it.settle()
+    expect(it.network.neighbours.holderOf(addressOf(RANDOM), 0, 16)).not.toBe(-1)
+  })
+
   it("stays with who had it first, until that one's link is down", () => {
     using it = rig()
     const [web, db] = [it.machine("web"), it.machine("db")]

@@ -87,6 +87,18 @@ export class NeighbourTable {
     return known === undefined ? "learnt" : "moved"
   }
 
+  /** Forgets one address of a machine, where it is that one's. */
+  drop(key: Key, machine: number): void {
+    if (this.holderOf(key) !== machine) return
+    this.#neighbours.delete(key)
+    this.#machines.get(machine)?.delete(key)
+  }
+
+  /** All addresses of a machine. */
+  all(machine: number): readonly Key[] {
+    return [...(this.#machines.get(machine) ?? [])]
+  }
+
   /** Forgets what a machine had. */
   forget(machine: number): void {
     for (const key of this.#machines.get(machine) ?? []) this.#neighbours.delete(key)

@@ -26,7 +26,7 @@ import { arpVerdict, judgeArp } from "./arp-responder.ts"
 import { Counts } from "./counts.ts"
 import { type Gateway, isMachine, speaker } from "./gateway.ts"
 import { judgeNdp, ndpVerdict } from "./ndp-responder.ts"
-import { bytesOf, keyOf, NeighbourTable } from "./neighbour-table.ts"
+import { bytesOf, type Key, keyOf, NeighbourTable } from "./neighbour-table.ts"
 import { payloadAt, sealIcmp, writeArp } from "./packet-writer.ts"
 import { Probes } from "./probes.ts"
 import { Questions } from "./questions.ts"
@@ -49,8 +49,8 @@ export interface NeighboursOptions extends RouterOptions {
   readonly mayHave?: (machine: number, bytes: Uint8Array, at: number, length: number) => boolean
   /** An address that was asked for is known. */
   readonly onAnswer?: (bytes: Uint8Array, at: number, length: number) => void
-  /** A machine has an address that it had not before. */
-  readonly onLearnt?: (machine: number) => void
+  /** A machine has an address that it had not before, or has one no more. */
+  readonly onChange?: (machine: number) => void
 }
 
 const COUNTERS = [
@@ -206,9 +206,9 @@ export class Neighbours {
         return
       }
       this.counts.add(this.#table.learn(key, station, machine))
-      this.#probes.settle(key)
-      this.#options.onLearnt?.(machine)
+      this.#options.onChange?.(machine)
     }
+    this.#probes.settle(key)
     if (this.#questions.answer(key)) this.#options.onAnswer?.(bytes, at, length)
   }
 
@@ -216,6 +216,12 @@ export class Neighbours {
   forget(machine: number): void {
     this.#table.forget(machine)
     this.#probes.forget(machine)
+  }
+
+  /** A machine may have started anew: it is asked for the IPv6 addresses that it had, and those of which it says nothing are forgotten. */
+  recheck(machine: number, nowMs: number): void {
+    for (const key of this.#table.all(machine))
+      if (typeof key === "string") this.#probes.note({ key, address: bytesOf(key), machine }, nowMs)
   }
 
   /** Says to all that an address of ours is ours (RFC 5227, section 2.3; RFC 4861, section 7.2.6). */
@@ -232,7 +238,7 @@ export class Neighbours {
 
   /** Asks a machine for an address that it is about to have. `send` is called for one frame at most, which goes to that machine alone. */
   probe(nowMs: number, out: Uint8Array, send: (machine: number, size: number) => void): void {
-    const probe = this.#probes.next(nowMs)
+    const probe = this.#probes.next(nowMs, ({ key, machine }) => this.#drop(key, machine))
     const source = speaker(this.#gateway, 16)
     if (probe === undefined || source === undefined) return
     this.counts.add("asked")
@@ -242,6 +248,11 @@ export class Neighbours {
   /** What is due to all machines. */
   dispatch(nowMs: number, out: Uint8Array): number {
     return this.#advertiser.dispatch(nowMs, out)
+  }
+
+  #drop(key: Key, machine: number): void {
+    this.#table.drop(key, machine)
+    this.#options.onChange?.(machine)
   }
 
   #expect(bytes: Uint8Array, at: number, machine: number, nowMs: number): void {

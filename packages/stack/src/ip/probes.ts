@@ -1,6 +1,6 @@
 /**
- * Addresses that machines are about to use: who finds by Duplicate Address Detection (RFC 4862, section 5.4) that an IPv6 address is free says nothing
- * more of it until somebody asks. So it is asked, when it must have found out.
+ * Addresses of which it is not known whether a machine has them. Who finds by Duplicate Address Detection (RFC 4862, section 5.4) that an IPv6 address
+ * is free says nothing more of it until somebody asks; and who starts anew may have others than before. So it is asked, when it must have found out.
  *
  * @module
  */
@@ -55,20 +55,21 @@ export class Probes {
     return this.#waiting.size === 0 ? Number.POSITIVE_INFINITY : this.#nextMs
   }
 
-  /** One that is to be asked now; it counts as asked. */
-  next(nowMs: number): Probe | undefined {
+  /** One that is to be asked now; it counts as asked. `onSilence` is called for those that were asked as often as they are, in vain. */
+  next(nowMs: number, onSilence: (probe: Probe) => void): Probe | undefined {
     if (nowMs < this.pollAt()) return undefined
     let due: Waiting | undefined
     this.#nextMs = Number.POSITIVE_INFINITY
     for (const probe of this.#waiting.values()) {
+      if (probe.atMs <= nowMs && probe.tries === TRIES_MAX) {
+        this.#waiting.delete(probe.key)
+        onSilence(probe)
+        continue
+      }
       if (due === undefined && probe.atMs <= nowMs) {
         due = probe
         probe.tries++
         probe.atMs = nowMs + WAIT_MS
-        if (probe.tries === TRIES_MAX) {
-          this.#waiting.delete(probe.key)
-          continue
-        }
       }
       this.#nextMs = Math.min(this.#nextMs, probe.atMs)
     }
