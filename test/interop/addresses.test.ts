@@ -57,6 +57,22 @@ describe.skipIf(reason !== undefined)("a network", () => {
     }
   })
 
+  it("is the first hop to anywhere, as traceroute sees it", async () => {
+    const { plan } = net
+    for (const guest of net.guests) {
+      for (const [to, from, told] of [
+        ["203.0.113.9", plan.gateway, "Time to live exceeded"],
+        ["2001:db8::9", plan.gateway6, "Time exceeded: Hop limit"],
+      ] as const) {
+        const { code, text } = await guest.try("ping", "-n", "-c", "1", "-t", "1", "-W", "5", to)
+        expect([code, text]).toEqual([
+          1,
+          expect.stringMatching(new RegExp(`From ${from}\\S* icmp_seq=1 ${told}`)),
+        ])
+      }
+    }
+  })
+
   it.skipIf(noRdisc6 !== undefined)(
     "advertises its prefix, itself and its MTU as a router does",
     async () => {
