@@ -25,6 +25,8 @@ export interface Gateway extends GatewayOptions {
   readonly linkLocal: Uint8Array
   /** Every address that is ours. */
   readonly own: readonly Uint8Array[]
+  /** That of all machines, where the IPv4 network is large enough to have one. Every packet is compared with it. */
+  readonly broadcast: Uint8Array | undefined
 }
 
 /** Throws where an address is not of its network: that is a mistake of whoever configures. */
@@ -39,7 +41,8 @@ export function gatewayOf(options: GatewayOptions): Gateway {
       throw new RangeError(`an address of ours is not in ${formatPrefix(prefix)}`)
     }
   }
-  return { ...options, linkLocal, own: options.ipv6 === undefined ? own : [...own, linkLocal] }
+  const broadcast = options.ipv4 === undefined ? undefined : address.broadcastOf(options.ipv4.prefix)
+  return { ...options, linkLocal, own: options.ipv6 === undefined ? own : [...own, linkLocal], broadcast }
 }
 
 /** Whether the address of `length` bytes at `at` is ours. */
@@ -79,6 +82,5 @@ function isNetworkWide(gateway: Gateway, bytes: Uint8Array, at: number, length: 
   const family = length === 4 ? gateway.ipv4 : gateway.ipv6
   if (family === undefined || family.prefix.length >= length * 8 - 1) return false
   if (same(family.prefix.address, 0, bytes, at, length)) return true
-  const broadcast = address.broadcastOf(family.prefix)
-  return broadcast !== undefined && same(broadcast, 0, bytes, at, length)
+  return length === 4 && gateway.broadcast !== undefined && same(gateway.broadcast, 0, bytes, at, 4)
 }
