@@ -6,6 +6,7 @@
 export { finishChecksum, sumParts } from "./finish/checksum.ts"
 export { Finisher, type Forwarded } from "./finish/finisher.ts"
 export { FRAME_MAX, FRAME_MIN, Frame, HEAD } from "./frame.ts"
+export { Gather } from "./gather/gather.ts"
 export type { Link, LinkCounters, Outlet, Receiver } from "./link.ts"
 export { Arena, type ArenaMemory, type ArenaOptions } from "./memory/arena.ts"
 export { PoolMemory } from "./memory/pool-memory.ts"

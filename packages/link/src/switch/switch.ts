@@ -2,7 +2,7 @@
  * A learning switch between machines, with the gateway as one more station on it (IEEE 802.1D, section 7.7 to 7.9, without its spanning tree).
  *
  * ```
- *  port ─► for the gateway's address ─────────► gateway.onFrame(port, frame), as it came: no copy, no table
+ *  port ─► for the gateway's address ─────────► gateway.onFrame(port, frame), without a copy or a table; segments that follow each other as one
  *       ─► for a known address ───────────────► that port
  *       ─► for a group, or nobody knows whom ─► all other ports, within the port's budget; groups: the gateway as well
  * ```
@@ -18,6 +18,7 @@
 import { u8, u16, u32 } from "@skep/wire/bytes"
 import { Finisher } from "../finish/finisher.ts"
 import type { Frame } from "../frame.ts"
+import { Gather } from "../gather/gather.ts"
 import type { Link } from "../link.ts"
 import type { Parts } from "../parts.ts"
 import { Addresses, type Entry } from "./addresses.ts"
@@ -95,6 +96,9 @@ export class Switch implements Disposable {
   readonly #addresses: Addresses<Port>
   readonly #reserved = new Map<number, Port>()
   readonly #finisher = new Finisher()
+  readonly #gather = new Gather()
+  /** Whose segment is kept, in the turn that goes on. */
+  #gathers: Attached | undefined
 
   constructor(options: SwitchOptions) {
     this.#options = options
@@ -235,7 +239,21 @@ export class Switch implements Disposable {
   #toGateway(from: Attached, frame: Frame): void {
     from.port.counters.toGateway++
     from.settles = true
-    this.#options.gateway.onFrame(from.port, frame)
+    const { gateway } = this.#options
+    const { memory } = from.link
+    if (this.#gathers === from && this.#gather.join(frame, memory)) return
+    this.#release()
+    if (this.#gather.keep(frame, memory)) this.#gathers = from
+    else gateway.onFrame(from.port, frame)
+  }
+
+  /** Hands on the segments that were kept in case that others follow. */
+  #release(): void {
+    const from = this.#gathers
+    if (from === undefined) return
+    this.#gathers = undefined
+    const frame = this.#gather.take()
+    if (frame !== undefined) this.#options.gateway.onFrame(from.port, frame)
   }
 
   #unicast(from: Attached, frame: Frame, address: number): void {
@@ -276,6 +294,7 @@ export class Switch implements Disposable {
   #onSettle(from: Attached): void {
     if (!from.settles) return
     from.settles = false
+    this.#release()
     this.#options.gateway.onSettle(from.port)
   }
 
@@ -287,6 +306,9 @@ export class Switch implements Disposable {
   #forget(from: Attached): void {
     this.#addresses.forget(from.port)
     from.last = undefined
+    if (this.#gathers !== from) return
+    this.#gathers = undefined
+    this.#gather.clear()
   }
 
   #detach(port: Port): void {
