@@ -84,6 +84,8 @@ export class TcpFlow implements Keyed, StreamEvents {
   readonly #capacity: number
   readonly #segments: Segments
   readonly #gather = new Parts()
+  /** Bytes that the guest acknowledged in this turn. */
+  #acknowledged = 0
   readonly #kept: Kept
   #alarm: Alarm | undefined
   #connection: Connection | undefined
@@ -160,10 +162,7 @@ export class TcpFlow implements Keyed, StreamEvents {
     if (outcome === "reset") return this.abort("guest")
     if (connection.arrival === "in-order") this.#takeInOrder(connection, frame, skip)
     else if (connection.arrival === "out-of-order") this.#holdEarly(connection, segment, frame, skip)
-    if (connection.acknowledged > 0) {
-      this.#stream?.discard(connection.acknowledged)
-      this.bytesIn += connection.acknowledged
-    }
+    this.#acknowledged += connection.acknowledged
     this.#context.mark(this)
   }
 
@@ -185,6 +184,7 @@ export class TcpFlow implements Keyed, StreamEvents {
   deliver(): void {
     const connection = this.#connection
     if (connection === undefined || this.#ended) return
+    this.#discard()
     if (this.#gather.bytes > 0 && !this.#writeGathered(connection)) return
     if (this.#kept.early) {
       const end = this.#kept.join(connection.receive.next)
@@ -197,6 +197,14 @@ export class TcpFlow implements Keyed, StreamEvents {
       this.#stream?.endWrites()
     }
     this.#endIfOver(connection)
+  }
+
+  /** Takes from the host what the guest has. Once a turn: it is a system call, and guests acknowledge every other segment. */
+  #discard(): void {
+    if (this.#acknowledged === 0) return
+    this.#stream?.discard(this.#acknowledged)
+    this.bytesIn += this.#acknowledged
+    this.#acknowledged = 0
   }
 
   /** Nothing more comes and nothing more goes out; what the guest has sent goes to the host first, however long that takes. */
