@@ -18,6 +18,8 @@ import {
   type Parts,
   sumParts,
 } from "@skep/link"
+import { putU8, putU16, putU32 } from "@skep/wire/bytes"
+import { finish, pseudo, sum } from "@skep/wire/checksum"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as tcp from "@skep/wire/tcp"
@@ -26,6 +28,8 @@ import type { Range } from "../tcp/ranges.ts"
 import type { Ends } from "./ends.ts"
 
 const HOP_LIMIT = 64
+const SEQUENCE = 4
+const FLAGS = 13
 const CHECKSUM = 16
 
 /** What changes from segment to segment. */
@@ -116,6 +120,30 @@ export class TcpHeaders {
     offload.gso = GSO_NONE
     const sum = parts === undefined ? 0 : sumParts(link.memory, parts, skip, payload, 0)
     transport.finish(bytes, ethernet.HEADER, length, sum)
+  }
+
+  /**
+   * Makes the segment that was put and finished last one of several of `payload` bytes, whose headers then come by `advance`. Returns the sum of what
+   * they have in common. No link finishes them.
+   */
+  run(payload: number): number {
+    const { bytes, length } = this
+    const at = this.#transportAt
+    const addresses = this.#v4 ? 4 : 16
+    putU32(bytes, at + SEQUENCE, 0)
+    putU8(bytes, at + FLAGS, 0)
+    putU16(bytes, at + CHECKSUM, 0)
+    const own = pseudo(bytes, at - 2 * addresses, addresses, ip.PROTOCOL_TCP, length - at + payload)
+    return sum(bytes, at, length, own)
+  }
+
+  /** Of a `run`: another segment. `total` is what they have in common and the sum of its payload. */
+  advance(sequence: number, flags: number, total: number): void {
+    const { bytes } = this
+    const at = this.#transportAt
+    putU32(bytes, at + SEQUENCE, sequence)
+    putU8(bytes, at + FLAGS, flags)
+    putU16(bytes, at + CHECKSUM, finish(total + (sequence >>> 16) + (sequence & 0xffff) + flags))
   }
 
   #put({ sequence, acknowledgement, flags, window }: SegmentFields): void {
