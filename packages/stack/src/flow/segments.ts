@@ -32,6 +32,8 @@ export class Segments {
   readonly #capacity: number
   readonly #headers: TcpHeaders
   readonly #blocks: Range[] = []
+  /** Frames of the last `lend`. */
+  #frames = 0
 
   constructor({ link, ends, capacity }: SegmentsOptions) {
     this.#link = link
@@ -54,9 +56,11 @@ export class Segments {
   /** Takes frames for up to `room` bytes, each of `most`. Returns how many bytes they hold. */
   lend(room: number, most: number): number {
     let lent = 0
+    this.#frames = 0
     for (let left = this.#cuts ? FRAMES_CUT : FRAMES_UNCUT; left > 0 && lent < room; left--) {
       const payload = Math.min(most, room - lent)
       if (!this.#link.lend(this.#headers.length, payload)) break
+      this.#frames++
       lent += payload
     }
     return lent
@@ -65,18 +69,22 @@ export class Segments {
   /** Sends `read` bytes of the stream, which lie in the frames that were lent, from the sequence number `from` on. */
   use(connection: Connection, from: number, read: number, most: number, window: number): void {
     const link = this.#link
-    const { bytes, offload } = this.#headers
-    for (let done = 0; done < read; ) {
+    const headers = this.#headers
+    const { bytes, offload } = headers
+    const runs = this.#runs(read, most)
+    let common = 0
+    for (let done = 0, index = 0; done < read; index++) {
+      const sequence = add(from, done)
       const payload = Math.min(most, read - done)
       const flags = done + payload === read ? ACK | PSH : ACK
-      this.#headers.put({
-        sequence: add(from, done),
-        acknowledgement: connection.receive.next,
-        flags,
-        window,
-      })
-      this.#headers.finish(link, connection.send.segment, payload, link.lent, done)
-      link.use(bytes, 0, this.#headers.length, payload, offload)
+      if (runs && done > 0 && payload === most) {
+        if (index === 1) common = headers.run(most)
+        headers.advance(sequence, flags, common + link.memory.sum(link.lent.addressAt(index), most, 0))
+      } else {
+        headers.put({ sequence, acknowledgement: connection.receive.next, flags, window })
+        headers.finish(link, connection.send.segment, payload, link.lent, done)
+      }
+      link.use(bytes, 0, headers.length, payload, offload)
       done += payload
     }
     connection.ackDue = false
@@ -140,6 +148,12 @@ export class Segments {
   refuse(segment: Segment): void {
     this.#headers.put({ sequence: segment.acknowledgement, acknowledgement: 0, flags: RST, window: 0 })
     this.#send()
+  }
+
+  /** Whether several frames of one length go out, each of which lies in one piece and is to be finished here. */
+  #runs(read: number, most: number): boolean {
+    const { lent, offloads } = this.#link
+    return read >= 2 * most && !offloads.checksum && lent.count === this.#frames
   }
 
   get #cuts(): boolean {
