@@ -26,6 +26,8 @@ export class LoopStreamIo implements StreamIo {
   #inflow: Inflow | undefined
   #events: StreamIoEvents | undefined
   #registration: Registration | undefined
+  /** The socket took less than it was given: it would take nothing now. */
+  #full = false
 
   constructor(options: LoopStreamIoOptions) {
     this.#options = options
@@ -45,19 +47,21 @@ export class LoopStreamIo implements StreamIo {
     queue.gather(iovecs)
     if (iovecs.bytes === 0 || registration === undefined) return 0
     const { fd } = registration
+    if (this.#full) return this.#block(registration)
     const sent =
       iovecs.count === 1
         ? sys.send(fd, iovecs.addressAt(0), iovecs.bytes)
         : sys.writev(fd, iovecs.address, iovecs.count)
-    if (sent >= 0) return sent
-    if (sent !== -sys.EAGAIN) return errorName(sent)
-    registration.modify(BLOCKED)
-    return "blocked"
+    if (sent === -sys.EAGAIN) return this.#block(registration)
+    if (sent < 0) return errorName(sent)
+    this.#full = sent < iovecs.bytes
+    return sent
   }
 
   hangUp(): void {
     this.#registration?.close()
     this.#registration = undefined
+    this.#full = false
   }
 
   again(): void {
@@ -80,6 +84,13 @@ export class LoopStreamIo implements StreamIo {
   #attach(fd: number): void {
     this.#registration = this.#options.scope.adopt(fd, QUIET, (events) => this.#onEvent(events))
     this.#events?.onPeer()
+  }
+
+  /** Nobody has to ask whether it is full who can be told when it is not any more. */
+  #block(registration: Registration): "blocked" {
+    this.#full = false
+    registration.modify(BLOCKED)
+    return "blocked"
   }
 
   #onEvent(events: number): void {
