@@ -13,6 +13,8 @@ import type { Queue } from "./queue.ts"
 
 const QUIET = sys.EPOLLIN | sys.EPOLLRDHUP
 const BLOCKED = QUIET | sys.EPOLLOUT
+/** Asked of the kernel, which gives what it allows: with more room there is less waiting for the other side. */
+const SEND_BUFFER = 256 * 1024
 
 export interface LoopStreamIoOptions {
   readonly scope: Scope
@@ -82,6 +84,8 @@ export class LoopStreamIo implements StreamIo {
   }
 
   #attach(fd: number): void {
+    // It is as large as it was where this is refused.
+    sys.setOption(fd, sys.SOL_SOCKET, sys.SO_SNDBUF, SEND_BUFFER)
     this.#registration = this.#options.scope.adopt(fd, QUIET, (events) => this.#onEvent(events))
     this.#events?.onPeer()
   }
