@@ -25,6 +25,8 @@ export interface DatagramContext {
   readonly toGuest: (flow: DatagramFlow, payload: Parts) => void
   /** The host says that one of the guest's datagrams did not arrive: a positive error number. */
   readonly failed: (flow: DatagramFlow, errno: number) => void
+  /** An exception in the association, or in the driver of its socket: a bug of ours. */
+  readonly fault: (flow: DatagramFlow, error: unknown) => void
   /** There is more in the socket than this turn could take. */
   readonly again: (flow: DatagramFlow) => void
 }
@@ -85,6 +87,29 @@ export class DatagramFlow implements Keyed, DatagramEvents {
   }
 
   onReadable(): void {
+    try {
+      this.#receive()
+    } catch (error) {
+      this.#context.fault(this, error)
+    }
+  }
+
+  /** Hands on a datagram of `length` bytes that lies in the context's buffer. */
+  deliver(length: number): void {
+    try {
+      this.#deliver(length)
+    } catch (error) {
+      this.#context.fault(this, error)
+    }
+  }
+
+  close(): void {
+    const socket = this.#socket
+    this.#socket = undefined
+    socket?.close()
+  }
+
+  #receive(): void {
     const { buffer, room } = this.#context
     for (let left = TURN; left > 0; left--) {
       const length = this.#socket?.receive(buffer, room) ?? -EAGAIN
@@ -93,13 +118,12 @@ export class DatagramFlow implements Keyed, DatagramEvents {
         this.#context.failed(this, -length)
         continue
       }
-      this.deliver(length)
+      this.#deliver(length)
     }
     this.#context.again(this)
   }
 
-  /** Hands on a datagram of `length` bytes that lies in the context's buffer. */
-  deliver(length: number): void {
+  #deliver(length: number): void {
     this.usedAt = this.#context.now()
     this.answered = true
     this.received++
@@ -107,10 +131,5 @@ export class DatagramFlow implements Keyed, DatagramEvents {
     this.#payload.clear()
     this.#payload.push(this.#context.buffer, length)
     this.#context.toGuest(this, this.#payload)
-  }
-
-  close(): void {
-    this.#socket?.close()
-    this.#socket = undefined
   }
 }

@@ -38,6 +38,8 @@ export interface DatagramCounters {
   expired: number
   strays: number
   hostErrors: number
+  /** Associations that were ended by an exception of ours. */
+  faults: number
 }
 
 export interface DatagramFlowsOptions {
@@ -55,6 +57,8 @@ export interface DatagramFlowsOptions {
   readonly mostOfLink?: number
   /** Of one link, begun by its machine and never answered: what a flood is made of. 1024 unless told. */
   readonly mostUnanswered?: number
+  /** An exception of ours has ended an association of that link, and nothing else. Without it exceptions are thrown on. */
+  readonly onFault?: (link: Outlet, error: unknown) => void
 }
 
 export class DatagramFlows {
@@ -70,8 +74,9 @@ export class DatagramFlows {
     expired: 0,
     strays: 0,
     hostErrors: 0,
+    faults: 0,
   }
-  readonly #options: Required<DatagramFlowsOptions>
+  readonly #options: Required<Omit<DatagramFlowsOptions, "onFault">> & Pick<DatagramFlowsOptions, "onFault">
   readonly #context: DatagramContext
   readonly #key = new FlowKey()
   readonly #buffer: number
@@ -93,6 +98,7 @@ export class DatagramFlows {
       nextId,
       toGuest: (flow, payload) => this.#toGuest(flow, payload),
       failed: (flow, errno) => this.#failed(flow, errno),
+      fault: (flow, error) => this.#fault(flow, error),
       again: (flow) => options.later(() => flow.onReadable()),
     }
     this.#sweeper = clock.alarm(() => this.#sweep())
@@ -115,7 +121,11 @@ export class DatagramFlows {
     if (flow === undefined) return
     this.counters.fromGuest++
     if (flow.quote.length === 0) flow.quote = quoteOf(frame, view)
-    flow.fromGuest(frame, datagram.payloadAt - frame.at, datagram.payloadEnd - datagram.payloadAt)
+    try {
+      flow.fromGuest(frame, datagram.payloadAt - frame.at, datagram.payloadEnd - datagram.payloadAt)
+    } catch (error) {
+      this.#fault(flow, error)
+    }
   }
 
   /** Leads a client of the host to a guest. Undefined where this pair of ends is taken. */
@@ -155,10 +165,10 @@ export class DatagramFlows {
   }
 
   close(flow: DatagramFlow): void {
-    flow.close()
     this.table.delete(flow)
     remove(this.#ofLink, flow)
     remove(this.#unanswered, flow)
+    flow.close()
   }
 
   stop(): void {
@@ -245,6 +255,18 @@ export class DatagramFlows {
   #failed(flow: DatagramFlow, errno: number): void {
     this.counters.hostErrors++
     this.#refuse(flow.link, flow.quote, errno)
+  }
+
+  #fault(flow: DatagramFlow, error: unknown): void {
+    const { onFault } = this.#options
+    if (onFault === undefined) throw error
+    this.counters.faults++
+    try {
+      this.close(flow)
+    } catch {
+      // It is in no table any more; the exception that counts is the one before, which is told.
+    }
+    onFault(flow.link, error)
   }
 
   #refuse(link: Outlet, quote: Uint8Array, errno: number): void {

@@ -20,6 +20,8 @@ export interface TcpCounters {
   strays: number
   malformed: number
   badChecksum: number
+  /** Flows that were ended by an exception of ours. */
+  faults: number
 }
 
 export function tcpCounters(): TcpCounters {
@@ -39,5 +41,6 @@ export function tcpCounters(): TcpCounters {
     strays: 0,
     malformed: 0,
     badChecksum: 0,
+    faults: 0,
   }
 }

@@ -36,7 +36,7 @@ const ROUNDS = 4
 export interface FlowContext {
   readonly counters: TcpCounters
   readonly now: () => number
-  readonly alarm: (callback: () => void) => Alarm
+  readonly alarm: (flow: TcpFlow, callback: () => void) => Alarm
   readonly nextId: () => number
   /** A number that nobody can guess. */
   readonly random32: () => number
@@ -47,6 +47,8 @@ export interface FlowContext {
   /** The host's side of a flow that the guest began stands, or never will (a positive error number). */
   readonly connected: (flow: TcpFlow) => void
   readonly failed: (flow: TcpFlow, errno: number) => void
+  /** An exception in the flow, or in the driver of its stream: a bug of ours. */
+  readonly fault: (flow: TcpFlow, error: unknown) => void
   /** The flow is over and has given up everything. */
   readonly ended: (flow: TcpFlow) => void
   readonly trace?: (flow: TcpFlow, text: string) => void
@@ -362,7 +364,7 @@ export class TcpFlow implements Keyed, StreamEvents {
 
   #setAlarm(connection: Connection): void {
     const at = connection.pollAt
-    this.#alarm ??= this.#context.alarm(() => this.#onAlarm())
+    this.#alarm ??= this.#context.alarm(this, () => this.#onAlarm())
     if (at !== this.#alarm.deadline) this.#alarm.at(at)
   }
 
@@ -412,6 +414,10 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.#context.mark(this)
   }
 
+  onFault(error: unknown): void {
+    this.#context.fault(this, error)
+  }
+
   #hostFailed(): void {
     const connection = this.#connection
     this.#context.counters.hostResets++
@@ -437,6 +443,19 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.abort("stopped")
   }
 
+  /** Ends a flow in which something threw, as far as that can be done: nothing about it can be relied on any more. */
+  drop(): void {
+    const steps = [() => this.link.unlend(), () => this.reset(), () => this.#stream?.abort()]
+    for (const step of steps) {
+      try {
+        step()
+      } catch {
+        // The exception that counts is the one before, which is told.
+      }
+    }
+    if (!this.#ended) this.#release()
+  }
+
   #end(): void {
     if (this.#ended) return
     this.#stream?.close()
@@ -445,10 +464,10 @@ export class TcpFlow implements Keyed, StreamEvents {
 
   #release(): void {
     this.#ended = true
+    this.#context.ended(this)
     this.#alarm?.cancel()
     this.#kept.clear()
     this.#gather.clear()
-    this.#context.ended(this)
   }
 
   #reset(connection: Connection): void {

@@ -54,6 +54,8 @@ export interface TcpFlowsOptions {
   readonly mostOfLink?: number
   /** Connections of one link whose guest's or host's side does not stand yet. */
   readonly mostConnecting?: number
+  /** An exception of ours has ended a flow of that link, and nothing else. Without it exceptions are thrown on. */
+  readonly onFault?: (link: Outlet, error: unknown) => void
   readonly trace?: (text: string) => void
 }
 
@@ -73,7 +75,7 @@ interface Pending {
 export class TcpFlows {
   readonly counters: TcpCounters = tcpCounters()
   readonly table: FlowTable<TcpFlow> = new FlowTable()
-  readonly #options: Required<Omit<TcpFlowsOptions, "trace">>
+  readonly #options: Required<Omit<TcpFlowsOptions, "onFault" | "trace">> & Pick<TcpFlowsOptions, "onFault">
   readonly #context: FlowContext
   readonly #view = tcp.view()
   readonly #key = new FlowKey()
@@ -97,12 +99,13 @@ export class TcpFlows {
       counters: this.counters,
       now: () => clock.now(),
       nextId,
-      alarm: (callback) => clock.alarm(callback),
+      alarm: (flow, callback) => clock.alarm(() => this.#guarded(flow, callback)),
       random32,
       mark: (flow) => this.#mark(flow),
       starved: (flow) => this.#wait(flow),
-      connected: (flow) => this.#connected(flow),
-      failed: (flow, errno) => this.#failed(flow, errno),
+      connected: (flow) => this.#guarded(flow, () => this.#connected(flow)),
+      failed: (flow, errno) => this.#guarded(flow, () => this.#failed(flow, errno)),
+      fault: (flow, error) => this.#fault(flow, error),
       ended: (flow) => this.#forget(flow),
       ...(trace === undefined
         ? {}
@@ -135,7 +138,7 @@ export class TcpFlows {
       flow.abort("guest")
       this.#unknown(link, frame, ip, from, to)
     } else {
-      flow.onSegment(view, frame, view.payloadAt - frame.at, length)
+      this.#segment(flow, frame, length)
       if (flow.connecting && flow.connection !== undefined && flow.connection.state !== "syn-received")
         this.#stands(flow)
     }
@@ -275,7 +278,7 @@ export class TcpFlows {
     }
     const flow = this.#flow(link, ends, key)
     this.#add(flow)
-    flow.call(open(flow), this.#options.clock.now())
+    this.#guarded(flow, () => flow.call(open(flow), this.#options.clock.now()))
     this.counters.accepted++
     return flow
   }
@@ -293,10 +296,10 @@ export class TcpFlows {
       this.#turn = turn
       for (const flow of turn) {
         flow.marked = false
-        flow.deliver()
+        this.#deliver(flow)
       }
-      for (const flow of turn) if (flow.pump() === "more") this.#mark(flow)
-      for (const flow of turn) flow.acknowledge()
+      for (const flow of turn) if (this.#pump(flow) === "more") this.#mark(flow)
+      for (const flow of turn) this.#acknowledge(flow)
       turn.length = 0
       if (left === 0) return this.#marked.length > 0
     }
@@ -323,6 +326,58 @@ export class TcpFlows {
   /** Ends everything; guests are told by resets. */
   stop(): void {
     for (const flow of this.table.all()) flow.reset()
+  }
+
+  // ---- Exceptions: one of ours costs the flow that it is in, and no other
+
+  #segment(flow: TcpFlow, frame: Frame, length: number): void {
+    try {
+      flow.onSegment(this.#view, frame, this.#view.payloadAt - frame.at, length)
+    } catch (error) {
+      this.#fault(flow, error)
+    }
+  }
+
+  #deliver(flow: TcpFlow): void {
+    try {
+      flow.deliver()
+    } catch (error) {
+      this.#fault(flow, error)
+    }
+  }
+
+  #pump(flow: TcpFlow): "done" | "more" {
+    try {
+      return flow.pump()
+    } catch (error) {
+      this.#fault(flow, error)
+      return "done"
+    }
+  }
+
+  #acknowledge(flow: TcpFlow): void {
+    try {
+      flow.acknowledge()
+    } catch (error) {
+      this.#fault(flow, error)
+    }
+  }
+
+  /** For what is not on the path of a packet. */
+  #guarded(flow: TcpFlow, work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#fault(flow, error)
+    }
+  }
+
+  #fault(flow: TcpFlow, error: unknown): void {
+    const { onFault } = this.#options
+    if (onFault === undefined) throw error
+    this.counters.faults++
+    flow.drop()
+    onFault(flow.link, error)
   }
 
   #flow(link: Outlet, ends: Ends, key: FlowKey): TcpFlow {

@@ -31,6 +31,8 @@ export interface StreamEvents {
   onReadable(): void
   /** There may be room to write. */
   onWritable(): void
+  /** An exception of ours in the driver: nobody knows what state the stream is in. */
+  onFault(error: unknown): void
 }
 
 /** One TCP socket of the host. Addresses are those of the driver's memory. */

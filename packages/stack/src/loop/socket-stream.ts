@@ -45,7 +45,7 @@ export class SocketStream implements HostStream {
     this.#transfer = options.transfer
     this.#events = options.events
     this.connected = options.connected
-    this.#registration = options.scope.adopt(options.fd, EVENTS, (events) => this.#ready(events))
+    this.#registration = options.scope.adopt(options.fd, EVENTS, (events) => this.#onEvents(events))
     this.#source = this.#makeSource(options)
   }
 
@@ -89,6 +89,14 @@ export class SocketStream implements HostStream {
       again: () => this.#registration.again(sys.EPOLLIN),
       timer: () => scope.timer(() => this.#events.onReadable()),
     })
+  }
+
+  #onEvents(events: number): void {
+    try {
+      this.#ready(events)
+    } catch (error) {
+      this.#events.onFault(error)
+    }
   }
 
   #ready(events: number): void {

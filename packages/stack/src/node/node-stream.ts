@@ -72,15 +72,15 @@ export class NodeStream implements HostStream {
     const buffer = options.memory.bytes.subarray(inbox, inbox + READ_MOST)
     const socketOptions: SocketOptions = {
       allowHalfOpen: true,
-      onread: { buffer, callback: (count) => this.#onRead(count) },
+      onread: { buffer, callback: (count) => this.#read(count) },
       ...(options.handle === undefined ? {} : { handle: options.handle }),
     }
     this.socket = new Socket(socketOptions)
     // What a guest's kernel has sent is complete: no reason to wait for more of it.
     this.socket.setNoDelay(true)
-    this.socket.on("connect", () => this.#onConnect())
-    this.socket.on("end", () => this.#onEnd())
-    this.socket.on("error", (error) => this.#onError(error))
+    this.socket.on("connect", () => this.#guarded(() => this.#onConnect()))
+    this.socket.on("end", () => this.#guarded(() => this.#onEnd()))
+    this.socket.on("error", (error) => this.#guarded(() => this.#onError(error)))
     this.socket.on("close", () => {
       clearTimeout(this.#retry)
       options.onGone(this)
@@ -108,7 +108,7 @@ export class NodeStream implements HostStream {
     }
     this.socket.write(this.#memory.bytes.subarray(address, to), () => {
       this.#memory.free(address, length)
-      this.#tellRoom()
+      this.#guarded(() => this.#tellRoom())
     })
     return length
   }
@@ -120,7 +120,7 @@ export class NodeStream implements HostStream {
       if (this.#over !== undefined || !isLast) return -EAGAIN
       return this.#ended ? 0 : -this.#errno
     }
-    if (count < into.bytes && isLast) this.#turns.later(() => this.#tellReadable())
+    if (count < into.bytes && isLast) this.#turns.later(() => this.#guarded(() => this.#tellReadable()))
     return count
   }
 
@@ -155,8 +155,26 @@ export class NodeStream implements HostStream {
     else this.socket.destroy()
   }
 
-  #onRead(count: number): boolean {
-    if (this.#closed) return true
+  /** An exception of ours costs this stream, and no other. */
+  #guarded(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#events.onFault(error)
+    }
+  }
+
+  #read(count: number): boolean {
+    try {
+      this.#onRead(count)
+    } catch (error) {
+      this.#events.onFault(error)
+    }
+    return true
+  }
+
+  #onRead(count: number): void {
+    if (this.#closed) return
     this.#turns.begin()
     const { arena, bytes } = this.#memory
     const kept = this.#backlog.append(arena.inbox, count)
@@ -169,7 +187,6 @@ export class NodeStream implements HostStream {
       this.socket.pause()
     }
     this.#events.onReadable()
-    return true
   }
 
   #resume(): void {
@@ -179,7 +196,7 @@ export class NodeStream implements HostStream {
       this.#memory.write(over, 0, over.length, scratch)
       const kept = this.#backlog.append(scratch, over.length)
       this.#over = kept < over.length ? over.subarray(kept) : undefined
-      if (kept > 0) this.#turns.later(() => this.#tellReadable())
+      if (kept > 0) this.#turns.later(() => this.#guarded(() => this.#tellReadable()))
       if (this.#over !== undefined) return this.#retryLater()
     }
     if (this.#backlog.room > 0) this.#resumeSocket()
@@ -196,8 +213,10 @@ export class NodeStream implements HostStream {
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined
       this.#turns.begin()
-      if (this.#paused) this.#resume()
-      this.#tellRoom()
+      this.#guarded(() => {
+        if (this.#paused) this.#resume()
+        this.#tellRoom()
+      })
     }, MEMORY_MS)
   }
 

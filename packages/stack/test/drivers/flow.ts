@@ -52,6 +52,10 @@ export class Flow implements host.StreamEvents {
     this.writable++
   }
 
+  onFault(error: unknown): void {
+    throw error
+  }
+
   /** Connects and waits for what becomes of it: 0, or the positive error number. */
   async connect(to: host.Endpoint | host.LocalEndpoint): Promise<number> {
     const stream = this.#driver.streams.connect(to, this)

@@ -221,4 +221,40 @@ describe("an association", () => {
     }
     expect([sockets[2]?.closed, memory.inUse]).toEqual([true, 0])
   })
+
+  it("ends an association in which something throws, and no other", () => {
+    const faults: unknown[] = []
+    const { flows, say, sockets, answer } = rig({ onFault: (_link, error) => faults.push(error) })
+    say(1000)
+    say(1001)
+    say(1002)
+    const bug = (what: string) => (): never => {
+      throw new Error(what)
+    }
+    Object.assign(sockets[0] ?? {}, { send: bug("sending") })
+    Object.assign(sockets[1] ?? {}, { receive: bug("receiving"), close: bug("closing") })
+    say(1000)
+    answer(1, 5)
+    expect(faults).toEqual([new Error("sending"), new Error("receiving")])
+    expect(flows.counters.faults).toBe(2)
+    expect(flows.table.size).toBe(1)
+    expect(sockets[0]?.closed).toBe(true)
+    say(1002)
+    answer(2, 7)
+    expect(flows.counters).toMatchObject({ fromGuest: 5, toGuest: 1 })
+    // The machine begins anew where it was.
+    say(1000)
+    expect(flows.table.size).toBe(2)
+  })
+
+  it("throws on what nobody wants to hear of", () => {
+    const { say, sockets } = rig()
+    say(1000)
+    Object.assign(sockets[0] ?? {}, {
+      send: () => {
+        throw new Error("sending")
+      },
+    })
+    expect(() => say(1000)).toThrow("sending")
+  })
 })
