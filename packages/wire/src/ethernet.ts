@@ -53,6 +53,11 @@ export function parse(
   return into
 }
 
+/** The source of the frame at `at`, whose header is known to be whole. */
+export function sourceOf(bytes: Uint8Array, at: number): number {
+  return u48(bytes, at + SOURCE)
+}
+
 /** Writes `HEADER` bytes at `at`. */
 export function emit(bytes: Uint8Array, at: number, destination: number, source: number, type: number): void {
   putU48(bytes, at + DESTINATION, destination)

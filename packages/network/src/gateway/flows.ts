@@ -18,7 +18,7 @@ import {
   type ProblemKind,
   TcpFlows,
 } from "@skep/stack"
-import { u16, u48 } from "@skep/wire/bytes"
+import { u16 } from "@skep/wire/bytes"
 import * as ethernet from "@skep/wire/ethernet"
 import * as icmp from "@skep/wire/icmp"
 import * as icmpv6 from "@skep/wire/icmpv6"
@@ -32,7 +32,6 @@ import type { Machine, Machines } from "./machines.ts"
 import { type NameEndpoint, NameStreams } from "./name-streams.ts"
 
 const DNS = 53
-const SOURCE_MAC = 6
 const IDENTIFIER = 4
 /** Bytes of both ports. */
 const PORTS = 4
@@ -76,8 +75,10 @@ export class Flows {
     this.memory = driver.memory
     const route = (link: Outlet, bytes: Uint8Array, packet: ip.IpView, port: number) =>
       this.#route(link, bytes, packet, port)
-    const unreachable = (link: Outlet, packet: Uint8Array, errno: number) =>
-      this.#unreachable(link, packet, errno)
+    const unreachable = (link: Outlet, packet: Uint8Array, errno: number, from: number) => {
+      const machine = this.#machineOf(link)
+      if (machine !== undefined) options.tell(machine.port, problemOf(errno), packet, from)
+    }
     this.tcp = new TcpFlows({
       host: new NameStreams(driver.streams, driver.memory),
       clock: driver.clock,
@@ -106,7 +107,7 @@ export class Flows {
 
   onTcp(port: Port, frame: Frame, packet: ip.IpView): void {
     const { bytes, at } = frame
-    this.tcp.onPacket(port, frame, packet, u48(bytes, at + SOURCE_MAC), this.#options.gateway.mac)
+    this.tcp.onPacket(port, frame, packet, ethernet.sourceOf(bytes, at), this.#options.gateway.mac)
   }
 
   onUdp(port: Port, frame: Frame, packet: ip.IpView): void {
@@ -216,7 +217,7 @@ export class Flows {
 
   #datagram(port: Port, frame: Frame, packet: ip.IpView, datagram: Omit<Datagram, "from" | "to">): void {
     const { bytes, at } = frame
-    const from = u48(bytes, at + SOURCE_MAC)
+    const from = ethernet.sourceOf(bytes, at)
     this.datagrams.fromGuest(port, frame, packet, { ...datagram, from, to: this.#options.gateway.mac })
   }
 
@@ -270,11 +271,6 @@ export class Flows {
     destination: Parameters<Refusals["note"]>[2],
   ): void {
     this.#options.refusals.note(machine?.name ?? "", verdict, destination, this.#options.driver.clock.now())
-  }
-
-  #unreachable(link: Outlet, packet: Uint8Array, errno: number): void {
-    const machine = this.#machineOf(link)
-    if (machine !== undefined) this.#options.tell(machine.port, problemOf(errno), packet, machine.mac)
   }
 
   #machineOf(link: Outlet): Machine | undefined {

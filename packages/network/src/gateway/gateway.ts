@@ -199,7 +199,8 @@ export class NetworkGateway implements Station {
 
   #tellOf(port: Port, kind: ProblemKind, frame: Frame): void {
     const head = frame.bytes.subarray(frame.at + ethernet.HEADER, frame.at + frame.head)
-    this.tell(port, kind, head, this.#ethernet.source)
+    // The frame's own, which need not be the last that came where it was put together from fragments.
+    this.tell(port, kind, head, ethernet.sourceOf(frame.bytes, frame.at))
   }
 
   #reply(port: Port, size: number): void {

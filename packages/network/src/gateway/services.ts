@@ -7,7 +7,7 @@
  */
 import { type Frame, Parts, type Port } from "@skep/link"
 import { DatagramHeaders, type Ends, type Gateway, isForMany, owns } from "@skep/stack"
-import { u48 } from "@skep/wire/bytes"
+import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as udp from "@skep/wire/udp"
 import type { DhcpServer, Reply } from "../dhcp/index.ts"
@@ -17,7 +17,6 @@ import type { Machines } from "./machines.ts"
 
 const DHCP_SERVER = 67
 const DNS = 53
-const SOURCE_MAC = 6
 /** Longer than any DHCP message or DNS question over UDP has to be. */
 const MESSAGE_MAX = 4096
 
@@ -104,7 +103,7 @@ export class Services {
       port,
       {
         // A relay is on the same link: its frame brought the message.
-        guestMac: reply.mac ?? u48(frame.bytes, frame.at + SOURCE_MAC),
+        guestMac: reply.mac ?? ethernet.sourceOf(frame.bytes, frame.at),
         gatewayMac: gateway.mac,
         guest: reply.address,
         guestPort: reply.port,
@@ -127,7 +126,7 @@ export class Services {
     }
     const id = ++this.#lastId
     const ends = {
-      guestMac: u48(bytes, frame.at + SOURCE_MAC),
+      guestMac: ethernet.sourceOf(bytes, frame.at),
       gatewayMac: this.#options.gateway.mac,
       guest: bytes.slice(packet.sourceAt, packet.sourceAt + packet.addressLength),
       guestPort: this.#view.source,

@@ -103,6 +103,25 @@ describe("a TCP connection", () => {
   })
 })
 
+describe("an ICMP error", () => {
+  it("goes to whom it is about, whatever other address the machine has used since", () => {
+    using it = rig()
+    const machine = it.machine("web")
+    const bridged = machine.mac + 0x1000
+    const to = ends(closedPort(sys.SOCK_DGRAM))
+    // One turn brings both; what the host says of the first comes after it.
+    machine.send(IPV4, datagram(to, Buffer.from("anybody there?")), undefined, bridged)
+    machine.send(IPV4, datagram(ends(67, PLAN.gateway, 68), new Uint8Array(0)))
+    const told: ReturnType<typeof heardBy>[number][] = []
+    it.until(() => {
+      told.push(...heardBy(machine).filter(({ protocol }) => protocol === 1))
+      return told.length > 0
+    })
+    expect(it.network.machines.get("web")?.mac).toBe(machine.mac)
+    expect(told.map(({ destinationMac }) => destinationMac)).toEqual([bridged])
+  })
+})
+
 describe("setPolicy()", () => {
   it("ends flows that it forbids, of that machine only, and guests hear of it", () => {
     using it = rig()

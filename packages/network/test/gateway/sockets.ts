@@ -70,7 +70,7 @@ export class HostSocket implements Disposable {
 }
 
 /** A port that nobody listens on now. */
-export function closedPort(): number {
-  using socket = HostSocket.bound(sys.SOCK_STREAM)
+export function closedPort(type: number = sys.SOCK_STREAM): number {
+  using socket = HostSocket.bound(type)
   return socket.port
 }

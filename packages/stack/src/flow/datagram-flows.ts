@@ -48,7 +48,8 @@ export interface DatagramFlowsOptions {
   readonly memory: Memory
   /** Asked once for each association of a guest; a positive error number where it may not be. */
   readonly route: (link: Outlet, bytes: Uint8Array, view: ip.IpView, port: number) => Endpoint | number
-  readonly unreachable: (link: Outlet, packet: Uint8Array, errno: number) => void
+  /** The guest is to be told by an ICMP error. `packet` is the beginning of what it sent, from the MAC address `from`. */
+  readonly unreachable: (link: Outlet, packet: Uint8Array, errno: number, from: number) => void
   /** Sends what is longer than the link's MTU, in fragments. */
   readonly cut: (link: Outlet, headers: Uint8Array, length: number, payload: Parts) => void
   /** Does `callback` in the next turn. */
@@ -180,7 +181,7 @@ export class DatagramFlows {
   #open(link: Outlet, frame: Frame, view: ip.IpView, datagram: Datagram): DatagramFlow | undefined {
     const route = this.#options.route(link, frame.bytes, view, datagram.otherPort)
     if (typeof route === "number") {
-      this.#refuse(link, quoteOf(frame, view), route)
+      this.#refuse(link, quoteOf(frame, view), route, datagram.from)
       return undefined
     }
     this.#makeRoom(link)
@@ -196,7 +197,7 @@ export class DatagramFlows {
     const isUdp = view.protocol === ip.PROTOCOL_UDP
     const socket = isUdp ? this.#options.host.udp(route, flow) : this.#options.host.echo(route, flow)
     if (typeof socket === "number") {
-      this.#refuse(link, quoteOf(frame, view), -socket)
+      this.#refuse(link, quoteOf(frame, view), -socket, datagram.from)
       return undefined
     }
     flow.attach(socket)
@@ -254,7 +255,7 @@ export class DatagramFlows {
 
   #failed(flow: DatagramFlow, errno: number): void {
     this.counters.hostErrors++
-    this.#refuse(flow.link, flow.quote, errno)
+    this.#refuse(flow.link, flow.quote, errno, flow.ends.guestMac)
   }
 
   #fault(flow: DatagramFlow, error: unknown): void {
@@ -269,10 +270,10 @@ export class DatagramFlows {
     onFault(flow.link, error)
   }
 
-  #refuse(link: Outlet, quote: Uint8Array, errno: number): void {
+  #refuse(link: Outlet, quote: Uint8Array, errno: number, from: number): void {
     if (errno === EACCES) this.counters.refused++
     else this.counters.unreachable++
-    if (quote.length > 0) this.#options.unreachable(link, quote, errno === 0 ? ECONNREFUSED : errno)
+    if (quote.length > 0) this.#options.unreachable(link, quote, errno === 0 ? ECONNREFUSED : errno, from)
   }
 
   #sweep(): void {

@@ -45,8 +45,8 @@ export interface TcpFlowsOptions {
   readonly random32: () => number
   /** Asked once for each connection of a guest. */
   readonly route: (link: Outlet, bytes: Uint8Array, ip: IpView, port: number) => Route
-  /** The guest is to be told by an ICMP error. `packet` is the beginning of what it sent. */
-  readonly unreachable: (link: Outlet, packet: Uint8Array, errno: number) => void
+  /** The guest is to be told by an ICMP error. `packet` is the beginning of what it sent, from the MAC address `from`. */
+  readonly unreachable: (link: Outlet, packet: Uint8Array, errno: number, from: number) => void
   /** Bytes kept for a host that does not read, a flow: 1 MiB unless told. */
   readonly capacity?: number
   readonly mostFlows?: number
@@ -238,7 +238,7 @@ export class TcpFlows {
       return
     }
     this.counters.unreachable++
-    this.#options.unreachable(link, packet, errno)
+    this.#options.unreachable(link, packet, errno, ends.guestMac)
     // Linux gives up a connect() at once for a prohibition, but not for every other code: a reset ends all the same.
     if (errno === EACCES) this.#reset(link, ends, syn)
   }

@@ -7,7 +7,7 @@
  * @module
  */
 import { type Frame, Parts } from "@skep/link"
-import { copy, putU16, u48 } from "@skep/wire/bytes"
+import { copy, putU16 } from "@skep/wire/bytes"
 import { update } from "@skep/wire/checksum"
 import * as ethernet from "@skep/wire/ethernet"
 import * as icmp from "@skep/wire/icmp"
@@ -16,7 +16,6 @@ import * as ip from "@skep/wire/ip"
 import { type Gateway, owns } from "./gateway.ts"
 
 const HOP_LIMIT = 64
-const SOURCE_MAC = 6
 const CHECKSUM = 2
 
 export type NoEcho =
@@ -61,7 +60,7 @@ export class EchoReply {
     // RFC 6864, section 4.2: it differs among packets that may be cut.
     this.identification = (this.identification + 1) & 0xffff
     const type = isIpv4 ? ethernet.TYPE_IPV4 : ethernet.TYPE_IPV6
-    ethernet.emit(this.headers, 0, u48(bytes, frame.at + SOURCE_MAC), gateway.mac, type)
+    ethernet.emit(this.headers, 0, ethernet.sourceOf(bytes, frame.at), gateway.mac, type)
     const fields = {
       source: bytes.subarray(destinationAt, destinationAt + addressLength),
       destination: bytes.subarray(sourceAt, sourceAt + addressLength),

@@ -18,7 +18,8 @@
 import type { Frame } from "@skep/link"
 import { contains, linkLocalOf, solicitedNode } from "@skep/wire/address"
 import * as arp from "@skep/wire/arp"
-import { same, u32, u48 } from "@skep/wire/bytes"
+import { same, u32 } from "@skep/wire/bytes"
+import * as ethernet from "@skep/wire/ethernet"
 import type { IpView } from "@skep/wire/ip"
 import * as mac from "@skep/wire/mac"
 import * as ndp from "@skep/wire/ndp"
@@ -32,7 +33,6 @@ import { Probes } from "./probes.ts"
 import { Questions } from "./questions.ts"
 import { RouterAdvertiser, type RouterOptions } from "./router-advertiser.ts"
 
-const SOURCE_MAC = 6
 /** RFC 5227, section 2.4: DEFEND_INTERVAL. */
 const DEFEND_MS = 10_000
 const PER_MACHINE = 64
@@ -300,5 +300,5 @@ export class Neighbours {
 }
 
 function stationOf(frame: Frame): number {
-  return u48(frame.bytes, frame.at + SOURCE_MAC)
+  return ethernet.sourceOf(frame.bytes, frame.at)
 }

@@ -10,7 +10,7 @@
  * @module
  */
 import { Frame, HEAD, type Memory, Parts } from "@skep/link"
-import { copy, u16, u48 } from "@skep/wire/bytes"
+import { copy, u16 } from "@skep/wire/bytes"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import { Counts } from "./counts.ts"
@@ -20,7 +20,6 @@ import { keyOf } from "./neighbour-table.ts"
 
 /** The times of RFC 791 (by its successor RFC 1122 at least 60 s: a machine next door needs less) and RFC 8200. */
 const LIFETIME_MS = { 4: 30_000, 6: 60_000 } as const
-const SOURCE_MAC = 6
 
 export interface ReassemblyOptions {
   /** Packets of one machine at once. 16 unless told. */
@@ -294,7 +293,7 @@ function keyOfPacket(bytes: Uint8Array, packet: Readonly<ip.IpView>, machine: nu
 }
 
 function stationOf(bytes: Uint8Array): number {
-  return u48(bytes, SOURCE_MAC)
+  return ethernet.sourceOf(bytes, 0)
 }
 
 /** Of IPv4; in IPv6 it means nothing. */

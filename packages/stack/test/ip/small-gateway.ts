@@ -4,7 +4,7 @@
  * @module
  */
 import type { Frame, Link, Receiver } from "@skep/link"
-import { u8, u48 } from "@skep/wire/bytes"
+import { u8 } from "@skep/wire/bytes"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as ipv4 from "@skep/wire/ipv4"
@@ -20,7 +20,6 @@ import { Reassembly } from "../../src/ip/reassembly.ts"
 import { screen } from "../../src/ip/screening.ts"
 
 const MACHINE = 1
-const SOURCE_MAC = 6
 const NO_MAC_FILTER = 0x3333
 
 export class SmallGateway implements Receiver {
@@ -105,7 +104,7 @@ export class SmallGateway implements Receiver {
   }
 
   #tell(frame: Frame, problem: Problem): void {
-    const original = originalOf(frame, this.#packet, u48(frame.bytes, frame.at + SOURCE_MAC))
+    const original = originalOf(frame, this.#packet, ethernet.sourceOf(frame.bytes, frame.at))
     this.#send(this.errors.write(problem, original, MACHINE, 0, this.#out))
   }
 
