@@ -37,6 +37,7 @@ export type { StreamAlarm, StreamIo, StreamIoEvents, StreamReason } from "./stre
 export { LoopStreamIo, type LoopStreamIoOptions } from "./stream/loop-io.ts"
 export { NodeStreamIo, type NodeStreamIoOptions, type NodeTurns } from "./stream/node-io.ts"
 export { type StreamCounters, StreamLink, type StreamLinkOptions } from "./stream/stream-link.ts"
+export { Budget } from "./switch/budget.ts"
 export { Port, type PortCounters } from "./switch/port.ts"
 export { type AttachOptions, type Gateway, Switch, type SwitchOptions } from "./switch/switch.ts"
 export { adoptTap, openTap, type TapDevice, type TapOptions } from "./tap/device.ts"

@@ -22,7 +22,7 @@ if (isMainThread || parentPort === null || !isNodeThreadData(started))
 const port = parentPort
 const { data, unread } = started
 
-const driver = nodeDriver(data.limits.maxHeldBytes, () => stop(0))
+const driver = nodeDriver(data.limits.maxHeldBytes, (error) => (error === undefined ? stop(0) : crash(error)))
 const network = new NetworkThread({ driver, data, notify })
 const handlers: AnyHandlers = {
   ...handlersOf(network),
@@ -49,10 +49,7 @@ port.on("message", (request: NodeRequest) => {
   last = last.then(() => answer(request))
 })
 // A bug of ours, which nothing is to survive but the news of it.
-process.on("uncaughtException", (error) => {
-  tell({ kind: "crashed", error: carry(error) })
-  stop(1)
-})
+process.on("uncaughtException", crash)
 tell({ kind: "ready" })
 
 async function answer({ call, name, argument }: NodeRequest & { readonly kind: "call" }): Promise<void> {
@@ -74,6 +71,11 @@ function notify(notice: ThreadNotice): boolean {
 
 function tell(report: NodeReport): void {
   port.postMessage(report)
+}
+
+function crash(error: Error): void {
+  tell({ kind: "crashed", error: carry(error) })
+  stop(1)
 }
 
 function stop(code: number): void {

@@ -69,6 +69,7 @@ export class Notices {
       case "machine-disconnected":
       case "machine-removed":
       case "link-broken":
+      case "fault":
       case "forward-closed":
       case "capture-ended":
       case "lonely":

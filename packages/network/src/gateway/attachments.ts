@@ -7,14 +7,15 @@ import { SidecarError } from "@skep/contract"
 import { InterposedLink, type Port, type Switch } from "@skep/link"
 import * as mac from "@skep/wire/mac"
 import type { LinkSpec } from "../links/link-spec.ts"
-import { MACHINES_MAX, type ThreadNotice } from "../thread/calls.ts"
+import { MACHINES_MAX } from "../thread/calls.ts"
+import type { Containment } from "./containment.ts"
 import { type Driver, type OpenedLink, timerOf } from "./driver.ts"
 import { applyFaults } from "./faults.ts"
 import type { Machine, Machines } from "./machines.ts"
+import type { NoticeBudget } from "./notice-budget.ts"
 
-/** After an error of ours a link is opened again, and a broken one is told of, at most so often. */
+/** After an error of ours a link is opened again, at most so often. */
 const REOPEN_MS = 1000
-const BROKEN_MS = 1000
 
 export interface AttachmentsOptions {
   readonly driver: Driver
@@ -22,7 +23,8 @@ export interface AttachmentsOptions {
   readonly mtu: number
   readonly machines: Machines
   readonly switch: Switch
-  readonly notify: (notice: ThreadNotice) => void
+  readonly notices: NoticeBudget
+  readonly containment: Containment
   /** The machine is on the switch. */
   readonly onAttached: (machine: Machine) => void
   /** The machine goes: whatever is its own ends, while its port still sends. */
@@ -42,11 +44,13 @@ export class Attachments {
 
   /** Opens the link of a machine. Throws "exists", "busy", or the `SystemError` of what refused; then nothing is left of it. */
   add(spec: LinkSpec): { readonly endpoint: string } {
-    const { driver, mtu } = this.#options
+    const { driver, mtu, notices } = this.#options
+    const { machine } = spec
     this.#refuse(spec)
     const opened = driver.openLink(spec, {
       mtu,
-      onBroken: this.#brokenTeller(spec.machine),
+      // A guest can break its queues as often as it likes.
+      onBroken: (reason) => notices.tell({ type: "link-broken", machine, reason }),
       onError: (error) => this.#onError(spec, error),
     })
     try {
@@ -93,7 +97,7 @@ export class Attachments {
       get now() {
         return clock.now()
       },
-      timer: (callback) => timerOf(clock, callback),
+      timer: (callback) => timerOf(clock, () => this.#within(spec, callback)),
     })
     const reserved = spec.mac === undefined ? undefined : mac.parse(spec.mac)
     const reserve = typeof reserved === "number" ? [reserved] : []
@@ -130,15 +134,12 @@ export class Attachments {
     this.#opened.delete(machine)
   }
 
-  /** A guest can break its queues as often as it likes: it is told once in a while. */
-  #brokenTeller(machine: string): (reason: string) => void {
-    const { driver, notify } = this.#options
-    let toldAt = Number.NEGATIVE_INFINITY
-    return (reason) => {
-      const now = driver.clock.now()
-      if (now - toldAt < BROKEN_MS) return
-      toldAt = now
-      notify({ type: "link-broken", machine, reason })
+  /** What faults of a link do in their own time is the link's. */
+  #within(spec: LinkSpec, callback: () => void): void {
+    try {
+      callback()
+    } catch (error) {
+      this.#onError(spec, error)
     }
   }
 
@@ -147,22 +148,23 @@ export class Attachments {
    * one anything; its link is opened anew.
    */
   #onError({ machine: name }: LinkSpec, error: unknown): void {
-    const { machines, notify, driver } = this.#options
+    const { machines, notices, driver, containment } = this.#options
+    containment.note({ where: "link", machine: name, error })
     const broken = machines.get(name)
     if (broken === undefined) return
-    notify({ type: "link-broken", machine: name, reason: String(error) })
+    notices.tell({ type: "link-broken", machine: name, reason: String(error) })
     timerOf(driver.clock, () => this.#reopen(broken)).after(REOPEN_MS)
   }
 
   #reopen(broken: Machine): void {
-    const { machines, notify, onRemoved } = this.#options
+    const { machines, notices, onRemoved } = this.#options
     const { name, spec, policy, faults } = broken
     if (machines.get(name) !== broken) return
     this.#detach(broken)
     try {
       this.add(spec)
     } catch (error) {
-      notify({ type: "link-broken", machine: name, reason: String(error) })
+      notices.tell({ type: "link-broken", machine: name, reason: String(error) })
       onRemoved(name)
       return
     }

@@ -42,6 +42,8 @@ export interface Driver extends FlowsDriver {
   readonly openLink: (spec: LinkSpec, options: LinkOptions) => OpenedLink
   /** Ends the engine after this turn, of its own accord. */
   readonly end: () => void
+  /** Ends it after this turn by an error. */
+  readonly fail: (error: Error) => void
 }
 
 /** An alarm that is also set by how long it takes. */

@@ -46,6 +46,8 @@ export interface FlowsOptions {
   readonly maxFlows: number
   readonly maxFlowsPerMachine: number
   readonly tell: (port: Port, kind: ProblemKind, packet: Uint8Array, mac: number) => void
+  /** An exception of ours has ended a flow of that machine. */
+  readonly onFault: (machine: string | undefined, error: unknown) => void
   readonly trace?: (text: string) => void
 }
 
@@ -79,6 +81,8 @@ export class Flows {
       const machine = this.#machineOf(link)
       if (machine !== undefined) options.tell(machine.port, problemOf(errno), packet, from)
     }
+    const onFault = (link: Outlet, error: unknown): void =>
+      options.onFault(this.#machineOf(link)?.name, error)
     this.tcp = new TcpFlows({
       host: new NameStreams(driver.streams, driver.memory),
       clock: driver.clock,
@@ -87,6 +91,7 @@ export class Flows {
       unreachable,
       mostFlows: options.maxFlows,
       mostOfLink: options.maxFlowsPerMachine,
+      onFault,
       ...(options.trace === undefined ? {} : { trace: options.trace }),
     })
     this.datagrams = new DatagramFlows({
@@ -102,6 +107,7 @@ export class Flows {
       later: driver.later,
       most: options.maxFlows,
       mostOfLink: options.maxFlowsPerMachine,
+      onFault,
     })
   }
 

@@ -39,5 +39,6 @@ export function loopDriver(loop: Loop, maxHeldBytes: number): Driver {
       }
     },
     end: () => loop.stop(),
+    fail: (error) => loop.crash(error),
   }
 }

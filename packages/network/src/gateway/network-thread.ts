@@ -29,6 +29,7 @@ import { Refusals } from "../policy/refusals.ts"
 import { type FaultSpec, FORWARDS_MAX, type ThreadData, type ThreadNotice } from "../thread/calls.ts"
 import { Attachments } from "./attachments.ts"
 import { Captures } from "./captures.ts"
+import { Containment, contained, type Fault } from "./containment.ts"
 import { type Driver, timerOf } from "./driver.ts"
 import { applyFaults } from "./faults.ts"
 import { Flows } from "./flows.ts"
@@ -36,6 +37,7 @@ import { Forwards } from "./forwards.ts"
 import { NetworkGateway } from "./gateway.ts"
 import { type Machine, Machines } from "./machines.ts"
 import { reachedNames, sourceOf } from "./reached-names.ts"
+import { NoticeBudget } from "./notice-budget.ts"
 import { Services } from "./services.ts"
 
 /** Notices of leases and names, at most ten a second. */
@@ -63,22 +65,35 @@ export class NetworkThread {
   readonly guard: Guard
   readonly memory: BoundedMemory
   readonly captures: Captures
+  readonly containment: Containment
   policy: PolicySpec
   readonly #options: NetworkThreadOptions
   readonly #driver: Driver
   readonly #station: Gateway
   readonly #switch: Switch
   readonly #attachments: Attachments
+  readonly #notices: NoticeBudget
   readonly #out = new Uint8Array(OUT_SIZE)
   readonly #due: Alarm
   readonly #telling: Alarm
   readonly #lonely: Alarm
 
   constructor(options: NetworkThreadOptions) {
-    const { driver, data, notify } = options
-    const { clock } = driver
+    const { data, notify } = options
     this.#options = options
+    this.containment = new Containment({
+      now: () => options.driver.clock.now(),
+      tell: (fault) => this.#onFault(fault),
+      giveUp: (error) => options.driver.fail(error),
+    })
+    const driver = contained(options.driver, this.containment)
+    const { clock } = driver
     this.#driver = driver
+    this.#notices = new NoticeBudget({
+      now: () => clock.now(),
+      timer: (callback) => timerOf(clock, callback),
+      notify: (notice) => void notify(notice),
+    })
     this.plan = data.plan
     this.policy = data.policy
     this.#station = stationOf(data.plan)
@@ -136,10 +151,8 @@ export class NetworkThread {
       now: Date.now,
       max: FORWARDS_MAX,
     })
-    driver.onTurnEnd(() => {
-      this.flows.settle()
-      this.#schedule()
-    })
+    driver.onTurnEnd(() => this.flows.settle())
+    driver.onTurnEnd(() => this.#schedule())
     if (data.lonelyMs > 0) this.#lonely.at(this.now + data.lonelyMs)
   }
 
@@ -245,6 +258,8 @@ export class NetworkThread {
         maxFlows: data.limits.maxFlows,
         maxFlowsPerMachine: data.limits.maxFlowsPerMachine,
         tell: (port, kind, packet, station) => this.gateway.tell(port, kind, packet, station),
+        onFault: (machine, error) =>
+          this.containment.note({ where: "flow", error, ...(machine === undefined ? {} : { machine }) }),
       },
       compilePolicy(data.policy, data.plan),
     )
@@ -263,19 +278,21 @@ export class NetworkThread {
   }
 
   #makeAttachments(): Attachments {
-    const { driver, notify } = this.#options
+    const { notify } = this.#options
     return new Attachments({
-      driver,
+      driver: this.#driver,
       mtu: this.plan.mtu,
       machines: this.machines,
       switch: this.#switch,
-      notify: (notice) => void notify(notice),
+      notices: this.#notices,
+      containment: this.containment,
       onAttached: (machine) => {
         this.captures.attach(machine)
         this.dhcp.attach(machine.name)
       },
       onDetach: (machine) => this.#forget(machine),
       onRemoved: (machine) => {
+        this.#notices.forget(machine)
         for (const rule of this.forwards.removeMachine(machine))
           notify({ type: "forward-closed", rule, reason: "its machine was removed" })
         notify({ type: "machine-removed", machine })
@@ -320,7 +337,7 @@ export class NetworkThread {
   #onCarrier(port: Port, up: boolean): void {
     const machine = this.#attachments.at(port)
     if (machine === undefined) return
-    this.#options.notify(
+    this.#notices.tell(
       up
         ? { type: "machine-connected", machine: machine.name }
         : { type: "machine-disconnected", machine: machine.name, reason: "its link is down" },
@@ -344,6 +361,17 @@ export class NetworkThread {
       const size = this.neighbours.announce(own, this.#out)
       if (size > 0) port.send(this.#out, 0, size)
     }
+  }
+
+  #onFault({ where, machine, error }: Fault): void {
+    const stack = error instanceof Error ? error.stack : undefined
+    this.#notices.tell({
+      type: "fault",
+      where,
+      reason: String(error),
+      ...(machine === undefined ? {} : { machine }),
+      ...(stack === undefined ? {} : { stack }),
+    })
   }
 
   #changed(): void {

@@ -10,8 +10,8 @@ import type { LinkSpec } from "../links/link-spec.ts"
 import type { Driver, LinkOptions, OpenedLink } from "./driver.ts"
 import { HEAP_GRAIN } from "./heap.ts"
 
-/** Disposing it ends every socket, timer and turn of it. `end` is what ends the engine. */
-export function nodeDriver(maxHeldBytes: number, end: () => void): Driver & Disposable {
+/** Disposing it ends every socket, timer and turn of it. `end` is what ends the engine, by an error where there is one. */
+export function nodeDriver(maxHeldBytes: number, end: (error?: Error) => void): Driver & Disposable {
   const turns = new Turns()
   const memory = new PoolMemory({ heapBytes: Math.ceil(maxHeldBytes / HEAP_GRAIN) * HEAP_GRAIN })
   const clock = new NodeClock(turns)
@@ -27,7 +27,8 @@ export function nodeDriver(maxHeldBytes: number, end: () => void): Driver & Disp
     later: (callback) => turns.later(callback),
     onTurnEnd: (callback) => void turns.onEnd(callback),
     openLink: (spec, options) => openLink(spec, options, { turns, memory }),
-    end: () => turns.later(end),
+    end: () => turns.later(() => end()),
+    fail: (error) => turns.later(() => end(error)),
     [Symbol.dispose]: () => {
       for (const part of [listeners, streams, datagrams, clock, turns]) part[Symbol.dispose]()
     },

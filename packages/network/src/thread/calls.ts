@@ -108,13 +108,29 @@ export interface ThreadCalls {
   dnsAnswer(argument: { readonly id: number; readonly bytes?: Uint8Array }): void
 }
 
-export type ThreadNotice =
+/** What may come again and again: of each machine five at once, then one in ten seconds. */
+export type RepeatedNotice = (
   | { readonly type: "machine-connected"; readonly machine: string }
   | { readonly type: "machine-disconnected"; readonly machine: string; readonly reason: string }
-  /** Its link was taken away by `removeLink`. */
-  | { readonly type: "machine-removed"; readonly machine: string }
   /** A machine's guest broke the rules of its link, or its link is gone for good. The machine is still there. */
   | { readonly type: "link-broken"; readonly machine: string; readonly reason: string }
+  /** An exception of ours, which cost the flow, the link or the callback that it came from. */
+  | {
+      readonly type: "fault"
+      readonly where: string
+      readonly machine?: string
+      readonly reason: string
+      readonly stack?: string
+    }
+) & {
+  /** Like it, and not told: up and down are alike. */
+  readonly more?: number
+}
+
+export type ThreadNotice =
+  | RepeatedNotice
+  /** Its link was taken away by `removeLink`. */
+  | { readonly type: "machine-removed"; readonly machine: string }
   /** All names under the network's domain that are reached now, at most NAMES_MAX. At most ten times a second: the last one tells all. */
   | { readonly type: "names"; readonly names: readonly NamedAddresses[] }
   /** All leases, for their file. At most ten times a second: the last one tells all. */
