@@ -16,8 +16,8 @@ import type { NetworkPlan } from "./addressing/plan.ts"
 import type { Route } from "./addressing/routes.ts"
 import { parseSubnet } from "./addressing/subnet.ts"
 import { startPortServer } from "./control/gvproxy/port-server.ts"
-import { keepLeases } from "./leases/kept-leases.ts"
-import type { OpenLeaseStore } from "./leases/lease-store.ts"
+import { networkOfLeases } from "./dhcp/lease-file.ts"
+import { keepLeases, type OpenLeaseStore } from "./dhcp/lease-store.ts"
 import { LinkLocks } from "./links/link-locks.ts"
 import { serveNames } from "./names/host-names.ts"
 import type { StartNameService } from "./names/name-service.ts"
@@ -88,7 +88,7 @@ async function start(
   await privateDirectory(options.directory)
   const lock = lockOf(options.directory)
   cleanup.defer(() => lock[Symbol.dispose]())
-  const plan = settle(options, parts.routes())
+  const plan = await settle(options, parts.routes(), log)
   let engine: Engine | undefined
   const leases = cleanup.use(
     await parts.openLeases({
@@ -171,11 +171,18 @@ function lockOf(directory: string): Lock {
 }
 
 /** Decides on the addresses. Throws "address-in-use" where the host has routes there. */
-function settle(options: NetworkOptions, routes: readonly Route[]): NetworkPlan {
+async function settle(
+  options: NetworkOptions,
+  routes: readonly Route[],
+  log: Context["log"],
+): Promise<NetworkPlan> {
   const ours = options.links.flatMap((link) =>
     link.kind === "tap" && link.netns === undefined ? [link.interface] : [],
   )
-  const subnet = subnetOf(options.subnet, routes, ours)
+  const subnet =
+    options.subnet === AUTO_SUBNET
+      ? autoSubnet({ routes, ours, log, last: await networkOfLeases(options.leaseFile) })
+      : subnetOf(options.subnet)
   const plan = planOf(options, subnet, options.identity ?? hostIdentity(options.name))
   for (const text of [plan.subnet, plan.subnet6]) {
     const block = parseSubnet(text)
@@ -184,8 +191,7 @@ function settle(options: NetworkOptions, routes: readonly Route[]): NetworkPlan 
   return plan
 }
 
-function subnetOf(text: string, routes: readonly Route[], ours: readonly string[]): Prefix {
-  if (text === AUTO_SUBNET) return autoSubnet(routes, ours)
+function subnetOf(text: string): Prefix {
   const subnet = parseSubnet(text)
   if (subnet === undefined) throw new Error(`options were not parsed: ${text}`)
   return subnet

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Context } from "@skep/contract"
-import type { LeaseStore } from "./leases/lease-store.ts"
+import type { LeaseStore } from "./dhcp/lease-store.ts"
 import type { NameService } from "./names/name-service.ts"
 import type { RefusalLine } from "./status.ts"
 import type { NamedAddresses, Refused, ThreadNotice } from "./thread/calls.ts"

@@ -8,7 +8,6 @@ import { parseForwardRule } from "@skep/runtime"
 import { z } from "zod"
 import type { NetworkPlan } from "./addressing/plan.ts"
 import { parsed } from "./bad-options.ts"
-import { LeasesSchema } from "./leases/lease-schema.ts"
 import type { Driver } from "./options.ts"
 import { PolicySchema } from "./policy/policy-schema.ts"
 import type { PolicySpec } from "./policy/policy-spec.ts"
@@ -127,6 +126,19 @@ const Flows: z.ZodType<FlowPage> = z.object({
   total: count,
 })
 
+const Leases: z.ZodType<readonly LeaseRecord[]> = z.array(
+  z.object({
+    address: text,
+    mac: text,
+    clientId: text.exactOptional(),
+    machine: text.exactOptional(),
+    hostName: text.exactOptional(),
+    granted: z.number(),
+    renewed: z.number(),
+    expires: z.number(),
+  }),
+)
+
 const Query: z.ZodType<FlowQuery> = z.strictObject({
   machine: text.exactOptional(),
   limit: z.coerce.number().int().min(1).max(FLOWS_PAGE_MAX).exactOptional(),
@@ -155,7 +167,7 @@ export function parseSkepNetworkStatus(value: unknown): SkepNetworkStatus {
 }
 
 export function parseLeases(value: unknown): readonly LeaseRecord[] {
-  return LeasesSchema.parse(value)
+  return Leases.parse(value)
 }
 
 export function parseFlows(value: unknown): FlowPage {

@@ -2,6 +2,7 @@
 
 import { once } from "node:events"
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { mkdir, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { testContext } from "@skep/contract-tests"
 import * as sys from "@skep/loop/sys"
@@ -9,8 +10,7 @@ import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { listenUnix } from "@skep/vhost-user"
 import { afterAll, describe, expect, it } from "vitest"
 import { parseSubnet } from "../src/addressing/subnet.ts"
-import { keepLeases } from "../src/leases/kept-leases.ts"
-import type { LeaseStoreOptions } from "../src/leases/lease-store.ts"
+import { keepLeases, type LeaseStoreOptions } from "../src/dhcp/lease-store.ts"
 import { createNetwork } from "../src/network.ts"
 import type { RunningNetwork } from "../src/running.ts"
 import { loopEngine } from "../src/thread/engine.ts"
@@ -421,6 +421,16 @@ describe("the subnet", () => {
       subnet: "192.168.68.0/24",
       gateway: "192.168.68.1",
     })
+    await network[Symbol.asyncDispose]()
+  })
+
+  it("that machines know from the last time is kept", async () => {
+    await using directory = await temporaryDirectory()
+    await mkdir(directory.at("net"), { mode: 0o700 })
+    const file = { format: "skep-leases", version: 1, network: "192.168.90.0/24", leases: [] }
+    await writeFile(directory.at("net/leases.json"), JSON.stringify(file))
+    const network = await starting("auto", directory.at("net"))
+    expect((await network.status()).plan.subnet).toBe("192.168.90.0/24")
     await network[Symbol.asyncDispose]()
   })
 })

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs"
 import { endianness, hostname, userInfo } from "node:os"
-import { SidecarError } from "@skep/contract"
+import { type Log, SidecarError } from "@skep/contract"
 import type { Prefix } from "@skep/wire/address"
 import { describeRoute, freeSubnet, parseRoutes4, parseRoutes6, type Route, routeInTheWay } from "./routes.ts"
 import { parseSubnet } from "./subnet.ts"
@@ -40,11 +40,29 @@ export function checkAgainstRoutes(
   )
 }
 
-/** Throws "address-in-use" where every subnet we know of is taken. */
-export function autoSubnet(routes: readonly Route[], ours: readonly string[]): Prefix {
+export interface AutoSubnetOptions {
+  readonly routes: readonly Route[]
+  /** Interfaces that lead to guests. */
+  readonly ours: readonly string[]
+  /** The subnet that guests know from the last time. */
+  readonly last: string | undefined
+  readonly log: Log
+}
+
+/**
+ * A subnet that the host has no route to: that of the last time where it is one, so that guests keep their addresses. Says in the log when they
+ * cannot. Throws "address-in-use" where every subnet we know of is taken.
+ */
+export function autoSubnet({ routes, ours, last, log }: AutoSubnetOptions): Prefix {
+  const before = last === undefined ? undefined : parseSubnet(last)
+  const route = before?.address.length === 4 ? routeInTheWay(routes, before, ours) : undefined
+  if (before?.address.length === 4 && route === undefined) return before
   const free = freeSubnet(routes, ours)
   const subnet = free === undefined ? undefined : parseSubnet(free)
-  if (subnet !== undefined) return subnet
+  if (subnet !== undefined) {
+    if (route !== undefined) log.info("subnet moved", { from: last, to: free, route: describeRoute(route) })
+    return subnet
+  }
   throw new SidecarError(
     "address-in-use",
     "Cannot find a subnet: the routes of this host lead to all of them",

@@ -28,6 +28,16 @@ const NEVER = new AbortController().signal
 const NO_EDITS: Edits = { removed: [], added: [] }
 const NOTHING = "nothing"
 
+/** The network that the leases of a file are of; undefined where there is no file that says so. */
+export async function networkOfLeases(path: string): Promise<string | undefined> {
+  try {
+    const text = parseLeases(await readFile(path, "utf8"))
+    return typeof text === "string" ? undefined : text.network
+  } catch {
+    return undefined // whoever opens it says what is wrong with it
+  }
+}
+
 /** One at a time: neither call may be made while another is under way. */
 export class LeaseFile {
   readonly path: string

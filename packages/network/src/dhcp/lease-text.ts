@@ -12,6 +12,8 @@ export const VERSION = 1
 type Fields = Readonly<Record<string, unknown>>
 
 export interface LeaseText {
+  /** The network that they are of, where the file says it. */
+  readonly network?: string
   readonly leases: readonly Lease[]
   /** Fields of the file that are not ours. */
   readonly more: Fields
@@ -32,7 +34,7 @@ export function idOf({ address, machine = "", clientId, mac }: Lease): string {
 export function parseLeases(text: string): LeaseText | string {
   const input = parseJson(text)
   if (!isFields(input)) return "it is no JSON object"
-  const { format, version, network: _network, leases, ...more } = input
+  const { format, version, network, leases, ...more } = input
   if (format !== FORMAT) return `its format is not "${FORMAT}"`
   if (version !== VERSION) return `its version is ${JSON.stringify(version)}, this program knows ${VERSION}`
   if (!Array.isArray(leases)) return "it has no list of leases"
@@ -49,7 +51,13 @@ export function parseLeases(text: string): LeaseText | string {
     const others = Object.entries(entry).filter(([name]) => !OURS.has(name))
     if (others.length > 0) moreOf.set(idOf(lease), Object.fromEntries(others))
   }
-  return { leases: [...known.values()], more, moreOf, strange }
+  return {
+    ...(typeof network === "string" ? { network } : {}),
+    leases: [...known.values()],
+    more,
+    moreOf,
+    strange,
+  }
 }
 
 /** In the order of their addresses, so that two files can be compared by eye. */
