@@ -1,6 +1,6 @@
 /**
- * Captures as Wireshark reads them: draft-ietf-opsawg-pcapng, sections 4.1 to 4.3. Each function makes one block; a file is one section header,
- * one description for each interface, numbered from 0 on, then packets. All little-endian, times in nanoseconds.
+ * Captures as Wireshark reads them: draft-ietf-opsawg-pcapng, sections 4.1 to 4.3 and 4.6. Each function makes one block; a file is one section
+ * header, one description for each interface, numbered from 0 on, packets, and statistics at the end. All little-endian, times in nanoseconds.
  *
  * ```
  *  type | length | body, padded to 4 bytes | options … | length
@@ -12,6 +12,7 @@ import { putU8, putU16le, putU32le } from "./bytes.ts"
 
 const SECTION = 0x0a0d0d0a
 const INTERFACE = 1
+const STATISTICS = 5
 const PACKET = 6
 const BYTE_ORDER = 0x1a2b3c4d
 export const LINK_ETHERNET = 1
@@ -23,11 +24,17 @@ const INTERFACE_NAME = 2
 const INTERFACE_DESCRIPTION = 3
 const INTERFACE_RESOLUTION = 9
 const PACKET_FLAGS = 2
+const STATISTICS_RECEIVED = 4
+const STATISTICS_DROPPED = 5
 const NANOSECONDS = 9
 
 const BLOCK_OVERHEAD = 12
 const OPTION_HEADER = 4
 const PACKET_FIXED = 20
+const STATISTICS_FIXED = 12
+/** Bytes of a block of statistics. */
+export const STATISTICS_SIZE: number =
+  BLOCK_OVERHEAD + STATISTICS_FIXED + 2 * (OPTION_HEADER + 8) + OPTION_HEADER
 /** So long can an option be; longer text is cut. */
 const OPTION_MAX = 0xffff
 
@@ -52,6 +59,15 @@ export interface Packet {
   readonly originalLength?: number
   readonly direction?: "in" | "out"
   readonly comment?: string
+}
+
+export interface Statistics {
+  /** The number of its interface. */
+  readonly interface: number
+  readonly timeNanoseconds: bigint
+  /** Packets that were there to be captured, and those of them that are not in the file for want of room. */
+  readonly received: number
+  readonly dropped: number
 }
 
 /** The first block of a file. */
@@ -97,6 +113,18 @@ export function packet(fields: Packet, bytes: Uint8Array, at: number, end: numbe
   return block
 }
 
+/** What became of an interface's packets. */
+export function statistics(fields: Statistics): Uint8Array {
+  const block = newBlock(STATISTICS, STATISTICS_FIXED, [
+    option(STATISTICS_RECEIVED, u64(fields.received)),
+    option(STATISTICS_DROPPED, u64(fields.dropped)),
+  ])
+  putU32le(block, 8, fields.interface)
+  putU32le(block, 12, Number(fields.timeNanoseconds >> 32n))
+  putU32le(block, 16, Number(fields.timeNanoseconds & 0xffff_ffffn))
+  return block
+}
+
 /** A block with its type, both lengths and its options; the body is zeros. */
 function newBlock(type: number, bodySize: number, options: readonly Uint8Array[]): Uint8Array {
   const optionsSize = options.reduce((size, each) => size + each.length, 0)
@@ -124,6 +152,13 @@ function option(code: number, value: Uint8Array): Uint8Array {
   putU16le(bytes, 0, code)
   putU16le(bytes, 2, value.length)
   bytes.set(value, OPTION_HEADER)
+  return bytes
+}
+
+function u64(value: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  putU32le(bytes, 0, value % 2 ** 32)
+  putU32le(bytes, 4, Math.floor(value / 2 ** 32))
   return bytes
 }
 

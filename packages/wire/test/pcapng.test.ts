@@ -5,7 +5,7 @@ import { join } from "node:path"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { u16le, u32le } from "../src/bytes.ts"
-import { describeInterface, packet, section } from "../src/pcapng.ts"
+import { describeInterface, packet, STATISTICS_SIZE, section, statistics } from "../src/pcapng.ts"
 import { hex, toHex } from "./hex.ts"
 
 /** scapy: Ether()/ARP(), as in ethernet.test.ts. */
@@ -44,6 +44,20 @@ function join3(...parts: Uint8Array[]): Uint8Array {
 describe("a capture", () => {
   it("begins as the draft, section 4.1 draws it", () => {
     expect(toHex(section())).toBe("0a0d0d0a1c0000004d3c2b1a01000000ffffffffffffffff1c000000")
+  })
+
+  it("says what became of an interface's packets, as section 4.6 draws it", () => {
+    const block = statistics({ interface: 3, timeNanoseconds: TIME, received: 2 ** 33 + 7, dropped: 5 })
+    expect(block.length).toBe(STATISTICS_SIZE)
+    const [only, ...more] = blocks(block)
+    expect([only?.type, more.length]).toEqual([5, 0])
+    const body = only?.body ?? new Uint8Array(0)
+    expect(u32le(body, 0)).toBe(3)
+    expect((BigInt(u32le(body, 4)) << 32n) + BigInt(u32le(body, 8))).toBe(TIME)
+    expect([...options(body, 12)]).toEqual([
+      [4, "0700000002000000"],
+      [5, "0500000000000000"],
+    ])
   })
 
   it("has blocks of the lengths they say, whatever is in them", () => {

@@ -1,6 +1,9 @@
 /**
  * Frames of links written to a file as Wireshark reads it: pcapng.
  *
+ * A capture never waits: blocks go to a sink, which may write them later. What it has not written yet is bounded; frames beyond that are dropped, and
+ * the file says at its end how many.
+ *
  * What a frame leaves to its receiver is finished in the copy: checksums are right, and a segment that is still to be cut is shown whole, as a capture on
  * any host with segmentation offload shows it.
  *
@@ -26,12 +29,20 @@ export interface CaptureOptions {
   readonly snapLength?: number
   /** Nanoseconds since 1970. Those of the system unless told. */
   readonly now?: () => bigint
+  /** Bytes that may wait to be written, where the sink says by `written` what was. Frames beyond it are dropped. No bound unless told. */
+  readonly maxUnwritten?: number
   /** It has ended by itself: no room is left in the file, or it cannot be written any more. Without it the error of writing is thrown. */
   readonly onEnd?: (reason: string) => void
 }
 
-/** Where frames are written to. */
-export type Sink = (bytes: Uint8Array) => void
+/** Where whole blocks are written to, in a buffer of their own. False where it cannot take them now: they are offered again. */
+export type Sink = (bytes: Uint8Array) => boolean
+
+/** What was seen of a link. */
+interface Seen {
+  received: number
+  dropped: number
+}
 
 /** A capture of any number of links. */
 export class Capture implements Disposable {
@@ -44,8 +55,13 @@ export class Capture implements Disposable {
   #waiting: Uint8Array[] = []
   #waitingBytes = 0
   #bytes = 0
-  #interfaces = 0
+  readonly #maxUnwritten: number
+  /** Given to the sink, and not written yet. */
+  #unwritten = 0
+  /** By the number of their interfaces. */
+  readonly #seen: Seen[] = []
   #frames = 0
+  #dropped = 0
   #closed = false
   /** Frames that came after its end. */
   missed = 0
@@ -58,6 +74,7 @@ export class Capture implements Disposable {
     this.#snapLength = options.snapLength ?? 0
     this.#now = options.now ?? systemNow
     this.#onEnd = options.onEnd
+    this.#maxUnwritten = options.maxUnwritten ?? Number.POSITIVE_INFINITY
     this.#write(pcapng.section({ application: "skep" }))
   }
 
@@ -71,6 +88,21 @@ export class Capture implements Disposable {
     return this.#bytes
   }
 
+  /** Frames that are not in the file, since it was not written fast enough. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** The sink has written so many bytes. */
+  written(bytes: number): void {
+    this.#unwritten = Math.max(0, this.#unwritten - bytes)
+  }
+
+  /** What the sink took cannot be written: it is over. */
+  fail(reason: string): void {
+    if (this.#end()) this.#onEnd?.(reason)
+  }
+
   /** Captures a link, which was not started: use the result in its place. */
   wrap(link: Link): Link {
     return new ObservedLink(link, this.observer(link.name))
@@ -78,17 +110,18 @@ export class Capture implements Disposable {
 
   /** An interface of the capture, for who sees the frames of the link of that name. */
   observer(name: string): Observer {
-    const number = this.#interfaces++
+    const seen = { received: 0, dropped: 0 }
+    const number = this.#seen.push(seen) - 1
     this.#write(pcapng.describeInterface({ name, snapLength: this.#snapLength }))
     return {
       onIncoming: (frame, memory) => {
-        if (this.#over()) return
+        if (!this.#takes(seen, frame.length)) return
         const bytes = new Uint8Array(frame.length)
         gather(frame.parts, memory, bytes, 0)
         this.#packet(number, "in", bytes, frame.offload)
       },
       onOutgoing: ({ headers, at, length, payload, offload }, memory) => {
-        if (this.#over()) return
+        if (!this.#takes(seen, length + payload.bytes)) return
         const bytes = new Uint8Array(length + payload.bytes)
         bytes.set(headers.subarray(at, at + length))
         gather(payload, memory, bytes, length)
@@ -99,12 +132,20 @@ export class Capture implements Disposable {
 
   /** Writes what waits. */
   flush(): void {
-    const blocks = this.#waiting
-    this.#waiting = []
-    this.#waitingBytes = 0
-    if (blocks.length === 0 || this.#closed) return
+    if (this.#waitingBytes === 0 || this.#closed) return
+    // Not Buffer.concat, whose bytes may be a part of others' memory: the sink may give its buffer away.
+    const bytes = new Uint8Array(this.#waitingBytes)
+    let at = 0
+    for (const block of this.#waiting) {
+      bytes.set(block, at)
+      at += block.length
+    }
+    const { length } = bytes
     try {
-      this.#sink(Buffer.concat(blocks))
+      if (!this.#sink(bytes)) return
+      this.#unwritten += length
+      this.#waiting = []
+      this.#waitingBytes = 0
     } catch (error) {
       this.#closed = true
       this.#close()
@@ -113,16 +154,22 @@ export class Capture implements Disposable {
     }
   }
 
-  /** Writes the rest and closes the file. The links go on. Idempotent. */
+  /** Writes the rest, what became of each link's frames, and closes the file. The links go on. Idempotent. */
   [Symbol.dispose](): void {
-    if (this.#closed) return
-    this.flush()
-    this.#end()
+    this.#finish()
   }
 
-  #over(): boolean {
-    if (this.#closed) this.missed++
-    return this.#closed
+  /** Whether there is room for a frame, which is counted. */
+  #takes(seen: Seen, length: number): boolean {
+    if (this.#closed) {
+      this.missed++
+      return false
+    }
+    seen.received++
+    if (this.#unwritten + this.#waitingBytes + length <= this.#maxUnwritten) return true
+    seen.dropped++
+    this.#dropped++
+    return false
   }
 
   #packet(number: number, direction: "in" | "out", bytes: Uint8Array, offload: Readonly<Offload>): void {
@@ -142,16 +189,31 @@ export class Capture implements Disposable {
   /** Returns false where the block does not fit any more: the capture is over then. */
   #write(block: Uint8Array): boolean {
     if (this.#closed) return false
-    if (this.#bytes + block.length > this.#maxBytes) {
-      this.flush()
-      if (this.#end()) this.#onEnd?.("the file is as long as it may be")
+    if (this.#bytes + block.length + this.#seen.length * pcapng.STATISTICS_SIZE > this.#maxBytes) {
+      if (this.#finish()) this.#onEnd?.("the file is as long as it may be")
       return false
     }
+    this.#push(block)
+    if (this.#waitingBytes >= BUFFER) this.flush()
+    return true
+  }
+
+  #push(block: Uint8Array): void {
     this.#waiting.push(block)
     this.#waitingBytes += block.length
     this.#bytes += block.length
-    if (this.#waitingBytes >= BUFFER) this.flush()
-    return true
+  }
+
+  /** Returns false where it had ended, or could not be written. */
+  #finish(): boolean {
+    if (this.#closed) return false
+    const timeNanoseconds = this.#now()
+    for (const [number, seen] of this.#seen.entries()) {
+      const block = pcapng.statistics({ interface: number, timeNanoseconds, ...seen })
+      if (this.#bytes + block.length <= this.#maxBytes) this.#push(block)
+    }
+    this.flush()
+    return this.#end()
   }
 
   /** Returns false where it had ended. */
@@ -166,8 +228,9 @@ export class Capture implements Disposable {
 /** Captures to a file that only its owner can read, in place of what is there. Throws the error of Node's `openSync`. */
 export function captureFile(path: string, options: CaptureOptions = {}): Capture {
   const fd = openSync(path, "w", OWNER_ONLY)
-  const sink = (bytes: Uint8Array): void => {
+  const sink = (bytes: Uint8Array): boolean => {
     for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
+    return true
   }
   return new Capture(sink, options, () => closeSync(fd))
 }

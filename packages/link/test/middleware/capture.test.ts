@@ -2,8 +2,18 @@ import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as pcapng from "@skep/wire/pcapng"
 import { describe, expect, it } from "vitest"
-import { Capture, captureFile, counted, GSO_TCP4, MemoryLink, PoolMemory } from "../../src/index.ts"
+import {
+  Capture,
+  captureFile,
+  counted,
+  GSO_TCP4,
+  MemoryLink,
+  noOffload,
+  Parts,
+  PoolMemory,
+} from "../../src/index.ts"
 import * as packets from "../packets.ts"
 import { Recorder } from "../recorder.ts"
 
@@ -104,7 +114,7 @@ describe("Capture", () => {
     const written: Uint8Array[] = []
     let closed = 0
     const capture = new Capture(
-      (bytes) => written.push(bytes),
+      (bytes) => written.push(bytes) > 0,
       { maxBytes: 700, snapLength: 60 },
       () => closed++,
     )
@@ -119,6 +129,57 @@ describe("Capture", () => {
     expect(capture.missed).toBe(0)
     traffic((link) => capture.wrap(link), "two")
     expect(capture.missed).toBe(5)
+  })
+})
+
+describe("a capture whose file is written slowly", () => {
+  it("drops what is beyond its bound, goes on when there is room, and says at the end how many", () => {
+    const written: Uint8Array[] = []
+    const offered: number[] = []
+    let takes = false
+    const capture = new Capture(
+      (bytes) => {
+        offered.push(bytes.length)
+        if (takes) written.push(bytes)
+        return takes
+      },
+      { maxUnwritten: 1000, now: () => 1n },
+    )
+    const observer = capture.observer("one")
+    const memory = new PoolMemory({ heapBytes: 4 * 1024 * 1024 })
+    const show = (): void =>
+      observer.onOutgoing(
+        { headers: udp, at: 0, length: udp.length, payload: new Parts(), offload: noOffload() },
+        memory,
+      )
+    for (let count = 0; count < 20; count++) show()
+    const { frames, dropped } = capture
+    expect(frames).toBeGreaterThan(5)
+    expect([frames + dropped, dropped > 5]).toEqual([20, true])
+    capture.flush()
+    takes = true
+    capture.flush()
+    expect(offered).toEqual([capture.bytes, capture.bytes])
+    // Taken is not written.
+    show()
+    expect(capture.dropped).toBe(dropped + 1)
+    capture.written(offered[0] ?? 0)
+    show()
+    expect(capture.frames).toBe(frames + 1)
+    capture[Symbol.dispose]()
+    const bytes = Buffer.concat(written)
+    expect(bytes.length).toBe(capture.bytes)
+    const last = pcapng.statistics({ interface: 0, timeNanoseconds: 1n, received: 22, dropped: dropped + 1 })
+    expect(bytes.subarray(-last.length)).toEqual(Buffer.from(last))
+  })
+
+  it("is over when it cannot be written", () => {
+    const ends: string[] = []
+    const capture = new Capture(() => true, { onEnd: (reason) => ends.push(reason) })
+    capture.fail("the disk is gone")
+    capture.fail("again")
+    capture[Symbol.dispose]()
+    expect(ends).toEqual(["the disk is gone"])
   })
 })
 

@@ -301,7 +301,7 @@ describe("InterposedLink", () => {
     const { link, inner, machine, recorder, send, lent } = rig()
     const ends: string[] = []
     let forget = (): void => undefined
-    const capture = new Capture(() => undefined, {
+    const capture = new Capture(() => true, {
       maxBytes: 600,
       onEnd: (reason) => {
         ends.push(reason)
