@@ -15,6 +15,7 @@ import { autoSubnet, checkAgainstRoutes, hostIdentity, hostRoutes } from "./addr
 import type { NetworkPlan } from "./addressing/plan.ts"
 import type { Route } from "./addressing/routes.ts"
 import { parseSubnet } from "./addressing/subnet.ts"
+import { CaptureFiles } from "./capture-files.ts"
 import { startPortServer } from "./control/gvproxy/port-server.ts"
 import { networkOfLeases } from "./dhcp/lease-file.ts"
 import { keepLeases, type OpenLeaseStore } from "./dhcp/lease-store.ts"
@@ -113,11 +114,16 @@ async function start(
   )
   const locks = new LinkLocks()
   cleanup.defer(() => locks[Symbol.dispose]())
+  // The thread is gone when this fails, and its captures with it.
+  const captures = cleanup.use(
+    new CaptureFiles((written) => void engine?.call("captureWritten", written).catch(() => undefined)),
+  )
   const notices = new Notices({
     log,
     emit,
     leases,
     names,
+    captures,
     onNames: (now) => {
       named = now
     },
@@ -138,6 +144,7 @@ async function start(
     plan,
     engine,
     names,
+    captures,
     locks,
     refusals: notices.refusals,
     counts: () => notices.counts(),

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Context } from "@skep/contract"
+import type { CaptureFiles } from "./capture-files.ts"
 import type { LeaseStore } from "./dhcp/lease-store.ts"
 import type { NameService } from "./names/name-service.ts"
 import type { RefusalLine } from "./status.ts"
@@ -18,6 +19,7 @@ export interface NoticesOptions {
   readonly emit: Context["emit"]
   readonly leases: LeaseStore
   readonly names: NameService
+  readonly captures: CaptureFiles
   /** The names that are reached changed. */
   readonly onNames: (names: readonly NamedAddresses[]) => void
   /** Milliseconds since the epoch. */
@@ -49,7 +51,7 @@ export class Notices {
   }
 
   hear(notice: ThreadNotice): void {
-    const { log, emit, leases, onNames } = this.#options
+    const { log, emit, leases, captures, onNames } = this.#options
     switch (notice.type) {
       case "dns-query":
         void this.#answer(notice)
@@ -61,6 +63,9 @@ export class Notices {
       case "names":
         onNames(notice.names)
         emit({ type: "names", count: notice.names.length })
+        return
+      case "capture-bytes":
+        captures.take(notice)
         return
       case "refused":
         this.#keep(notice)

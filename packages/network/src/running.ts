@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { open } from "node:fs/promises"
 import { type Forward, type ForwardRule, SidecarError } from "@skep/contract"
 import type { ArgumentOf, ResultOf } from "@skep/loop"
-import { type Cleanup, describeFileError, notRunning, parseForwardRule } from "@skep/runtime"
+import { type Cleanup, notRunning, parseForwardRule } from "@skep/runtime"
 import type { NetworkPlan } from "./addressing/plan.ts"
 import { parsed } from "./bad-options.ts"
+import type { CaptureFiles } from "./capture-files.ts"
 import { parseZone, type Zone } from "./dns/names/zone.ts"
 import { ruleName } from "./forward/rule.ts"
 import type { LinkLocks } from "./links/link-locks.ts"
@@ -41,6 +41,7 @@ export interface RunningParts {
   readonly plan: NetworkPlan
   readonly engine: Engine
   readonly names: NameService
+  readonly captures: CaptureFiles
   readonly locks: LinkLocks
   /** The latest, oldest first. */
   readonly refusals: readonly RefusalLine[]
@@ -182,16 +183,20 @@ export class RunningNetwork implements SkepNetwork {
   async startCapture(wanted: CaptureRequest): Promise<void> {
     const spec = parsed(CaptureSchema, wanted, "capture")
     if (this.#over) throw notRunning(NAME)
+    const { captures } = this.#parts
+    const file = await captures.open(spec.path)
     try {
-      await (await open(spec.path, "w", 0o600)).close()
+      await this.#call("startCapture", { ...spec, file })
     } catch (error) {
-      throw describeFileError("capture to", spec.path, error)
+      captures.take({ file, bytes: new Uint8Array(0), last: true })
+      throw error
     }
-    await this.#call("startCapture", spec)
   }
 
-  stopCapture(machine?: string): Promise<CaptureStatus> {
-    return this.#call("stopCapture", machine === undefined ? {} : { machine })
+  async stopCapture(machine?: string): Promise<CaptureStatus> {
+    const status = await this.#call("stopCapture", machine === undefined ? {} : { machine })
+    await this.#parts.captures.ended()
+    return status
   }
 
   async zones(): Promise<readonly Zone[]> {
@@ -247,6 +252,7 @@ const DOING: Readonly<Record<keyof ThreadCalls, string>> = {
   setFaults: "set the faults",
   startCapture: "start a capture",
   stopCapture: "stop a capture",
+  captureWritten: "write a capture",
   dnsAnswer: "answer a question",
 }
 

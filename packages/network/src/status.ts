@@ -60,6 +60,8 @@ const Capture: z.ZodType<CaptureStatus> = z.object({
   path: text,
   frames: count,
   bytes: count,
+  // One that was started by an earlier build does not say.
+  dropped: count.default(0),
 })
 
 const Plan: z.ZodType<NetworkPlan> = z.object({

@@ -11,7 +11,12 @@ import type { ThreadCalls, ThreadData, ThreadNotice } from "./thread/calls.ts"
 
 runLoop<ThreadCalls, ThreadData, ThreadNotice>(({ loop, data, notify }) => {
   const driver = loopDriver(loop, data.limits.maxHeldBytes)
-  const network = new NetworkThread({ driver, data, notify: (notice) => notify(notice) })
+  const network = new NetworkThread({
+    driver,
+    data,
+    // A capture's bytes are in a buffer of their own, which moves.
+    notify: (notice) => notify(notice, notice.type === "capture-bytes" ? [notice.bytes.buffer] : []),
+  })
   // Before the links go: guests are to hear of the end.
   loop.onDispose(() => network.stop())
   return handlersOf(network)

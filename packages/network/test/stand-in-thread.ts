@@ -279,6 +279,7 @@ runLoop<ThreadCalls, ThreadData, ThreadNotice>(({ loop, data, notify }) => {
     setFaults: (argument) => standIn.setFaults(argument),
     startCapture: (spec) => standIn.startCapture(spec),
     stopCapture: (argument) => standIn.stopCapture(argument),
+    captureWritten: () => undefined,
     dnsAnswer: (argument) => standIn.dnsAnswer(argument),
   }
 })
@@ -330,7 +331,7 @@ function entryOf({
 }
 
 function captureStatus({ machine, path }: CaptureSpec): CaptureStatus {
-  return { ...(machine === undefined ? {} : { machine }), path, frames: 0, bytes: 0 }
+  return { ...(machine === undefined ? {} : { machine }), path, frames: 0, bytes: 0, dropped: 0 }
 }
 
 function set<K extends "policy" | "faults">(machine: Machine, key: K, value: Machine[K] | undefined): void {

@@ -36,7 +36,7 @@ export interface CaptureOptions {
 }
 
 /** Where whole blocks are written to, in a buffer of their own. False where it cannot take them now: they are offered again. */
-export type Sink = (bytes: Uint8Array) => boolean
+export type Sink = (bytes: Uint8Array<ArrayBuffer>) => boolean
 
 /** What was seen of a link. */
 interface Seen {

@@ -1,11 +1,17 @@
 /**
- * Captures of a running network: one of each machine at most, and one of all.
+ * Captures of a running network: one of each machine at most, and one of all. Their files are written elsewhere: a slow disk holds up no packet.
  *
  * @module
  */
 import { SidecarError } from "@skep/contract"
-import { type Capture, captureFile } from "@skep/link"
-import type { CaptureSpec, CaptureStatus, ThreadNotice } from "../thread/calls.ts"
+import { Capture } from "@skep/link"
+import {
+  CAPTURE_UNWRITTEN_MAX,
+  type CaptureSpec,
+  type CaptureStatus,
+  type ThreadCalls,
+  type ThreadNotice,
+} from "../thread/calls.ts"
 import type { Machine, Machines } from "./machines.ts"
 
 /** How long a frame waits at most to be in the file. */
@@ -13,13 +19,15 @@ const FLUSH_MS = 1000
 
 export interface CapturesOptions {
   readonly machines: Machines
-  readonly notify: (notice: ThreadNotice) => void
+  readonly notify: (notice: ThreadNotice) => boolean
   /** A timer of the network. */
   readonly timer: (callback: () => void) => { after(ms: number): void; cancel(): void }
 }
 
+type FileSpec = Parameters<ThreadCalls["startCapture"]>[0]
+
 interface Running {
-  readonly spec: CaptureSpec
+  readonly spec: FileSpec
   readonly capture: Capture
   /** What takes it out of each link it is in. */
   readonly watched: Map<Machine, () => void>
@@ -40,27 +48,29 @@ export class Captures {
     })
   }
 
-  /** Begins to write. Throws "busy", "not-found" (no such machine), or the error of open(2). */
-  start(spec: CaptureSpec): void {
+  /** Begins to capture. Throws "busy", or "not-found" (no such machine). */
+  start(spec: FileSpec): void {
     const { machines } = this.#options
-    const { machine, path, maxBytes, snapLength } = spec
+    const { machine } = spec
     const what = machine === undefined ? "all machines" : `"${machine}"`
     if (this.#running.has(machine))
       throw new SidecarError("busy", `Cannot capture the frames of ${what}: a capture of them runs`)
     if (machine !== undefined && machines.get(machine) === undefined)
       throw new SidecarError("not-found", `Cannot capture the frames of ${what}: it is not here`)
-    const onEnd = (reason: string): void => this.#ended(machine, reason)
-    const running: Running = {
-      spec,
-      capture: captureFile(path, { maxBytes, snapLength, onEnd }),
-      watched: new Map(),
-    }
+    const running: Running = { spec, capture: this.#open(spec), watched: new Map() }
     this.#running.set(machine, running)
     for (const each of machines) if (machine === undefined || each.name === machine) watch(running, each)
     this.#flush.after(FLUSH_MS)
   }
 
-  /** Ends a capture, whose file is whole then. Throws "not-found". */
+  /** What became of bytes that were given away. */
+  written({ file, bytes, error }: Parameters<ThreadCalls["captureWritten"]>[0]): void {
+    const running = [...this.#running.values()].find(({ spec }) => spec.file === file)
+    running?.capture.written(bytes)
+    if (error !== undefined) running?.capture.fail(error)
+  }
+
+  /** Ends a capture, whose file is whole when what was told before is written. Throws "not-found". */
   stop(machine: string | undefined): CaptureStatus {
     const running = this.#running.get(machine)
     if (running === undefined) throw new SidecarError("not-found", "Cannot stop a capture: there is none")
@@ -100,6 +110,20 @@ export class Captures {
     for (const [machine, running] of this.#running) this.#end(machine, running)
   }
 
+  #open({ file, machine, maxBytes, snapLength }: FileSpec): Capture {
+    const { notify } = this.#options
+    return new Capture(
+      (bytes) => notify({ type: "capture-bytes", file, bytes, last: false }),
+      {
+        maxBytes,
+        snapLength,
+        maxUnwritten: CAPTURE_UNWRITTEN_MAX,
+        onEnd: (reason) => this.#ended(machine, reason),
+      },
+      () => void notify({ type: "capture-bytes", file, bytes: new Uint8Array(0), last: true }),
+    )
+  }
+
   #ended(machine: string | undefined, reason: string): void {
     const running = this.#running.get(machine)
     if (running === undefined) return // its file had no room for its first bytes, or it is being stopped
@@ -121,7 +145,7 @@ function watch({ capture, watched }: Running, machine: Machine): void {
 }
 
 function statusOf({ spec, capture }: Running): CaptureStatus {
-  const { machine, path } = spec
-  const { frames, bytes } = capture
-  return { ...(machine === undefined ? {} : { machine }), path, frames, bytes }
+  const { machine, path }: CaptureSpec = spec
+  const { frames, bytes, dropped } = capture
+  return { ...(machine === undefined ? {} : { machine }), path, frames, bytes, dropped }
 }

@@ -36,6 +36,7 @@ export function handlersOf(network: NetworkThread): NetworkHandlers {
     setFaults: ({ machine, faults }) => network.setFaults(faults, machine),
     startCapture: (spec) => network.captures.start(spec),
     stopCapture: ({ machine }) => network.captures.stop(machine),
+    captureWritten: (argument) => network.captures.written(argument),
     dnsAnswer: ({ id, bytes }) => network.services.answer(id, bytes),
   }
 }

@@ -142,7 +142,7 @@ export class NetworkThread {
     this.listeners = this.#makeForwards()
     this.captures = new Captures({
       machines: this.machines,
-      notify: (notice) => void notify(notice),
+      notify: (notice) => notify(notice),
       timer: (callback) => timerOf(clock, callback),
     })
     this.forwards = new ForwardTable({

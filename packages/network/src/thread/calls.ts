@@ -34,6 +34,8 @@ export const FLOWS_PAGE_MAX = 1000
 /** DNS questions that wait for their answer at one time, of all machines and of one. Beyond it the thread drops the question and counts. */
 export const DNS_WAITING_MAX = 1024
 export const DNS_WAITING_MACHINE_MAX = 128
+/** Bytes of one capture that are on their way to its file. Frames beyond it are dropped and counted. */
+export const CAPTURE_UNWRITTEN_MAX: number = 8 << 20
 /** Refusals told a second, each once; beyond it they are only counted. */
 export const REFUSALS_A_SECOND = 10
 
@@ -99,10 +101,12 @@ export interface ThreadCalls {
   /** What is done to the frames of a machine, until told otherwise; undefined ends it. Code "not-found". */
   setFaults(argument: { readonly machine: string; readonly faults: FaultSpec | undefined }): void
 
-  /** Writes frames of a machine, or of all, to a file that the main thread has created. Codes: "busy" (there is one), "not-found", "permission-denied". */
-  startCapture(spec: CaptureSpec): void
+  /** Captures frames of a machine, or of all: the file's bytes come as `capture-bytes`. Codes: "busy" (there is one), "not-found". */
+  startCapture(spec: CaptureSpec & { readonly file: number }): void
   /** Code "not-found". */
   stopCapture(argument: { readonly machine?: string }): CaptureStatus
+  /** So much of a capture's file is written, or it cannot be written any more. */
+  captureWritten(argument: { readonly file: number; readonly bytes: number; readonly error?: string }): void
 
   /** Answers a `dns-query`. Without bytes the question is dropped. Does nothing where nobody waits any more. */
   dnsAnswer(argument: { readonly id: number; readonly bytes?: Uint8Array }): void
@@ -147,6 +151,13 @@ export type ThreadNotice =
   /** A forward went without being asked: its machine was removed, or its listener failed. */
   | { readonly type: "forward-closed"; readonly rule: ForwardRule; readonly reason: string }
   | ({ readonly type: "capture-ended"; readonly reason: string } & CaptureStatus)
+  /** For the file of a capture, in order: whole blocks, at most CAPTURE_UNWRITTEN_MAX that are not `captureWritten`. The last ones come with the end. */
+  | {
+      readonly type: "capture-bytes"
+      readonly file: number
+      readonly bytes: Uint8Array<ArrayBuffer>
+      readonly last: boolean
+    }
   /** Nobody was connected for `lonelyMs`: the thread ends, and the sidecar with it. */
   | { readonly type: "lonely"; readonly lonelyMs: number }
 
@@ -274,7 +285,7 @@ export interface FaultSpec {
 export interface CaptureSpec {
   /** All machines unless told. */
   readonly machine?: string
-  /** An absolute path. The file is there, empty and 0600. */
+  /** An absolute path. */
   readonly path: string
   /** The capture ends when the file is that long. */
   readonly maxBytes: number
@@ -287,6 +298,8 @@ export interface CaptureStatus {
   readonly path: string
   readonly frames: number
   readonly bytes: number
+  /** Frames that are not in the file, since it was not written fast enough. */
+  readonly dropped: number
 }
 
 /** One flow that was not let out, or several like it. */

@@ -1,7 +1,7 @@
 // Captures and faults of machines that run.
 
 import { spawnSync } from "node:child_process"
-import { statSync } from "node:fs"
+import { openSync, statSync } from "node:fs"
 import { join } from "node:path"
 import * as sys from "@skep/loop/sys"
 import { describe, expect, it } from "vitest"
@@ -35,7 +35,13 @@ function judged(path: string, ...args: readonly string[]): readonly string[] {
   return stdout.split("\n").filter((line) => line !== "")
 }
 
-const spec = (path: string, more: object = {}) => ({ path, maxBytes: 1 << 20, snapLength: 1 << 18, ...more })
+const spec = (path: string, more: object = {}) => ({
+  file: openSync(path, "w", 0o600),
+  path,
+  maxBytes: 1 << 20,
+  snapLength: 1 << 18,
+  ...more,
+})
 
 describe("a capture", () => {
   it.skipIf(!tshark)("of all has the frames of machines that come later, and is clean", () => {
@@ -70,9 +76,6 @@ describe("a capture", () => {
     )
     expect(() => it.network.captures.start(spec(one, { machine: "no" }))).toThrow(
       expect.objectContaining({ code: "not-found" }),
-    )
-    expect(() => it.network.captures.start(spec("/nowhere/at/all", { machine: "db" }))).toThrow(
-      expect.objectContaining({ code: "ENOENT" }),
     )
     ping(it, web)
     ping(it, db)

@@ -1,6 +1,7 @@
 // A Linux kernel in a namespace of its own, by TAP: traffic under capture and faults that are put in and taken out while it runs.
 
 import { spawn, spawnSync } from "node:child_process"
+import { openSync } from "node:fs"
 import { join } from "node:path"
 import { setImmediate } from "node:timers/promises"
 import { expect, it } from "vitest"
@@ -43,7 +44,13 @@ it.skipIf(absent !== undefined)(
       ip("-n", NAME, "addr", "add", "192.168.64.5/24", "dev", "tap0")
       ip("-n", NAME, "-6", "addr", "add", `${PLAN.gateway6.replace(/1$/, "5")}/64`, "dev", "tap0", "nodad")
       const path = join(here.directory, "box.pcapng")
-      here.network.captures.start({ path, machine: "box", maxBytes: 1 << 22, snapLength: 1 << 18 })
+      here.network.captures.start({
+        file: openSync(path, "w"),
+        path,
+        machine: "box",
+        maxBytes: 1 << 22,
+        snapLength: 1 << 18,
+      })
       const ping = (to: string, ...more: readonly string[]): Promise<string> =>
         within(here, "ping", "-n", "-c", "20", "-i", "0.01", "-W", "1", ...more, to)
       expect(await ping(PLAN.gateway)).toContain("20 received")

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { mkdtempSync, rmSync } from "node:fs"
+import { closeSync, mkdtempSync, rmSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Loop } from "@skep/loop"
@@ -64,8 +64,20 @@ export function rig(data: Partial<ThreadData> = {}, clock?: { now(): number }): 
       limits: { maxFlows: 1024, maxFlowsPerMachine: 256, maxHeldBytes: 16 * MIB },
       ...data,
     },
-    notify: (notice) => notices.push(structuredClone(notice)) > 0,
+    notify: (notice) =>
+      notice.type === "capture-bytes" ? write(notice) : notices.push(structuredClone(notice)) > 0,
   })
+  /** The file of a capture is a descriptor here. */
+  const write = ({ file, bytes, last }: ThreadNotice & { readonly type: "capture-bytes" }): boolean => {
+    try {
+      if (bytes.length > 0) writeSync(file, bytes)
+      if (!loop.stopped) loop.defer(() => network.captures.written({ file, bytes: bytes.length }))
+    } catch (error) {
+      loop.defer(() => network.captures.written({ file, bytes: 0, error: String(error) }))
+    }
+    if (last) closeSync(file)
+    return true
+  }
   loop.onDispose(() => network.stop())
   const machines: Machine[] = []
   const until = (done: () => boolean): void => {

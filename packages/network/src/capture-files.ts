@@ -1,0 +1,96 @@
+/**
+ * The files of captures, written here so that the loop thread never waits for a disk.
+ *
+ * ```
+ *  loop thread ── capture-bytes ──► take: one write after the other ──► file
+ *              ◄── captureWritten ── room for as much more
+ * ```
+ *
+ * @module
+ */
+import { type FileHandle, open } from "node:fs/promises"
+import { SidecarError } from "@skep/contract"
+import { describeFileError } from "@skep/runtime"
+import type { ThreadCalls, ThreadNotice } from "./thread/calls.ts"
+
+const OWNER_ONLY = 0o600
+
+type Bytes = ThreadNotice & { readonly type: "capture-bytes" }
+
+interface CaptureFile {
+  readonly path: string
+  readonly handle: FileHandle
+  /** Everything that was taken is written, and the file closed where its end has come. Never rejects. */
+  written: Promise<void>
+  failed: boolean
+  ending: boolean
+}
+
+/** Disposing it writes what was taken and closes all files. */
+export class CaptureFiles implements AsyncDisposable {
+  readonly #files = new Map<number, CaptureFile>()
+  /** Tells the thread what became of bytes. */
+  readonly #tell: (written: Parameters<ThreadCalls["captureWritten"]>[0]) => void
+  #last = 0
+
+  constructor(tell: (written: Parameters<ThreadCalls["captureWritten"]>[0]) => void) {
+    this.#tell = tell
+  }
+
+  /**
+   * Opens a file that only its owner can read, in place of what is there: its number. Throws "busy" where a capture is being written there, and
+   * what the system refuses, as a SidecarError.
+   */
+  async open(path: string): Promise<number> {
+    if ([...this.#files.values()].some((each) => each.path === path && !each.ending))
+      throw new SidecarError("busy", `Cannot capture to "${path}": a capture is written there`)
+    await this.ended()
+    try {
+      const handle = await open(path, "w", OWNER_ONLY)
+      const file = ++this.#last
+      this.#files.set(file, { path, handle, written: Promise.resolve(), failed: false, ending: false })
+      return file
+    } catch (error) {
+      throw describeFileError("capture to", path, error)
+    }
+  }
+
+  /** Takes bytes for a file, and its end. Returns at once. */
+  take({ file, bytes, last }: Pick<Bytes, "bytes" | "file" | "last">): void {
+    const found = this.#files.get(file)
+    if (found === undefined || found.ending) return
+    found.ending = last
+    found.written = found.written.then(() => this.#write(file, found, bytes))
+    if (last) found.written = found.written.then(() => this.#close(file, found))
+  }
+
+  /** Fulfils when all files whose end has come are whole. */
+  async ended(): Promise<void> {
+    await Promise.all([...this.#files.values()].filter(({ ending }) => ending).map(({ written }) => written))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const file of this.#files.keys()) this.take({ file, bytes: new Uint8Array(0), last: true })
+    await this.ended()
+  }
+
+  async #write(file: number, found: CaptureFile, bytes: Uint8Array): Promise<void> {
+    if (found.failed || bytes.length === 0) return
+    try {
+      for (let done = 0; done < bytes.length; ) done += (await found.handle.write(bytes, done)).bytesWritten
+      this.#tell({ file, bytes: bytes.length })
+    } catch (error) {
+      found.failed = true
+      this.#tell({ file, bytes: 0, error: error instanceof Error ? error.message : String(error) })
+    }
+  }
+
+  async #close(file: number, found: CaptureFile): Promise<void> {
+    this.#files.delete(file)
+    try {
+      await found.handle.close()
+    } catch (error) {
+      this.#tell({ file, bytes: 0, error: String(error) })
+    }
+  }
+}
