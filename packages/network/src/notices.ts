@@ -51,13 +51,13 @@ export class Notices {
   }
 
   hear(notice: ThreadNotice): void {
-    const { log, emit, leases, captures, onNames } = this.#options
+    const { log, emit, captures, onNames } = this.#options
     switch (notice.type) {
       case "dns-query":
         void this.#answer(notice)
         return
       case "leases":
-        leases.save(notice.leases)
+        void this.#save(notice)
         emit({ type: "leases", count: notice.leases.length })
         return
       case "names":
@@ -82,6 +82,15 @@ export class Notices {
     }
     log.info(notice.type, { ...notice })
     emit({ ...notice })
+  }
+
+  async #save({ leases, save }: ThreadNotice & { readonly type: "leases" }): Promise<void> {
+    const written = await this.#options.leases.save(leases)
+    try {
+      await this.#engine?.call("leasesSaved", { save, written })
+    } catch {
+      // The thread is gone, and who waited with it.
+    }
   }
 
   #keep({ machine, protocol, destination, port, reason, count }: Refused): void {

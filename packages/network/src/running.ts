@@ -247,6 +247,7 @@ const DOING: Readonly<Record<keyof ThreadCalls, string>> = {
   setPolicy: "set the policy",
   status: "ask the network",
   leases: "list the leases",
+  leasesSaved: "keep the leases",
   editLeases: "change the leases",
   flows: "list the flows",
   setFaults: "set the faults",

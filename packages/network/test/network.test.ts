@@ -341,7 +341,7 @@ describe("the lease file", () => {
       routes: () => [],
       openLeases: async (options) => {
         onEdits = options.onEdits
-        return { found: [lease], save: () => undefined, [Symbol.asyncDispose]: async () => undefined }
+        return { found: [lease], save: async () => true, [Symbol.asyncDispose]: async () => undefined }
       },
     }).start(standIn.parseOptions({ directory: directory.path }), testContext())
     expect(await network.leases()).toEqual([lease])

@@ -249,7 +249,7 @@ class StandIn {
     const mac = spec.mac ?? "02:00:00:00:00:01"
     const lease = { address, mac, machine: spec.machine, granted: 1, renewed: 2, expires: 3 }
     this.#leases = [...this.#leases.filter((other) => other.machine !== spec.machine), lease]
-    this.#notify({ type: "leases", leases: this.#leases })
+    this.#notify({ type: "leases", leases: this.#leases, save: 1 })
     const named = [...this.#machines.values()].filter((other) => other.address !== undefined)
     const names = named.map((other) => ({ name: other.spec.machine, addresses: [other.address ?? ""] }))
     this.#notify({ type: "names", names })
@@ -280,6 +280,7 @@ runLoop<ThreadCalls, ThreadData, ThreadNotice>(({ loop, data, notify }) => {
     startCapture: (spec) => standIn.startCapture(spec),
     stopCapture: (argument) => standIn.stopCapture(argument),
     captureWritten: () => undefined,
+    leasesSaved: () => undefined,
     dnsAnswer: (argument) => standIn.dnsAnswer(argument),
   }
 })

@@ -19,21 +19,28 @@ export interface LeaseKeeperOptions {
 export class LeaseKeeper implements AsyncDisposable {
   readonly #options: LeaseKeeperOptions
   #newest: readonly Lease[] | undefined
+  /** Who waits for the newest. */
+  #waiting: ((written: boolean) => void)[] = []
   #writing: Promise<void> | undefined
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options
   }
 
-  /** Returns at once. Of several calls during one write only the last counts. What could not be written is tried again with the next. */
-  save(leases: readonly Lease[]): void {
+  /**
+   * Fulfils with whether they, or newer ones, are in the file; never rejects. Of several calls during one write only the last counts. What could
+   * not be written is tried again with the next.
+   */
+  save(leases: readonly Lease[]): Promise<boolean> {
     this.#newest = leases
+    const written = new Promise<boolean>((resolve) => this.#waiting.push(resolve))
     this.#writing ??= this.#write().catch((error: unknown) => {
       this.#options.log.info("lease file not written", {
         path: this.#options.file.path,
         reason: String(error),
       })
     })
+    return written
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -45,14 +52,19 @@ export class LeaseKeeper implements AsyncDisposable {
 
   async #write(): Promise<void> {
     const { file, onEdits } = this.#options
+    let waiting: ((written: boolean) => void)[] = []
     try {
       while (this.#newest !== undefined) {
         const leases = this.#newest
+        waiting = this.#waiting
+        this.#waiting = []
         const edits = await file.save(leases)
         if (this.#newest === leases) this.#newest = undefined
+        for (const tell of waiting.splice(0)) tell(true)
         if (edits.removed.length > 0 || edits.added.length > 0) onEdits(edits)
       }
     } finally {
+      for (const tell of [...waiting, ...this.#waiting.splice(0)]) tell(false)
       this.#writing = undefined
     }
   }

@@ -21,8 +21,8 @@ export interface LeaseStoreOptions {
 export interface LeaseStore extends AsyncDisposable {
   /** As they were found. */
   readonly found: readonly Lease[]
-  /** Returns at once, never throws. Of several during one write the last counts. */
-  save(leases: readonly Lease[]): void
+  /** Fulfils with whether they, or newer ones, are kept by now; never rejects. Of several during one write the last counts. */
+  save(leases: readonly Lease[]): Promise<boolean>
 }
 
 /** Throws what the world refuses, as a SidecarError. */

@@ -12,6 +12,8 @@ export interface Reply {
   /** The payload of the datagram, whole. */
   readonly bytes: Uint8Array
   readonly kind: "broadcast" | "unicast" | "relay"
+  /** It gives an address for a time, which is to be kept before it is sent. */
+  readonly binds: boolean
   /** Four bytes. */
   readonly address: Uint8Array
   /** Where the frame goes: no ARP is asked, the client cannot answer yet. Undefined for a relay, which is a neighbour like others. */
@@ -75,7 +77,8 @@ export function replyTo(request: DhcpMessage, answer: Answer, plan: Plan): Reply
     bootFile: "",
     options: optionsOf(request, answer, plan),
   }
-  return { bytes: emit(message, limitOf(request, plan)), ...destinationOf(request, message, nak) }
+  const binds = answer.type === "ack" && answer.address !== 0
+  return { bytes: emit(message, limitOf(request, plan)), binds, ...destinationOf(request, message, nak) }
 }
 
 function optionsOf(request: DhcpMessage, answer: Answer, plan: Plan): Map<number, Uint8Array> {
@@ -116,7 +119,11 @@ function limitOf(request: DhcpMessage, { messageMax }: Plan): number {
   return Math.min(datagram, messageMax) - DATAGRAM_HEADERS
 }
 
-function destinationOf(request: DhcpMessage, reply: DhcpMessage, nak: boolean): Omit<Reply, "bytes"> {
+function destinationOf(
+  request: DhcpMessage,
+  reply: DhcpMessage,
+  nak: boolean,
+): Omit<Reply, "binds" | "bytes"> {
   if (request.relayAddress !== NONE) {
     return { kind: "relay", address: bytesOf(request.relayAddress), mac: undefined, port: RELAY_PORT }
   }

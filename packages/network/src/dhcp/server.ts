@@ -12,7 +12,7 @@
  * free address is confirmed and a taken one refused, as there is no other server whose client it could be. So a lost lease file costs nobody
  * its address: not those who come back with one, and not those who ask anew, since the address is found by a hash of who they are.
  *
- * Deviation: an ACK does not wait for the disk, for the same reason.
+ * An ACK that gives an address says so (`binds`): who sends it does that when the store has the lease.
  *
  * @module
  */

@@ -32,6 +32,7 @@ export function handlersOf(network: NetworkThread): NetworkHandlers {
     status: () => statusOf(network),
     leases: () => [...network.dhcp.leases()],
     editLeases: (edits) => network.editLeases(edits),
+    leasesSaved: ({ save, written }) => network.promises.saved(save, written),
     flows: (query) => flowPage(network, query),
     setFaults: ({ machine, faults }) => network.setFaults(faults, machine),
     startCapture: (spec) => network.captures.start(spec),

@@ -38,6 +38,7 @@ import { NetworkGateway } from "./gateway.ts"
 import { type Machine, Machines } from "./machines.ts"
 import { reachedNames, sourceOf } from "./reached-names.ts"
 import { NoticeBudget } from "./notice-budget.ts"
+import { Promises } from "./promises.ts"
 import { Services } from "./services.ts"
 
 /** Notices of leases and names, at most ten a second. */
@@ -66,6 +67,7 @@ export class NetworkThread {
   readonly memory: BoundedMemory
   readonly captures: Captures
   readonly containment: Containment
+  readonly promises: Promises
   policy: PolicySpec
   readonly #options: NetworkThreadOptions
   readonly #driver: Driver
@@ -77,6 +79,8 @@ export class NetworkThread {
   readonly #due: Alarm
   readonly #telling: Alarm
   readonly #lonely: Alarm
+  /** The number of the last leases that were given to the disk. */
+  #saves = 0
 
   constructor(options: NetworkThreadOptions) {
     const { data, notify } = options
@@ -99,6 +103,8 @@ export class NetworkThread {
     this.#station = stationOf(data.plan)
     this.memory = driver.memory
     this.refusals = new Refusals((refused) => void notify({ type: "refused", ...refused }))
+    const timer = (callback: () => void) => timerOf(clock, callback)
+    this.promises = new Promises({ now: () => clock.now(), timer })
     this.#due = clock.alarm(() => this.#dispatch())
     this.#telling = clock.alarm(() => this.#tell())
     this.#lonely = clock.alarm(() => this.#end())
@@ -152,7 +158,11 @@ export class NetworkThread {
       max: FORWARDS_MAX,
     })
     driver.onTurnEnd(() => this.flows.settle())
-    driver.onTurnEnd(() => this.#schedule())
+    driver.onTurnEnd(() => {
+      // Whoever is promised an address does not wait for others to come.
+      if (this.promises.due) this.dhcp.flush()
+      this.#schedule()
+    })
     if (data.lonelyMs > 0) this.#lonely.at(this.now + data.lonelyMs)
   }
 
@@ -273,6 +283,7 @@ export class NetworkThread {
       machines: this.machines,
       flows: this.flows,
       onQuestion: (id, machine, bytes) => notify({ type: "dns-query", id, machine, bytes }),
+      whenKept: (port, send) => this.promises.wait(port, send),
       onLease: () => this.#changed(),
     })
   }
@@ -305,6 +316,7 @@ export class NetworkThread {
     this.captures.detach(machine)
     this.flows.detach(port)
     this.services.detach(port)
+    this.promises.forget(port)
     this.neighbours.forget(port.number)
     this.reassembly.forget(port.number)
     this.errors.forget(port.number)
@@ -328,7 +340,12 @@ export class NetworkThread {
   #leaseStore({ leases }: ThreadData) {
     return {
       load: () => leases,
-      save: (all: readonly Lease[]) => void this.#options.notify({ type: "leases", leases: [...all] }),
+      save: (all: readonly Lease[]) => {
+        const save = ++this.#saves
+        this.promises.given(save)
+        if (!this.#options.notify({ type: "leases", leases: [...all], save }))
+          this.promises.saved(save, false)
+      },
     }
   }
 

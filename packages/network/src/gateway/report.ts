@@ -82,7 +82,8 @@ function machineEntry(network: NetworkThread, machine: Machine, { flows, address
 }
 
 function countersOf(network: NetworkThread): CounterRecord {
-  const { flows, gateway, dhcp, services, listeners, neighbours, reassembly, errors, containment } = network
+  const { flows, gateway, dhcp, services, listeners, neighbours, reassembly, errors, containment, promises } =
+    network
   return {
     ...prefixed("tcp", flows.tcp.counters),
     ...prefixed("datagram", flows.datagrams.counters),
@@ -100,6 +101,7 @@ function countersOf(network: NetworkThread): CounterRecord {
     "service-malformed": services.malformed,
     "service-bad-checksum": services.badChecksum,
     "forward-unanswered": listeners.unanswered,
+    "dhcp-unsaved": promises.unsaved,
     faults: containment.count,
   }
 }

@@ -26,6 +26,8 @@ export interface ServicesOptions {
   readonly machines: Machines
   readonly flows: Flows
   readonly onQuestion: (id: number, machine: string, bytes: Uint8Array) => boolean
+  /** Sends the reply when the leases of now are kept. */
+  readonly whenKept: (port: Port, send: () => void) => void
   /** Something about leases may have changed. */
   readonly onLease: () => void
 }
@@ -96,22 +98,21 @@ export class Services {
   }
 
   #sendDhcp(port: Port, frame: Frame, reply: Reply): void {
-    const { gateway } = this.#options
+    const { gateway, whenKept } = this.#options
     const own = gateway.ipv4?.addresses[0]
     if (own === undefined) return
-    this.#send(
-      port,
-      {
-        // A relay is on the same link: its frame brought the message.
-        guestMac: reply.mac ?? ethernet.sourceOf(frame.bytes, frame.at),
-        gatewayMac: gateway.mac,
-        guest: reply.address,
-        guestPort: reply.port,
-        other: own,
-        otherPort: DHCP_SERVER,
-      },
-      reply.bytes,
-    )
+    const ends = {
+      // A relay is on the same link: its frame brought the message.
+      guestMac: reply.mac ?? ethernet.sourceOf(frame.bytes, frame.at),
+      gatewayMac: gateway.mac,
+      guest: reply.address,
+      guestPort: reply.port,
+      other: own,
+      otherPort: DHCP_SERVER,
+    }
+    const send = (): void => this.#send(port, ends, reply.bytes)
+    if (reply.binds) whenKept(port, send)
+    else send()
   }
 
   #onQuestion(port: Port, frame: Frame, packet: ip.IpView): void {

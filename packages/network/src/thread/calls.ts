@@ -95,6 +95,8 @@ export interface ThreadCalls {
   leases(argument: undefined): readonly LeaseRecord[]
   /** Does to the leases what somebody else did to their file. */
   editLeases(edits: LeaseEdits): void
+  /** The leases of that notice, or newer ones, are on the disk, or could not be written. */
+  leasesSaved(argument: { readonly save: number; readonly written: boolean }): void
   /** Oldest first, at most FLOWS_PAGE_MAX. The next page is `after` the last id of this one. */
   flows(query: FlowQuery): FlowPage
 
@@ -137,8 +139,8 @@ export type ThreadNotice =
   | { readonly type: "machine-removed"; readonly machine: string }
   /** All names under the network's domain that are reached now, at most NAMES_MAX. At most ten times a second: the last one tells all. */
   | { readonly type: "names"; readonly names: readonly NamedAddresses[] }
-  /** All leases, for their file. At most ten times a second: the last one tells all. */
-  | { readonly type: "leases"; readonly leases: readonly LeaseRecord[] }
+  /** All leases, for their file: the last one tells all. `leasesSaved` is called with its number, which grows. */
+  | { readonly type: "leases"; readonly leases: readonly LeaseRecord[]; readonly save: number }
   /** A question over UDP. Its id is answered once, by `dnsAnswer`. The bytes are a copy. */
   | {
       readonly type: "dns-query"

@@ -238,7 +238,9 @@ describe("LeaseKeeper", () => {
     await using directory = await temporaryDirectory()
     const { file } = fileIn(directory)
     await using keeper = new LeaseKeeper({ file, log: silentLog, onEdits: () => undefined })
-    for (let last = 2; last < 100; last++) keeper.save([lease(last)])
+    const saves = Array.from({ length: 98 }, (_, index) => keeper.save([lease(index + 2)]))
+    expect(await saves[0]).toBe(true)
+    expect([await Promise.all(saves), await read(file.path)]).toEqual([saves.map(() => true), [lease(99)]])
     await keeper[Symbol.asyncDispose]()
     expect(await read(file.path)).toEqual([lease(99)])
     expect(await directory.list()).toEqual(["leases.json"])
@@ -251,12 +253,11 @@ describe("LeaseKeeper", () => {
     await mkdir(directory.at("leases.json"))
     const { file } = fileIn(directory)
     await using keeper = new LeaseKeeper({ file, log, onEdits: () => undefined })
-    keeper.save([lease(18)])
+    expect(await keeper.save([lease(18)])).toBe(false)
     await expect(keeper[Symbol.asyncDispose]()).rejects.toMatchObject({ code: "EISDIR" })
     expect(lines).toEqual(["lease file not written"])
     await rm(file.path, { recursive: true })
-    keeper.save([lease(19)])
-    await keeper[Symbol.asyncDispose]()
+    expect(await keeper.save([lease(19)])).toBe(true)
     expect(await read(file.path)).toEqual([lease(19)])
   })
 
@@ -265,7 +266,7 @@ describe("LeaseKeeper", () => {
     const { file } = fileIn(directory)
     const server = new DhcpServer({
       network: NETWORK,
-      store: { load: () => [], save: (leases) => keeper.save(leases) },
+      store: { load: () => [], save: (leases) => void keeper.save(leases) },
     })
     const edits: Edits[] = []
     await using keeper: LeaseKeeper = new LeaseKeeper({
