@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { Budget } from "@skep/link"
 import * as address from "@skep/wire/address"
 import { REFUSALS_A_SECOND, type Refused } from "../thread/calls.ts"
 import { ICMP, ICMP6, REFUSALS, type Refusal, TCP, UDP } from "./policy.ts"
@@ -24,7 +25,6 @@ export interface Destination {
 /** Flows that are remembered as told of: a table of hashes, in which a newcomer displaces whom it meets. */
 const TOLD_SLOTS = 256
 const REPEAT_MS = 60_000
-const SECOND_MS = 1000
 const FNV_OFFSET = 0x811c9dc5
 const FNV_PRIME = 0x01000193
 
@@ -33,8 +33,7 @@ export class Refusals {
   readonly #counts: Record<Refusal, number>
   readonly #toldHash = new Int32Array(TOLD_SLOTS)
   readonly #toldAtMs = new Float64Array(TOLD_SLOTS).fill(Number.NEGATIVE_INFINITY)
-  #credit = REFUSALS_A_SECOND
-  #creditAtMs = Number.NEGATIVE_INFINITY
+  readonly #budget = new Budget(REFUSALS_A_SECOND, REFUSALS_A_SECOND, 0)
   #untold = 0
 
   constructor(tell: (refused: Refused) => void) {
@@ -55,7 +54,7 @@ export class Refusals {
     const hash = hashOf(machine, reason, destination)
     const slot = hash & (TOLD_SLOTS - 1)
     const isKnown = this.#toldHash[slot] === hash && nowMs - (this.#toldAtMs[slot] ?? 0) < REPEAT_MS
-    if (isKnown || !this.#hasCredit(nowMs)) return
+    if (isKnown || !this.#budget.take(nowMs)) return
     this.#toldHash[slot] = hash
     this.#toldAtMs[slot] = nowMs
     const count = this.#untold
@@ -69,15 +68,6 @@ export class Refusals {
       reason,
       count,
     })
-  }
-
-  #hasCredit(nowMs: number): boolean {
-    const earned = ((nowMs - this.#creditAtMs) / SECOND_MS) * REFUSALS_A_SECOND
-    this.#credit = Math.min(REFUSALS_A_SECOND, this.#credit + earned)
-    this.#creditAtMs = nowMs
-    if (this.#credit < 1) return false
-    this.#credit--
-    return true
   }
 }
 

@@ -3,17 +3,13 @@
  *
  * @module
  */
-
-interface Bucket {
-  tokens: number
-  filledMs: number
-}
+import { Budget } from "@skep/link"
 
 /** A bucket for each machine. */
 export class TokenBuckets {
   readonly #burst: number
   readonly #perSecond: number
-  readonly #buckets = new Map<number, Bucket>()
+  readonly #buckets = new Map<number, Budget>()
 
   constructor(burst: number, perSecond: number) {
     this.#burst = burst
@@ -22,14 +18,12 @@ export class TokenBuckets {
 
   /** Whether there is one left for the machine; then it is taken. */
   take(machine: number, nowMs: number): boolean {
-    const bucket = this.#buckets.get(machine) ?? { tokens: this.#burst, filledMs: nowMs }
-    this.#buckets.set(machine, bucket)
-    const gained = ((nowMs - bucket.filledMs) * this.#perSecond) / 1000
-    bucket.tokens = Math.min(this.#burst, bucket.tokens + gained)
-    bucket.filledMs = nowMs
-    if (bucket.tokens < 1) return false
-    bucket.tokens--
-    return true
+    let bucket = this.#buckets.get(machine)
+    if (bucket === undefined) {
+      bucket = new Budget(this.#perSecond, this.#burst, nowMs)
+      this.#buckets.set(machine, bucket)
+    }
+    return bucket.take(nowMs)
   }
 
   forget(machine: number): void {
