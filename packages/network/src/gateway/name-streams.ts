@@ -43,6 +43,7 @@ export class NameStreams implements host.StreamHost {
       onFailed: (errno) => events.onFailed(errno),
       onReadable: () => events.onReadable(),
       onWritable: () => events.onWritable(),
+      onFault: (error) => events.onFault(error),
     })
     if (typeof stream === "number" || !stream.connected || this.#say(to.machine, stream)) return stream
     stream.abort()
