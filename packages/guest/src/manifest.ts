@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { z } from "zod"
+import * as z from "zod"
 import type { Arch } from "./recipe.ts"
 
 export const MANIFEST = "manifest.json"

@@ -5,7 +5,7 @@
  */
 import { isIP } from "node:net"
 import { type Accelerator, type ForwardRule, SidecarError } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 import { CPUS_MAX, MEMORY_MAX_MIB } from "./bounds.ts"
 
 /** A raw image, seen in the guest as a virtio block device. */

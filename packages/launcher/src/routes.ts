@@ -7,7 +7,7 @@
  */
 import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/contract"
 import type { Remote, Routes } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import { endProcess } from "./machine/end-process.ts"
 
 /** What an answer may take beyond the deadline that the launcher itself keeps. */

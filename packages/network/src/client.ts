@@ -7,7 +7,7 @@
  */
 import type { Instance, Sidecar, SidecarEvent } from "@skep/contract"
 import { adopt, networkClient, type Remote, type SpawnCommand, spawn } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import { ZonesSchema } from "./names/dns-options.ts"
 import { controlSocketOf, type NetworkOptions, parseNetworkOptions } from "./options.ts"
 import {

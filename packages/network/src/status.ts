@@ -5,7 +5,7 @@
  */
 import type { ForwardRule, NetworkMachine, NetworkStatus } from "@skep/contract"
 import { parseForwardRule } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import type { NetworkPlan } from "./addressing/plan.ts"
 import { parsed } from "./bad-options.ts"
 import type { Driver } from "./options.ts"

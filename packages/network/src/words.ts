@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { z } from "zod"
+import * as z from "zod"
 import { canonicalMac } from "./addressing/address.ts"
 import { badOptions, parsed } from "./bad-options.ts"
 import { parseForwardSpec } from "./forward/forward-spec.ts"

@@ -5,7 +5,7 @@
  */
 import { inspect } from "node:util"
 import { SidecarError } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 import { CID_HOST, CID_MAX, PORT_MAX } from "./dialect/address.ts"
 import { addDevices } from "./dialect/devices.ts"
 import type { PortMap } from "./dialect/option-string.ts"

@@ -12,7 +12,7 @@ import {
   hostPaths,
   parseHostOptions,
 } from "@skep/vsock-host/options"
-import { z } from "zod"
+import * as z from "zod"
 import { DEFAULT_LIMITS, type StreamLimits } from "./device/streams.ts"
 
 export interface VsockOptions extends HostOptions {

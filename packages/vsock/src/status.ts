@@ -4,7 +4,7 @@
  * @module
  */
 import type { Counters, Running } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 
 export interface VsockStatus {
   /** Whether a hypervisor, or the keeper before it, is connected. */

@@ -16,7 +16,7 @@ import {
   type SidecarEvent,
 } from "@skep/contract"
 import { Cleanup, notRunning, type Routes, tryLock, withResolvers } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import { createHome, type Home, homeFrom } from "../home/paths.ts"
 import { readSettings, type Settings } from "../home/settings.ts"
 import { VERSION } from "../version.ts"

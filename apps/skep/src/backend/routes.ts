@@ -5,7 +5,7 @@
  */
 import { SidecarError } from "@skep/contract"
 import type { ControlRequest, Handler, Routes } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import { Changes } from "../machine/record.ts"
 import type { Machines } from "./machines.ts"
 import type { Progress } from "./operation.ts"

@@ -7,7 +7,7 @@
  */
 import { SidecarError } from "@skep/contract"
 import { execa } from "execa"
-import { z } from "zod"
+import * as z from "zod"
 import { type DockerCommand, type Environment, exportLine, findDocker, typed } from "./docker-command.ts"
 
 export interface ContextOptions {

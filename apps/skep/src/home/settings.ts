@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises"
 import { availableParallelism, totalmem } from "node:os"
 import { SidecarError } from "@skep/contract"
 import { errnoOf } from "@skep/runtime/files"
-import { z } from "zod"
+import * as z from "zod"
 import { Accelerator, Cpus, DiskGiB, MemoryMiB, Policy, Provider } from "../machine/schema.ts"
 
 const SettingsFile = z.strictObject({

@@ -8,7 +8,7 @@ import { readFile } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
 import { CPUS_MAX, MEMORY_MAX_MIB } from "@skep/launcher/bounds"
 import { errnoOf, writeFileWhole } from "@skep/runtime/files"
-import { z } from "zod"
+import * as z from "zod"
 import type { Settings } from "../home/settings.ts"
 import {
   Accelerator,

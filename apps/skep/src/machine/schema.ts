@@ -4,7 +4,7 @@
  * @module
  */
 import { CPUS_MAX, MEMORY_MAX_MIB } from "@skep/launcher/bounds"
-import { z } from "zod"
+import * as z from "zod"
 
 export const MEMORY_MIN_MIB = 512
 export const DISK_MIN_GIB = 2

@@ -4,7 +4,7 @@
  * @module
  */
 import { SidecarError } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 
 /** `GET /containers/{id}/json`. */
 export interface Inspection {

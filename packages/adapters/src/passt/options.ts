@@ -5,7 +5,7 @@
  */
 import { type ForwardRule, SidecarError } from "@skep/contract"
 import { checkSocketPath, parseForwardRule } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 
 /** "loopback": of all addresses the guest reaches the host's own, and nothing that is not the host. "open": what the host reaches. */
 export type PasstPolicy = "loopback" | "open"

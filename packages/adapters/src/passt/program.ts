@@ -22,7 +22,7 @@ import {
   withResolvers,
   writeFileWhole,
 } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import { hasClient } from "./company.ts"
 import { type Introduction, introduce } from "./introduce.ts"
 

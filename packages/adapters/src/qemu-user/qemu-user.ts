@@ -20,7 +20,7 @@ import {
 } from "@skep/contract"
 import { connectQmp, monitor, type Qmp } from "@skep/qmp"
 import { forwardName, notRunning, parseForwardRule, withResolvers } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import { probeHostSide } from "../host-side/probe.ts"
 import { addLine, DEFAULT_GUEST, parseForwards, removeLine } from "./usernet.ts"
 

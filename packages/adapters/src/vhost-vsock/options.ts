@@ -5,7 +5,7 @@
  */
 import type { Platform } from "@skep/vsock-host/dialect"
 import { type HostOptions, here, hostFields, parseHostOptions, port } from "@skep/vsock-host/options"
-import { z } from "zod"
+import * as z from "zod"
 
 export interface VhostVsockOptions extends HostOptions {
   /** The host's ports that the guest may connect to, beside those of port maps. Unless told, those whose socket is there at the start. */

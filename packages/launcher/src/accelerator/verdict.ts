@@ -11,7 +11,7 @@ import { readFile, realpath, stat } from "node:fs/promises"
 import { cpus, release } from "node:os"
 import type { Accelerator } from "@skep/contract"
 import { describeFileError, errnoOf, writeFileWhole } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 
 /** An accelerator under which no guest printed a line. */
 export interface Failure {

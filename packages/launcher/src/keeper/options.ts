@@ -4,7 +4,7 @@
  * @module
  */
 import { SidecarError } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 
 /** A vhost-user device: QEMU on one side, the program that is the device on the other. */
 export interface KeptDevice {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Counters } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 
 /** As in the diagram of `@skep/vhost-user`'s keeper. */
 export type KeptState = "waiting" | "relaying" | "standing-in" | "replaying"

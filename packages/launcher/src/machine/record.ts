@@ -8,7 +8,7 @@ import { readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { Accelerator, GuestPhase, Identity } from "@skep/contract"
 import { errnoOf, isAlive, writeFileWhole } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import type { LauncherOptions, MachineNetwork } from "../description.ts"
 import { RECORD_NAME } from "../paths.ts"
 

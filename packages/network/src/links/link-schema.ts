@@ -4,7 +4,7 @@
  * @module
  */
 import { checkSocketPath } from "@skep/runtime"
-import { z } from "zod"
+import * as z from "zod"
 import { canonicalAddress, canonicalMac } from "../addressing/address.ts"
 import { badOptions, parsed } from "../bad-options.ts"
 import type { LinkSpec } from "./link-spec.ts"

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod"
+import * as z from "zod"
 import { parseZone, ZONES_MAX, type Zone } from "../dns/names/zone.ts"
 import type { DnsOptions } from "./name-service.ts"
 

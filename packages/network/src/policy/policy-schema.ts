@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from "zod"
+import * as z from "zod"
 import { badOptions, parsed } from "../bad-options.ts"
 import type { PolicyMode, PolicySpec, PortRange } from "./policy-spec.ts"
 

@@ -4,12 +4,15 @@
  * @module
  */
 import type { Counters } from "@skep/contract"
-import { Counter, Gauge, Registry } from "prom-client"
 import { Text } from "./routes.ts"
 
 /** Renders the counters as `skep_SIDECAR_NAME_total`, with the memory and processor time of the process. */
 export async function renderMetrics(sidecar: string, counters: Counters): Promise<Text> {
+  // Two megabytes of memory that most processes never need.
+  const { Counter, Gauge, Registry } = await import("prom-client")
   const registry = new Registry()
+  const gauge = (name: string, help: string, value: number): void =>
+    new Gauge({ name, help, registers: [registry] }).set(value)
   const prefix = `skep_${metricName(sidecar)}`
   for (const [name, value] of Object.entries(counters)) {
     new Counter({
@@ -19,14 +22,10 @@ export async function renderMetrics(sidecar: string, counters: Counters): Promis
     }).inc(value)
   }
   const usage = process.resourceUsage()
-  gauge(registry, "process_resident_memory_bytes", "Resident memory", process.memoryUsage.rss())
-  gauge(registry, "process_cpu_seconds", "Processor time", (usage.userCPUTime + usage.systemCPUTime) / 1e6)
-  gauge(registry, "process_uptime_seconds", "Time since the start", process.uptime())
+  gauge("process_resident_memory_bytes", "Resident memory", process.memoryUsage.rss())
+  gauge("process_cpu_seconds", "Processor time", (usage.userCPUTime + usage.systemCPUTime) / 1e6)
+  gauge("process_uptime_seconds", "Time since the start", process.uptime())
   return new Text(await registry.metrics(), registry.contentType)
-}
-
-function gauge(registry: Registry, name: string, help: string, value: number): void {
-  new Gauge({ name, help, registers: [registry] }).set(value)
 }
 
 function metricName(name: string): string {

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { type ErrorCode, type Log, SidecarError, type SidecarEvent } from "@skep/contract"
-import { WebSocketServer } from "ws"
+import type { WebSocketServer } from "ws"
 import { INSTANCE_HEADER } from "./client.ts"
 import { match, type Routes, Text } from "./routes.ts"
 import { listenPrivately } from "./socket.ts"
@@ -41,31 +41,52 @@ export async function startControlServer(options: ControlOptions): Promise<Contr
   const socket = await listenPrivately(server, options.endpoint)
   return {
     endpoint: options.endpoint,
-    publish: (event) => publish(subscribers, event),
+    publish: (event) => subscribers.publish(event),
     [Symbol.asyncDispose]: async () => {
-      for (const client of subscribers.clients) client.close(1001)
+      subscribers.end()
       server.closeIdleConnections()
       setTimeout(() => server.closeAllConnections(), 200).unref()
       await socket[Symbol.asyncDispose]()
-      subscribers.close()
     },
   }
 }
 
-function acceptSubscribers(server: Server, options: ControlOptions): WebSocketServer {
+interface Subscribers {
+  publish(event: SidecarEvent): void
+  /** Hangs up on all of them, and on those that come later. */
+  end(): void
+}
+
+function acceptSubscribers(server: Server, options: ControlOptions): Subscribers {
   let untold = options.earlier ?? []
-  const subscribers = new WebSocketServer({ noServer: true })
-  server.on("upgrade", (request, socket, head) => {
-    socket.on("error", () => socket.destroy()) // a caller that hung up while we answered
-    if (pathOf(request) !== "/events") return refuseUpgrade(socket, "404 Not Found")
-    if (isForAnother(options, request)) return refuseUpgrade(socket, "409 Conflict")
-    subscribers.handleUpgrade(request, socket, head, (client) => {
+  let sockets: WebSocketServer | undefined
+  let ended = false
+  const join = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    // Two megabytes of memory that a process without subscribers does without.
+    const ws = await import("ws")
+    if (ended) return void socket.destroy()
+    sockets ??= new ws.WebSocketServer({ noServer: true })
+    sockets.handleUpgrade(request, socket, head, (client) => {
       client.on("error", () => client.terminate())
       for (const event of untold) client.send(JSON.stringify(event))
       untold = []
     })
+  }
+  server.on("upgrade", (request, socket, head) => {
+    socket.on("error", () => socket.destroy()) // a caller that hung up while we answered
+    if (pathOf(request) !== "/events") return refuseUpgrade(socket, "404 Not Found")
+    if (isForAnother(options, request)) return refuseUpgrade(socket, "409 Conflict")
+    void join(request, socket, head)
   })
-  return subscribers
+  return {
+    publish: (event) => {
+      if (sockets !== undefined) publish(sockets, event)
+    },
+    end: () => {
+      ended = true
+      for (const client of sockets?.clients ?? []) client.close(1001)
+    },
+  }
 }
 
 function refuseUpgrade(socket: Duplex, status: string): void {

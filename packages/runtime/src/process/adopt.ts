@@ -4,7 +4,7 @@
  * @module
  */
 import { type Identity, type Instance, type Running, SidecarError, type SidecarEvent } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 import { type ControlCall, call, subscribe } from "../control/client.ts"
 import { sleep, within, withResolvers } from "../deadline.ts"
 import { isAlive, signalProcess } from "../identity.ts"

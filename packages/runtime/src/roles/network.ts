@@ -13,7 +13,7 @@ import {
   type NetworkStatus,
   SidecarError,
 } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 import type { Routes } from "../control/routes.ts"
 import type { Remote } from "../process/adopt.ts"
 

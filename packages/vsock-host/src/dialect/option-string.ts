@@ -11,7 +11,7 @@
  */
 import { inspect } from "node:util"
 import { SidecarError } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 import { CID_HOST, CID_MAX, PORT_MAX } from "./address.ts"
 
 /** VTSOCK_MAXFWDS of HyperKit. */

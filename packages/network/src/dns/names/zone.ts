@@ -4,7 +4,7 @@
  * @module
  */
 import { SidecarError } from "@skep/contract"
-import { z } from "zod"
+import * as z from "zod"
 import { canonicalAddress } from "../../addressing/address.ts"
 import { canonicalName, isHostName } from "../message/name.ts"
 import { parsePattern } from "./pattern.ts"
