@@ -1,4 +1,4 @@
-// Bundles the programs of Skep into apps/skep/dist: one file an entry, and what they share in chunks.
+// Bundles the programs of Skep into apps/skep/dist: those that share chunks together, those that are to be small alone.
 import { createHash } from "node:crypto"
 import {
   cpSync,
@@ -30,28 +30,29 @@ const COMMON_JS = [
   "const __dirname = __dirnameOf(__filename)",
 ].join("\n")
 
-const PROGRAMS = {
+/** What people run, and what works for them: they share chunks. */
+const TOGETHER = {
   skep: "apps/skep/src/main.ts",
   backend: "apps/skep/src/backend/main.ts",
   "image-builder": "apps/skep/src/backend/image-builder/main.ts",
   launcher: "packages/launcher/src/main.ts",
-  keeper: "packages/launcher/src/keeper/main.ts",
-  network: "packages/network/src/main.ts",
-  "qemu-user": "packages/adapters/src/qemu-user/main.ts",
-  passt: "packages/adapters/src/passt/main.ts",
-  "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",
-  vsock: "packages/vsock/src/main.ts",
 }
 /**
- * Threads of those programs, and a helper as small. Apart: a chunk that is shared with a program brings the program's libraries into the thread,
- * which is another engine with a copy of its own; here that was 17 MB of memory for each network.
+ * What runs beside a machine for as long as it does, and is to be small: one file each. A chunk that a thread shares with its program brings the
+ * program's libraries into the engine of the thread, and each file more costs its loading.
  */
-const THREADS = {
+const ALONE = {
+  keeper: "packages/launcher/src/keeper/main.ts",
   "keeper-thread": "packages/launcher/src/keeper/thread.ts",
+  network: "packages/network/src/main.ts",
   "network-thread": "packages/network/src/thread.ts",
   "network-node-thread": "packages/network/src/node-thread.ts",
   "tap-opener": "packages/link/src/tap/opener.ts",
+  "qemu-user": "packages/adapters/src/qemu-user/main.ts",
+  passt: "packages/adapters/src/passt/main.ts",
+  "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",
   "vhost-vsock-thread": "packages/adapters/src/vhost-vsock/thread.ts",
+  vsock: "packages/vsock/src/main.ts",
   "vsock-thread": "packages/vsock/src/thread.ts",
 }
 
@@ -79,8 +80,9 @@ export async function build() {
     minifySyntax: true,
     logLevel: "warning",
   }
-  await bundle({ ...options, entryPoints: PROGRAMS })
-  await bundle({ ...options, entryPoints: THREADS, chunkNames: "thread-[hash]" })
+  await bundle({ ...options, entryPoints: TOGETHER })
+  for (const [name, source] of Object.entries(ALONE))
+    await bundle({ ...options, entryPoints: { [name]: source } })
   await stop() // its service process would outlive the build
   // The guest's own files are read at run time: they are part of the image recipe.
   for (const name of GUEST_FILES)

@@ -10,12 +10,14 @@
  * @module
  */
 import { CMSGHDR, MSGHDR } from "../sys/abi.ts"
-import { MSG_CTRUNC, SCM_MAX_FD, SCM_RIGHTS, SOL_SOCKET } from "../sys/constants.ts"
+import { IPPROTO_UDP, MSG_CTRUNC, SCM_MAX_FD, SCM_RIGHTS, SOL_SOCKET, UDP_SEGMENT } from "../sys/constants.ts"
 import type { Iovecs } from "./iovecs.ts"
 import type { Region, Scratch } from "./scratch.ts"
 import { at, getU64, setU64 } from "./words.ts"
 
 const FD_SIZE = 4
+/** The size of a datagram is an u16. */
+const SEGMENT_SIZE = 2
 /** sizeof(struct sockaddr_storage). */
 const NAME_SIZE = 128
 
@@ -61,6 +63,20 @@ export class Message {
   prepareSendTo(iovecs: Iovecs, nameLength: number): void {
     this.#prepare(iovecs, 0)
     this.#prepareName(nameLength)
+  }
+
+  /**
+   * Bytes from `iovecs` that go as datagrams of `size` bytes each, of which the last may be shorter (udp(7), UDP_SEGMENT): to whom the socket is
+   * connected, or to whom the first `nameLength` bytes of `name` name. The kernel takes 64 of them, of 65,507 bytes together.
+   */
+  prepareSendSegments(iovecs: Iovecs, size: number, nameLength = 0): void {
+    this.#prepare(iovecs, CMSGHDR.size + align(SEGMENT_SIZE))
+    if (nameLength > 0) this.#prepareName(nameLength)
+    const { u32 } = this.#control
+    setU64(u32, CMSGHDR.length / 4, CMSGHDR.size + SEGMENT_SIZE)
+    u32[CMSGHDR.level / 4] = IPPROTO_UDP
+    u32[CMSGHDR.type / 4] = UDP_SEGMENT
+    u32[CMSGHDR.size / 4] = size
   }
 
   /** Room for bytes in `iovecs`, for the sender's name, and for as much beside it as `maxFds` descriptors take. */

@@ -18,6 +18,39 @@ afterEach(() => {
   for (const fd of opened.splice(0)) sys.close(fd)
 })
 
+describe("Message in segments", () => {
+  it.each([
+    ["inet", "127.0.0.1"],
+    ["inet6", "::1"],
+  ] as const)(
+    "is as many datagrams, to a name and to whom the socket is connected: %s",
+    (family, address) => {
+      using scratch = new Scratch(2 ** 16)
+      const iovecs = new Iovecs(scratch, "iovecs", 4)
+      const message = new Message(scratch, "message", 0)
+      const { address: bytesAt, bytes } = scratch.region("bytes", 64)
+      const one = boundUdp(family, address)
+      const two = boundUdp(family, address)
+      bytes.set([1, 2, 3, 4, 5, 6, 7])
+      iovecs.push(bytesAt, 2)
+      iovecs.push(bytesAt + 2, 5)
+      const name = sys.encodeAddress(two.name)
+      message.name.set(name)
+      message.prepareSendSegments(iovecs, 3, name.length)
+      expect(sys.sendMessage(one.fd, message.header)).toBe(7)
+      expect(sys.connectTo(one.fd, name)).toBe(0)
+      message.prepareSendSegments(iovecs, 4)
+      expect(sys.sendMessage(one.fd, message.header)).toBe(7)
+      const got: number[][] = []
+      for (let length = 0; length >= 0; ) {
+        length = sys.receive(two.fd, bytesAt + 32, 32, sys.MSG_DONTWAIT)
+        if (length >= 0) got.push([...bytes.subarray(32, 32 + length)])
+      }
+      expect(got).toEqual([[1, 2, 3], [4, 5, 6], [7], [1, 2, 3, 4], [5, 6, 7]])
+    },
+  )
+})
+
 describe("Message with a name", () => {
   it.each([
     ["inet", "127.0.0.1", sys.IPPROTO_IP, sys.IP_RECVTTL, sys.IP_TTL],

@@ -64,6 +64,8 @@ export class Flows {
   noMemory = 0
   readonly #options: FlowsOptions
   readonly #udp = udp.view()
+  /** Filled for each datagram. */
+  readonly #datagram: { -readonly [Key in keyof Datagram]: Datagram[Key] }
   readonly #cutter = new Cutter()
   readonly #copy = new Parts()
   readonly #key = new FlowKey()
@@ -74,6 +76,16 @@ export class Flows {
     this.#options = options
     this.policy = policy
     const { driver } = options
+    this.#datagram = {
+      from: 0,
+      to: options.gateway.mac,
+      portsAt: 0,
+      ports: 2,
+      guestPort: 0,
+      otherPort: 0,
+      payloadAt: 0,
+      payloadEnd: 0,
+    }
     this.memory = driver.memory
     const route = (link: Outlet, bytes: Uint8Array, packet: ip.IpView, port: number) =>
       this.#route(link, bytes, packet, port)
@@ -127,14 +139,14 @@ export class Flows {
       this.badChecksum++
       return
     }
-    this.#datagram(port, frame, packet, {
-      portsAt: packet.payloadAt,
-      ports: 2,
-      guestPort: view.source,
-      otherPort: view.destination,
-      payloadAt: view.payloadAt,
-      payloadEnd: view.payloadEnd,
-    })
+    const datagram = this.#datagram
+    datagram.portsAt = packet.payloadAt
+    datagram.ports = 2
+    datagram.guestPort = view.source
+    datagram.otherPort = view.destination
+    datagram.payloadAt = view.payloadAt
+    datagram.payloadEnd = view.payloadEnd
+    this.#handOn(port, frame, packet)
   }
 
   /** Whether the packet is of a flow that a client of the host began. */
@@ -151,14 +163,14 @@ export class Flows {
     if (packet.payloadAt + icmp.HEADER > frame.at + frame.head) return
     const type = bytes[packet.payloadAt]
     if (type !== (packet.version === 4 ? icmp.ECHO : icmpv6.ECHO)) return
-    this.#datagram(port, frame, packet, {
-      portsAt: packet.payloadAt + IDENTIFIER,
-      ports: 1,
-      guestPort: u16(bytes, packet.payloadAt + IDENTIFIER),
-      otherPort: 0,
-      payloadAt: packet.payloadAt,
-      payloadEnd: packet.payloadEnd,
-    })
+    const datagram = this.#datagram
+    datagram.portsAt = packet.payloadAt + IDENTIFIER
+    datagram.ports = 1
+    datagram.guestPort = u16(bytes, packet.payloadAt + IDENTIFIER)
+    datagram.otherPort = 0
+    datagram.payloadAt = packet.payloadAt
+    datagram.payloadEnd = packet.payloadEnd
+    this.#handOn(port, frame, packet)
   }
 
   /** Sends a packet whose checksums are whole; cut where it is longer than the machine's MTU. */
@@ -185,6 +197,7 @@ export class Flows {
 
   /** What a turn brought goes on, both ways. */
   settle(): void {
+    this.datagrams.settle()
     if (!this.tcp.settle() || this.#settling) return
     // Somebody has more to send: others first.
     this.#settling = true
@@ -221,10 +234,9 @@ export class Flows {
     this.datagrams.stop()
   }
 
-  #datagram(port: Port, frame: Frame, packet: ip.IpView, datagram: Omit<Datagram, "from" | "to">): void {
-    const { bytes, at } = frame
-    const from = ethernet.sourceOf(bytes, at)
-    this.datagrams.fromGuest(port, frame, packet, { ...datagram, from, to: this.#options.gateway.mac })
+  #handOn(port: Port, frame: Frame, packet: ip.IpView): void {
+    this.#datagram.from = ethernet.sourceOf(frame.bytes, frame.at)
+    this.datagrams.fromGuest(port, frame, packet, this.#datagram)
   }
 
   /** Whether the checksum of a transport is right, or the sender vouches for it. */

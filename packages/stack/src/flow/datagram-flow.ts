@@ -14,6 +14,8 @@ import type { FlowKey, Keyed } from "./key.ts"
 
 /** Datagrams of one socket before others have their turn. */
 const TURN = 64
+/** Datagrams of the guest that go on by one call. */
+const GATHERED = 64
 
 export interface DatagramContext {
   /** Where datagrams are received: `room` bytes of the link's memory. */
@@ -27,6 +29,8 @@ export interface DatagramContext {
   readonly failed: (flow: DatagramFlow, errno: number) => void
   /** An exception in the association, or in the driver of its socket: a bug of ours. */
   readonly fault: (flow: DatagramFlow, error: unknown) => void
+  /** Datagrams wait for `flush`, which is to come before the turn of the guest's link is over. */
+  readonly gathering: (flow: DatagramFlow) => void
   /** There is more in the socket than this turn could take. */
   readonly again: (flow: DatagramFlow) => void
 }
@@ -47,7 +51,7 @@ export class DatagramFlow implements Keyed, DatagramEvents {
   /** Bytes of payload, from the guest and to it. */
   bytesOut = 0
   bytesIn = 0
-  /** Whether the other side has ever answered. */
+  /** Whether the side that did not begin has ever said anything. */
   answered = false
   /** Counted among those that nobody has answered. */
   isAlone = false
@@ -57,6 +61,8 @@ export class DatagramFlow implements Keyed, DatagramEvents {
   quote: Uint8Array = new Uint8Array(0)
   readonly #context: DatagramContext
   readonly #payload = new Parts()
+  /** Datagrams of this turn, one a piece. */
+  readonly #gathered = new Parts()
   #socket: DatagramSocket | undefined
 
   constructor(context: DatagramContext, key: FlowKey, link: Outlet, ends: Ends, protocol: number) {
@@ -75,15 +81,40 @@ export class DatagramFlow implements Keyed, DatagramEvents {
     this.#socket = socket
   }
 
-  /** Takes a datagram of the guest: `length` bytes after the first `skip` of the frame. */
+  /** Takes a datagram of the guest: `length` bytes after the first `skip` of the frame. It goes on at `flush`. */
   fromGuest(frame: Frame, skip: number, length: number): void {
     this.usedAt = this.#context.now()
+    if (this.direction === "in") this.answered = true
     this.sent++
     this.bytesOut += length
-    this.#payload.clear()
-    this.#payload.append(frame.parts, skip, length)
-    const result = this.#socket?.send(this.#payload) ?? 0
-    if (result < 0 && result !== -EAGAIN) this.#context.failed(this, -result)
+    const payload = this.#payload
+    const gathered = this.#gathered
+    payload.clear()
+    payload.append(frame.parts, skip, length)
+    if (payload.count !== 1) {
+      // In pieces, or empty: by itself, after those before it.
+      this.flush()
+      this.#sent(this.#socket?.send(payload) ?? 0)
+      return
+    }
+    if (gathered.count === 0) this.#context.gathering(this)
+    gathered.push(payload.addressAt(0), payload.lengthAt(0))
+    if (gathered.count === GATHERED) this.flush()
+  }
+
+  /** Sends what was gathered. */
+  flush(): void {
+    const gathered = this.#gathered
+    if (gathered.count === 0) return
+    const socket = this.#socket
+    const result = (gathered.count === 1 ? socket?.send(gathered) : socket?.sendEach(gathered)) ?? 0
+    gathered.clear()
+    this.#sent(result)
+  }
+
+  /** Forgets what was gathered: its memory is no more. */
+  drop(): void {
+    this.#gathered.clear()
   }
 
   onReadable(): void {
@@ -125,11 +156,15 @@ export class DatagramFlow implements Keyed, DatagramEvents {
 
   #deliver(length: number): void {
     this.usedAt = this.#context.now()
-    this.answered = true
+    if (this.direction === "out") this.answered = true
     this.received++
     this.bytesIn += length
     this.#payload.clear()
     this.#payload.push(this.#context.buffer, length)
     this.#context.toGuest(this, this.#payload)
+  }
+
+  #sent(result: number): void {
+    if (result < 0 && result !== -EAGAIN) this.#context.failed(this, -result)
   }
 }

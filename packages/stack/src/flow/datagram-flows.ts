@@ -85,6 +85,8 @@ export class DatagramFlows {
   readonly #ofLink = new Map<Outlet, Set<DatagramFlow>>()
   /** Of those, what the machine began and nobody has answered. */
   readonly #unanswered = new Map<Outlet, Set<DatagramFlow>>()
+  /** Those that have datagrams of this turn; perhaps twice, perhaps none any more. */
+  readonly #gathering: DatagramFlow[] = []
   readonly #sweeper: Alarm
 
   constructor(options: DatagramFlowsOptions) {
@@ -100,6 +102,7 @@ export class DatagramFlows {
       toGuest: (flow, payload) => this.#toGuest(flow, payload),
       failed: (flow, errno) => this.#failed(flow, errno),
       fault: (flow, error) => this.#fault(flow, error),
+      gathering: (flow) => void this.#gathering.push(flow),
       again: (flow) => options.later(() => flow.onReadable()),
     }
     this.#sweeper = clock.alarm(() => this.#sweep())
@@ -110,7 +113,10 @@ export class DatagramFlows {
     return this.#buffer
   }
 
-  /** Takes the payload of a guest's UDP packet, or its whole echo request; `guestPort` and `port` tell associations apart. */
+  /**
+   * Takes the payload of a guest's UDP packet, or its whole echo request; `guestPort` and `port` tell associations apart. It goes on at `settle`, until
+   * when the frame's memory is to stay.
+   */
   fromGuest(link: Outlet, frame: Frame, view: ip.IpView, datagram: Datagram): void {
     const key = this.#key.fromPacket(frame.bytes, view, datagram.portsAt, datagram.ports)
     let flow = this.table.get(key)
@@ -127,6 +133,20 @@ export class DatagramFlows {
     } catch (error) {
       this.#fault(flow, error)
     }
+  }
+
+  /** The turn of a link is over: what guests have sent goes on, all datagrams of an association by one call. */
+  settle(): void {
+    const flows = this.#gathering
+    if (flows.length === 0) return
+    for (const flow of flows) {
+      try {
+        flow.flush()
+      } catch (error) {
+        this.#fault(flow, error)
+      }
+    }
+    flows.length = 0
   }
 
   /** Leads a client of the host to a guest. Undefined where this pair of ends is taken. */
@@ -162,10 +182,15 @@ export class DatagramFlows {
   }
 
   detach(link: Outlet): void {
-    for (const flow of this.#ofLink.get(link) ?? []) this.close(flow)
+    for (const flow of this.#ofLink.get(link) ?? []) {
+      // A link that goes within its turn takes the memory of its frames along.
+      flow.drop()
+      this.close(flow)
+    }
   }
 
   close(flow: DatagramFlow): void {
+    flow.flush()
     this.table.delete(flow)
     remove(this.#ofLink, flow)
     remove(this.#unanswered, flow)
@@ -174,7 +199,10 @@ export class DatagramFlows {
 
   stop(): void {
     this.#sweeper.cancel()
-    for (const flow of this.table.all()) this.close(flow)
+    for (const flow of this.table.all()) {
+      flow.drop()
+      this.close(flow)
+    }
     this.#options.memory.free(this.#buffer, ROOM)
   }
 
@@ -262,6 +290,7 @@ export class DatagramFlows {
     const { onFault } = this.#options
     if (onFault === undefined) throw error
     this.counters.faults++
+    flow.drop()
     try {
       this.close(flow)
     } catch {

@@ -114,6 +114,8 @@ export interface DatagramEvents {
 export interface DatagramSocket {
   /** Sends one datagram: 0 or more, or `-errno`. What the host cannot take now is lost, as datagrams are. */
   send(parts: Parts): number
+  /** Sends each piece as a datagram of its own, in order, one that fails or not: 0 or more, or the `-errno` of the first that failed. */
+  sendEach(datagrams: Parts): number
   /**
    * Receives one datagram to `address`: its length, which is at most `room`, or `-errno`; -EAGAIN where there is none. -ECONNREFUSED where one of
    * ours came back as unreachable.

@@ -10,6 +10,7 @@ import { Iovecs, Message, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import type { Client, DatagramSocket, DatagramTaker, Endpoint, Listener, ListenerHost } from "../host/host.ts"
 import { familyOf, sockaddr } from "./address.ts"
+import { cuts, DatagramTransfer } from "./datagram-transfer.ts"
 import type { SocketHost } from "./stream-host.ts"
 
 const BACKLOG = 4096
@@ -106,12 +107,15 @@ class UdpListener implements Listener {
   readonly #scratch = new Scratch(SCRATCH)
   readonly #iovecs = new Iovecs(this.#scratch, "payload", 256)
   readonly #message = new Message(this.#scratch, "name", 0)
+  readonly #datagrams = new DatagramTransfer()
+  readonly #cuts: boolean
   readonly #registration: Registration
   /** By the bytes of their address. */
   readonly #clients = new Map<string, DatagramTaker>()
 
   private constructor(options: UdpListenerOptions, fd: number) {
     this.#options = options
+    this.#cuts = cuts(fd)
     this.#registration = options.scope.adopt(fd, sys.EPOLLIN, () => this.#receive())
   }
 
@@ -123,6 +127,7 @@ class UdpListener implements Listener {
   [Symbol.dispose](): void {
     this.#registration.close()
     this.#scratch[Symbol.dispose]()
+    this.#datagrams[Symbol.dispose]()
   }
 
   #receive(): void {
@@ -143,6 +148,10 @@ class UdpListener implements Listener {
     if (known !== undefined) return known
     const flow = this.#options.onClient({
       send: (parts) => this.#send(name, parts),
+      sendEach: (parts) =>
+        this.#registration.active
+          ? this.#datagrams.sendEach(this.#registration.fd, parts, this.#cuts, name)
+          : 0,
       receive: () => -sys.EAGAIN,
       close: () => void this.#clients.delete(key),
     })

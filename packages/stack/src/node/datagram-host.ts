@@ -4,7 +4,7 @@
  * @module
  */
 import { createSocket, type Socket } from "node:dgram"
-import type { Parts, PoolMemory } from "@skep/link"
+import { Parts, type PoolMemory } from "@skep/link"
 import {
   type DatagramEvents,
   type DatagramHost,
@@ -97,6 +97,10 @@ class NodeDatagramSocket implements DatagramSocket {
     return 0
   }
 
+  sendEach(datagrams: Parts): number {
+    return eachAlone(datagrams, (part) => this.send(part))
+  }
+
   receive(address: number, room: number): number {
     const errno = this.#errors.shift()
     if (errno !== undefined) return -errno
@@ -133,6 +137,17 @@ class NodeDatagramSocket implements DatagramSocket {
     this.#options.turns.begin()
     this.#options.events.onReadable()
   }
+}
+
+/** Node has no call for many: each piece is sent by `send`. */
+export function eachAlone(datagrams: Parts, send: (part: Parts) => number): number {
+  const part = new Parts()
+  for (let index = 0; index < datagrams.count; index++) {
+    part.clear()
+    part.push(datagrams.addressAt(index), datagrams.lengthAt(index))
+    send(part)
+  }
+  return 0
 }
 
 /** A socket of the family of this address. Its addresses are no names: nothing is looked up, and so nothing waits. */

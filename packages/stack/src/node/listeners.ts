@@ -16,7 +16,7 @@ import {
   type ListenerHost,
 } from "../host/host.ts"
 import { hostOf } from "./address.ts"
-import { copyOf, UNSENT_MOST, unnamedSocket } from "./datagram-host.ts"
+import { copyOf, eachAlone, UNSENT_MOST, unnamedSocket } from "./datagram-host.ts"
 import { errnoOf } from "./errno.ts"
 import type { NodeHost } from "./stream-host.ts"
 import type { Turns } from "./turns.ts"
@@ -163,6 +163,7 @@ class NodeUdpListener implements Listener {
     if (known !== undefined) return known
     const flow = this.#options.onClient({
       send: (parts) => this.#send(from, parts),
+      sendEach: (parts) => eachAlone(parts, (part) => this.#send(from, part)),
       receive: () => -EAGAIN,
       close: () => void this.#clients.delete(key),
     })

@@ -3,6 +3,7 @@
 import { createSocket, type Socket } from "node:dgram"
 import { once } from "node:events"
 import { Parts } from "@skep/link"
+import { available } from "@skep/loop"
 import { describe, expect, it } from "vitest"
 import { host } from "../../src/index.ts"
 import { type Driver, kinds } from "./driver.ts"
@@ -21,6 +22,37 @@ function pieces(driver: Driver, text: string): Parts {
   parts.push(memory.base + memory.arena.scratch + half, bytes.length - half)
   return parts
 }
+
+/** Each text in a piece of its own. */
+function each(driver: Driver, texts: readonly string[]): Parts {
+  const { memory } = driver
+  const parts = new Parts()
+  let at = memory.arena.scratch
+  for (const text of texts) {
+    memory.bytes.set(Buffer.from(text), at)
+    parts.push(memory.base + at, text.length)
+    at += text.length
+  }
+  return parts
+}
+
+/** Of many lengths: runs of one, ends of runs, none, and more than goes by one call. */
+const MANY: readonly string[] = [
+  64,
+  64,
+  64,
+  20,
+  900,
+  900,
+  0,
+  64,
+  1401,
+  1401,
+  7,
+  8,
+  ...Array<number>(70).fill(50),
+  3,
+].map((length, index) => String.fromCharCode(97 + (index % 26)).repeat(length))
 
 /** The core's side of an association: takes what there is when it is told to. */
 class Association implements host.DatagramEvents {
@@ -101,6 +133,18 @@ for (const kind of kinds) {
       await at.close()
     })
 
+    it("go out many at once, each its own and in order", async () => {
+      using driver = kind.open()
+      const at = await peer()
+      const association = new Association(driver)
+      association.open(at.port)
+      expect(association.socket?.sendEach(each(driver, MANY))).toBe(0)
+      await driver.until(() => association.got.length === MANY.length)
+      expect(at.got).toEqual(MANY)
+      association.socket?.close()
+      await at.close()
+    })
+
     it("come back as refused where nobody is", async () => {
       using driver = kind.open()
       const at = await peer()
@@ -129,6 +173,30 @@ for (const kind of kinds) {
       expect(association.got).toEqual(["re: one"])
       other.socket?.close()
       await at.close()
+    })
+
+    it("of a listener go many at once to the client they are for", async () => {
+      using driver = kind.open()
+      const free = await peer()
+      await free.close()
+      const heard: host.DatagramSocket[] = []
+      const listener = driver.listeners.udp(
+        loopback(free.port),
+        driver.memory.base + driver.memory.arena.inbox,
+        (socket) => ({ deliver: () => heard.push(socket) }),
+      )
+      if (typeof listener === "number") throw new Error(`no listener: ${listener}`)
+      expect((await listener.opening) ?? 0).toBe(0)
+      const got: string[] = []
+      const client = createSocket("udp4", (message) => got.push(message.toString()))
+      client.send("hello", free.port, "127.0.0.1")
+      await driver.until(() => heard.length === 1)
+      expect(heard[0]?.sendEach(each(driver, MANY))).toBe(0)
+      await driver.until(() => got.length === MANY.length)
+      expect(got).toEqual(MANY)
+      listener[Symbol.dispose]()
+      client.close()
+      await driver.until(() => driver.memory.arena.heap.used === 0)
     })
 
     it("of a listener's clients each go their own way", async () => {
@@ -189,13 +257,41 @@ for (const kind of kinds) {
       cancelled?.at(start + 2)
       cancelled?.cancel()
       plain?.at(start + 15)
-      expect(alarms.map(({ deadline }) => deadline - start)).toEqual([30, 5, Number.POSITIVE_INFINITY, 15])
+      expect(alarms.map(({ deadline }) => Math.round((deadline - start) * 1000) / 1000)).toEqual([
+        30,
+        5,
+        Number.POSITIVE_INFINITY,
+        15,
+      ])
       await driver.until(() => rung.length === 3)
       expect(rung).toEqual(["moved sooner true", "plain true", "moved later true"])
       expect(alarms.every(({ deadline }) => deadline === Number.POSITIVE_INFINITY)).toBe(true)
     })
   })
 }
+
+describe.runIf(available().available)("loop: many datagrams at once", () => {
+  it("go out although the one before came back, which is told", async () => {
+    for (const { name, open } of kinds) {
+      if (name !== "loop") continue
+      using driver = open()
+      const gone = await peer()
+      await gone.close()
+      const association = new Association(driver)
+      association.open(gone.port)
+      expect(association.socket?.send(pieces(driver, "anybody?"))).toBe(8)
+      const got: string[] = []
+      const late = createSocket("udp4", (message) => got.push(message.toString()))
+      late.bind(gone.port, "127.0.0.1")
+      await once(late, "listening")
+      expect(association.socket?.sendEach(each(driver, ["a", "b", "c"]))).toBe(-ECONNREFUSED)
+      await driver.until(() => got.length === 3)
+      expect(got).toEqual(["a", "b", "c"])
+      association.socket?.close()
+      late.close()
+    }
+  })
+})
 
 describe("node: an echo", () => {
   it("is honestly absent", () => {

@@ -19,6 +19,8 @@ const HEADERS = ethernet.HEADER + 20 + 8
 /** A host's socket that answers when it is told to. */
 class Socket {
   readonly sent: number[] = []
+  /** How many datagrams went by one call. */
+  readonly batches: number[] = []
   readonly waiting: number[] = []
   closed = false
   readonly events: DatagramEvents
@@ -28,6 +30,11 @@ class Socket {
   send(parts: Parts): number {
     this.sent.push(parts.bytes)
     return parts.bytes
+  }
+  sendEach(datagrams: Parts): number {
+    this.sent.push(...datagrams.lengths.slice(0, datagrams.count))
+    this.batches.push(datagrams.count)
+    return 0
   }
   receive(_address: number, room: number): number {
     return Math.min(room, this.waiting.shift() ?? -EAGAIN)
@@ -71,6 +78,11 @@ function rig(more: Partial<DatagramFlowsOptions> = {}) {
     ...more,
   })
   const say = (port: number, of = 0, otherPort = 9999): void => {
+    hear(port, of, otherPort)
+    flows.settle()
+  }
+  /** The turn goes on. */
+  const hear = (port: number, of = 0, otherPort = 9999): void => {
     const link = links[of] as Outlet
     const bytes = new Uint8Array(HEADERS + 10)
     ethernet.emit(bytes, 0, 1, 2, ethernet.TYPE_IPV4)
@@ -87,6 +99,8 @@ function rig(more: Partial<DatagramFlowsOptions> = {}) {
     frame.at = 0
     frame.head = bytes.length
     frame.length = bytes.length
+    frame.parts.push(memory.allocate(1024), bytes.length)
+    memory.free(frame.parts.addressAt(0), 1024)
     const view = ip.ipView()
     if (typeof ip.parse(bytes, ethernet.HEADER, bytes.length, bytes.length, view) === "string")
       throw new Error()
@@ -110,7 +124,7 @@ function rig(more: Partial<DatagramFlowsOptions> = {}) {
     while (clock.step(until));
     clock.rest(until)
   }
-  return { flows, sockets, told, cut, later, frames, say, answer, pass, memory, links }
+  return { flows, sockets, told, cut, later, frames, say, hear, answer, pass, memory, links }
 }
 
 describe("an association", () => {
@@ -188,6 +202,56 @@ describe("an association", () => {
     say(1)
     answer(0, -ECONNREFUSED, 7)
     expect([told, flows.counters.hostErrors, flows.counters.toGuest]).toEqual([[ECONNREFUSED], 1, 1])
+  })
+
+  it("sends what a turn brought by one call, of 64 datagrams at most", () => {
+    const { flows, sockets, hear } = rig()
+    for (let count = 0; count < 3; count++) for (const port of [1, 2]) hear(port)
+    expect(sockets.map(({ sent }) => sent.length)).toEqual([0, 0])
+    flows.settle()
+    flows.settle()
+    expect(sockets.map(({ sent, batches }) => [sent.length, batches])).toEqual([
+      [3, [3]],
+      [3, [3]],
+    ])
+    for (let count = 0; count < 70; count++) hear(1)
+    flows.settle()
+    expect(sockets[0]?.batches).toEqual([3, 64, 6])
+  })
+
+  it("sends what it has before it gives way, and nothing of a link that has gone", () => {
+    const { flows, sockets, hear, links } = rig({ mostOfLink: 1 })
+    hear(1)
+    hear(2)
+    flows.detach(links[0] as Outlet)
+    flows.settle()
+    expect(sockets.map(({ sent, closed }) => [sent.length, closed])).toEqual([
+      [1, true],
+      [0, true],
+    ])
+  })
+
+  it("that a client of the host began is answered once the guest says something", () => {
+    const { flows, hear, pass, links } = rig()
+    const ends = (guestPort: number) => ({
+      guestMac: 2,
+      gatewayMac: 1,
+      guest: Uint8Array.of(192, 168, 64, 2),
+      guestPort,
+      other: Uint8Array.of(10, 0, 0, 1),
+      otherPort: 9999,
+    })
+    const called = [1, 2].map((guestPort) =>
+      flows.call(links[0] as Outlet, ends(guestPort), new Socket({ onReadable: () => undefined })),
+    )
+    for (const flow of called) flow?.deliver(5)
+    expect(called.map((flow) => flow?.answered)).toEqual([false, false])
+    hear(1)
+    expect(called.map((flow) => flow?.answered)).toEqual([true, false])
+    pass(32_000)
+    expect(flows.table.all().map(({ ends: { guestPort } }) => guestPort)).toEqual([1])
+    pass(300_000)
+    expect(flows.table.size).toBe(0)
   })
 
   it("has its turn, and others theirs", () => {
