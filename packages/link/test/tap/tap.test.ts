@@ -141,6 +141,45 @@ describe.skipIf(missing !== "")("a TAP link and the kernel", () => {
     expect(recorder.settles).toBeLessThanOrEqual(framesIn)
   })
 
+  it("keeps all frames of a turn where they are until it is over", () => {
+    const { net, loop, link, recorder, memory } = rig()
+    const fd = socketIn(net, sys.SOCK_DGRAM)
+    const { address, bytes } = scratch()
+    expect(sys.connect(fd, { family: "inet", address: HOST, port: 53 })).toBe(0)
+    expect(sys.send(fd, address, 1)).toBe(1)
+    until(loop, () => recorder.frames.some((heard) => ofUdp(heard.bytes)))
+    const lengths = Array.from({ length: 70 }, (_, index) => (index * 41) % 1473)
+    for (const length of lengths) {
+      bytes.fill(length, 0, length)
+      expect(sys.send(fd, address, length)).toBe(length)
+    }
+    const turns: number[] = []
+    const got: number[] = []
+    let turn: { readonly at: number; readonly length: number }[] = []
+    link.receiver = {
+      onRoom: () => undefined,
+      onCarrier: () => undefined,
+      onFrame: (frame) => {
+        if (ofUdp(frame.bytes.subarray(frame.at)))
+          turn.push({ at: frame.parts.addressAt(0), length: frame.length })
+      },
+      onSettle: () => {
+        turns.push(turn.length)
+        for (const { at, length } of turn) {
+          const payload = new Uint8Array(length - 42)
+          memory.read(at + 42, payload.length, payload, 0)
+          expect(payload.every((byte) => byte === (payload.length & 0xff))).toBe(true)
+          got.push(payload.length)
+        }
+        turn = []
+      },
+    }
+    until(loop, () => got.length === lengths.length)
+    expect(got).toEqual(lengths)
+    // One batch of the loop brings what waited, up to its bound.
+    expect(Math.max(...turns)).toBe(64)
+  })
+
   it("takes segments that are to be cut from the kernel, whole", () => {
     const { fd, loop, recorder, link, ends, sequence, acknowledgement } = connectedTcp()
     const { address, bytes } = scratch(65_536)

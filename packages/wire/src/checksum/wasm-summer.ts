@@ -49,11 +49,14 @@ const ODD = 6
 
 let compiled: object | undefined
 
-/** Binds to a memory, which must be neither shared nor grown while this is in use. */
+/**
+ * Binds to a memory, which must be neither shared nor grown while this is in use. Compiled when something is summed up first: where both ends of a link
+ * leave checksums to each other nothing ever is, and the compiler takes a megabyte.
+ */
 export function wasmSummer(memory: WasmMemory): Summer {
-  compiled ??= compile(moduleBytes())
-  const run = link(compiled, memory)
+  let run: Summer | undefined
   return (offset, length, seed) => {
+    run ??= link((compiled ??= compile(moduleBytes())), memory)
     if (length <= AT_ONCE) return run(offset, length, seed)
     let total = seed
     for (let done = 0; done < length; done += AT_ONCE) {
