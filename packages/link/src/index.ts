@@ -26,6 +26,7 @@ export {
   GSO_NONE,
   GSO_TCP4,
   GSO_TCP6,
+  GSO_UDP,
   NO_OFFLOADS,
   noOffload,
   type Offload,

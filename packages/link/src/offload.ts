@@ -13,6 +13,9 @@ export const GSO_TCP4 = 1
 /** TCP over IPv6. */
 export const GSO_TCP6 = 4
 
+/** UDP over either IP, to be cut into datagrams of `segmentSize` bytes of payload, the last one perhaps shorter. No link brings such. */
+export const GSO_UDP = 5
+
 /** Mutable, used again for each frame. Offsets count from the first byte of the Ethernet header. */
 export interface Offload {
   /**
@@ -37,6 +40,13 @@ export interface Offloads {
   readonly checksum: boolean
   readonly tcp4: boolean
   readonly tcp6: boolean
+  /** Cuts UDP too. It does not unless told. */
+  readonly udp?: boolean
+}
+
+/** For whoever looks at single datagrams. */
+export function withoutUdp({ checksum, tcp4, tcp6 }: Offloads): Offloads {
+  return { checksum, tcp4, tcp6 }
 }
 
 export const NO_OFFLOADS: Offloads = { checksum: false, tcp4: false, tcp6: false }

@@ -14,7 +14,7 @@ import { finishChecksum, headOf } from "../finish/checksum.ts"
 import { FRAME_MIN, Frame, HEAD } from "../frame.ts"
 import type { Link, LinkCounters, Receiver } from "../link.ts"
 import type { Memory } from "../memory.ts"
-import { noOffload, type Offload, type Offloads } from "../offload.ts"
+import { noOffload, type Offload, type Offloads, withoutUdp } from "../offload.ts"
 import { Parts } from "../parts.ts"
 import { type Fate, type FaultCounts, type Faults, Impairment } from "./impairment.ts"
 import { type FaultClock, type Held, Later } from "./later.ts"
@@ -87,8 +87,9 @@ export class FaultyLink implements Link {
     return this.#inner.mtu
   }
 
+  /** Without UDP that is still to be cut: each datagram has its own luck. */
   get offloads(): Offloads {
-    return this.#inner.offloads
+    return withoutUdp(this.#inner.offloads)
   }
 
   get carrier(): boolean {

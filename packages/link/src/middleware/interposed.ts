@@ -94,7 +94,7 @@ export class InterposedLink implements Link {
   }
 
   get offloads(): Offloads {
-    return this.#inner.offloads
+    return this.#way.offloads
   }
 
   get carrier(): boolean {

@@ -8,7 +8,7 @@ import { nobody } from "../counters.ts"
 import type { Frame } from "../frame.ts"
 import type { Link, LinkCounters, Receiver } from "../link.ts"
 import type { Memory } from "../memory.ts"
-import { noOffload, type Offload, type Offloads } from "../offload.ts"
+import { noOffload, type Offload, type Offloads, withoutUdp } from "../offload.ts"
 import { Parts } from "../parts.ts"
 
 /** A frame on its way to the machine: `length` bytes of `headers` from `at` on, then `payload`. For the time of the call. */
@@ -57,8 +57,9 @@ export class ObservedLink implements Link {
     return this.#inner.mtu
   }
 
+  /** Without UDP that is still to be cut: a record is to show each datagram. */
   get offloads(): Offloads {
-    return this.#inner.offloads
+    return withoutUdp(this.#inner.offloads)
   }
 
   get carrier(): boolean {

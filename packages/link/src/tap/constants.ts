@@ -15,6 +15,8 @@ export const IFF_VNET_HDR = 0x4000
 export const TUN_F_CSUM = 1
 export const TUN_F_TSO4 = 2
 export const TUN_F_TSO6 = 4
+export const TUN_F_USO4 = 0x20
+export const TUN_F_USO6 = 0x40
 
 export const SIOCADDRT = 0x890b
 export const SIOCGIFFLAGS = 0x8913

@@ -20,6 +20,8 @@ export interface TapDevice {
   readonly mtu: number
   /** Whether frames have a vnet header, so that checksums and cuts can be left to the other side. */
   readonly vnetHeader: boolean
+  /** Whether this kernel cuts UDP that we send (Linux 6.2). */
+  readonly cutsUdp: boolean
 }
 
 export interface TapOptions {
@@ -60,12 +62,12 @@ export function openHere(options: TapOptions, elsewhere: boolean): TapDevice {
   const fd = sys.check(sys.open(DEVICE, sys.O_RDWR | sys.O_NONBLOCK), "open", DEVICE)
   try {
     sys.check(sys.ioctlInto(fd, c.TUNSETIFF, request), "TUNSETIFF", options.interfaceName)
-    if (vnetHeader) agreeOnOffloads(fd, options.offloads !== false)
+    const cutsUdp = vnetHeader && agreeOnOffloads(fd, options.offloads !== false)
     const interfaceName = Buffer.from(request.subarray(0, request.indexOf(0))).toString()
     const there = new NetworkInterface(interfaceName)
     try {
       configure(there, options, elsewhere)
-      return { fd, interface: there, interfaceName, mtu: there.mtu, vnetHeader }
+      return { fd, interface: there, interfaceName, mtu: there.mtu, vnetHeader, cutsUdp }
     } catch (error) {
       there[Symbol.dispose]()
       throw error
@@ -88,17 +90,20 @@ export function adoptTap(fd: number, mtu?: number): TapDevice {
   if ((flags & c.IFF_TAP) === 0 || (flags & c.IFF_NO_PI) === 0)
     throw new RangeError(`Cannot use ${interfaceName}: it must be a TAP device without packet information`)
   const vnetHeader = (flags & c.IFF_VNET_HDR) !== 0
-  if (vnetHeader) agreeOnOffloads(fd, true)
+  const cutsUdp = vnetHeader && agreeOnOffloads(fd, true)
   sys.check(sys.setNonblocking(fd, true), "fcntl")
-  return { fd, interface: undefined, interfaceName, mtu: mtu ?? mtuHere(interfaceName), vnetHeader }
+  return { fd, interface: undefined, interfaceName, mtu: mtu ?? mtuHere(interfaceName), vnetHeader, cutsUdp }
 }
 
-/** Where the kernel will not leave us any work it does it all: that is right too. */
-function agreeOnOffloads(fd: number, wanted: boolean): void {
+/** Where the kernel will not leave us any work it does it all: that is right too. Returns whether it would cut UDP for us. */
+function agreeOnOffloads(fd: number, wanted: boolean): boolean {
   const size = new Uint8Array(new Int32Array([VNET_HEADER]).buffer)
   sys.check(sys.ioctlInto(fd, c.TUNSETVNETHDRSZ, size), "TUNSETVNETHDRSZ")
   const offloads = wanted ? c.TUN_F_CSUM | c.TUN_F_TSO4 | c.TUN_F_TSO6 : 0
+  // A kernel that knows these takes such frames from us whatever is set. What it would send us of them, we do not cut.
+  const cutsUdp = sys.ioctl(fd, c.TUNSETOFFLOAD, c.TUN_F_CSUM | c.TUN_F_USO4 | c.TUN_F_USO6) >= 0
   if (sys.ioctl(fd, c.TUNSETOFFLOAD, offloads) < 0) sys.ioctl(fd, c.TUNSETOFFLOAD, 0)
+  return cutsUdp
 }
 
 function configure(there: NetworkInterface, options: TapOptions, elsewhere: boolean): void {

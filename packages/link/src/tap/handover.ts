@@ -14,7 +14,7 @@ export const HANDOVER_FD = 3
 const LARGEST = 4096
 
 export type Handover =
-  | Pick<TapDevice, "interfaceName" | "mtu" | "vnetHeader">
+  | Pick<TapDevice, "interfaceName" | "mtu" | "vnetHeader" | "cutsUdp">
   | { readonly error: string; readonly syscall?: string; readonly errno?: number }
 
 /** Options as JSON has them. */

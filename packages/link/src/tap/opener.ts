@@ -14,8 +14,8 @@ try {
   const address = hardwareAddress === undefined ? {} : { hardwareAddress: Uint8Array.from(hardwareAddress) }
   const device = openHere({ ...asked, ...address }, true)
   const fds = device.interface === undefined ? [device.fd] : [device.fd, device.interface.socket]
-  const { interfaceName, mtu, vnetHeader } = device
-  handOver(HANDOVER_FD, { interfaceName, mtu, vnetHeader }, fds)
+  const { interfaceName, mtu, vnetHeader, cutsUdp } = device
+  handOver(HANDOVER_FD, { interfaceName, mtu, vnetHeader, cutsUdp }, fds)
 } catch (error) {
   handOver(HANDOVER_FD, describe(error), [])
 }

@@ -70,7 +70,8 @@ export class TapLink implements Link {
     this.#device = options.device
     this.mtu = options.device.mtu
     this.#before = options.device.vnetHeader ? vnet.VNET_HEADER : 0
-    this.offloads = options.device.vnetHeader ? { checksum: true, tcp4: true, tcp6: true } : NO_OFFLOADS
+    const { vnetHeader, cutsUdp } = options.device
+    this.offloads = vnetHeader ? { checksum: true, tcp4: true, tcp6: true, udp: cutsUdp } : NO_OFFLOADS
     this.#probe = options.scope.timer(() => this.#look())
     this.#frame.bytes = this.memory.bytes
   }

@@ -111,6 +111,23 @@ describe("InterposedLink", () => {
     expect(machine.takeAll().map(numberOf)).toEqual([11, 12, 21, 22, 31, 32, 41, 42, 51, 52])
   })
 
+  it("takes no UDP that is still to be cut while somebody watches, or there are faults", () => {
+    const offloads = { checksum: true, tcp4: true, tcp6: true, udp: true }
+    const inner = new MemoryLink({ memory: new PoolMemory({ heapBytes: 4 * 1024 * 1024 }), offloads })
+    const link = new InterposedLink(inner, new VirtualClock())
+    link.start()
+    const without = { checksum: true, tcp4: true, tcp6: true }
+    expect(link.offloads).toEqual(offloads)
+    const forget = link.observe(new Watcher())
+    expect(link.offloads).toEqual(without)
+    forget()
+    expect(link.offloads).toEqual(offloads)
+    link.setFaults(both({ loss: 0.5 }))
+    expect(link.offloads).toEqual(without)
+    link.setFaults(undefined)
+    expect(link.offloads).toEqual(offloads)
+  })
+
   it("delays with faults in, and lets what is under way arrive when they are out", () => {
     const { link, inner, machine, recorder, clock, memory, send, lent } = rig()
     link.setFaults(both({ delayMs: 1000 }))

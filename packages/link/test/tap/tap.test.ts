@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from "vitest"
 import {
   adoptTap,
   GSO_TCP4,
+  GSO_UDP,
   noOffload,
   openTap,
   Parts,
@@ -139,6 +140,34 @@ describe.skipIf(missing !== "")("a TAP link and the kernel", () => {
     expect(framesOut).toBe(3)
     expect(recorder.settles).toBeGreaterThan(0)
     expect(recorder.settles).toBeLessThanOrEqual(framesIn)
+  })
+
+  it("has the kernel cut UDP, where it can", ({ skip }) => {
+    const { net, link, recorder, loop } = rig()
+    const fd = socketIn(net, sys.SOCK_DGRAM)
+    const { address, bytes } = scratch()
+    expect(sys.connect(fd, { family: "inet", address: HOST, port: 53 })).toBe(0)
+    expect(sys.send(fd, address, 1)).toBe(1)
+    until(loop, () => recorder.frames.some((heard) => ofUdp(heard.bytes)))
+    const asked = recorder.frames.find((heard) => ofUdp(heard.bytes))?.bytes ?? new Uint8Array(64)
+    skip(link.offloads.udp !== true, "this kernel does not: it is older than Linux 6.2")
+    const ends = { from: HOST, to: GUEST, fromPort: 53, toPort: packets.read16(asked, 34) }
+    const payload = Uint8Array.from({ length: 2500 }, (_, index) => index)
+    const frame = packets.ethernet(GUEST_MAC, HOST_MAC, 0x0800, packets.udp4(ends, payload, true))
+    const offload = {
+      checksumStart: 34,
+      checksumOffset: 6,
+      gso: GSO_UDP,
+      segmentSize: 1000,
+      headerLength: 42,
+    }
+    expect(link.send(frame, 0, frame.length, undefined, offload)).toBe(true)
+    for (let at = 0; at < payload.length; at += 1000) {
+      const expected = payload.subarray(at, at + 1000)
+      expect(sys.receive(fd, address, 4096)).toBe(expected.length)
+      expect(Buffer.compare(bytes.subarray(0, expected.length), expected)).toBe(0)
+    }
+    expect(sys.receive(fd, address, 4096)).toBe(-sys.EAGAIN)
   })
 
   it("keeps all frames of a turn where they are until it is over", () => {

@@ -9,7 +9,8 @@ import { Text } from "./routes.ts"
 /** Renders the counters as `skep_SIDECAR_NAME_total`, with the memory and processor time of the process. */
 export async function renderMetrics(sidecar: string, counters: Counters): Promise<Text> {
   // Two megabytes of memory that most processes never need.
-  const { Counter, Gauge, Registry } = await import("prom-client")
+  const { default: client } = await import("prom-client")
+  const { Counter, Gauge, Registry } = client
   const registry = new Registry()
   const gauge = (name: string, help: string, value: number): void =>
     new Gauge({ name, help, registers: [registry] }).set(value)

@@ -7,8 +7,10 @@
  * @module
  */
 import { type Frame, type Outlet, Parts } from "@skep/link"
+import { PROTOCOL_UDP } from "@skep/wire/ip"
 import { type DatagramEvents, type DatagramSocket, EAGAIN } from "../host/host.ts"
 import { DatagramHeaders } from "./datagram-headers.ts"
+import type { DatagramRun } from "./datagram-run.ts"
 import type { Ends } from "./ends.ts"
 import type { FlowKey, Keyed } from "./key.ts"
 
@@ -18,13 +20,18 @@ const TURN = 64
 const GATHERED = 64
 
 export interface DatagramContext {
-  /** Where datagrams are received: `room` bytes of the link's memory. */
+  /** Where a datagram of up to `room` bytes lies that somebody else received, in the link's memory. */
   readonly buffer: number
   readonly room: number
+  /** Where datagrams are received; from `buffer` on too. */
+  readonly run: DatagramRun
   readonly now: () => number
   readonly nextId: () => number
-  /** Hands one datagram on to the guest: cut where the link's MTU wants it, dropped where there is no room. */
-  readonly toGuest: (flow: DatagramFlow, payload: Parts) => void
+  /**
+   * Hands one datagram on to the guest: cut where the link's MTU wants it, dropped where there is no room. With a `segmentSize` it is many, for a link
+   * that cuts them apart.
+   */
+  readonly toGuest: (flow: DatagramFlow, payload: Parts, segmentSize: number) => void
   /** The host says that one of the guest's datagrams did not arrive: a positive error number. */
   readonly failed: (flow: DatagramFlow, errno: number) => void
   /** An exception in the association, or in the driver of its socket: a bug of ours. */
@@ -121,6 +128,7 @@ export class DatagramFlow implements Keyed, DatagramEvents {
     try {
       this.#receive()
     } catch (error) {
+      this.#context.run.clear()
       this.#context.fault(this, error)
     }
   }
@@ -128,7 +136,7 @@ export class DatagramFlow implements Keyed, DatagramEvents {
   /** Hands on a datagram of `length` bytes that lies in the context's buffer. */
   deliver(length: number): void {
     try {
-      this.#deliver(length)
+      this.#deliver(this.#context.buffer, length, 0)
     } catch (error) {
       this.#context.fault(this, error)
     }
@@ -140,28 +148,43 @@ export class DatagramFlow implements Keyed, DatagramEvents {
     socket?.close()
   }
 
+  /** Where the link cuts UDP, datagrams of one size go to it as one frame: one call for all of them. */
   #receive(): void {
-    const { buffer, room } = this.#context
+    const { run, room } = this.#context
+    const cuts = this.protocol === PROTOCOL_UDP && this.link.offloads.udp === true
+    const sizeMax = cuts ? this.link.mtu - this.headers.packetLength(0) : 0
+    run.clear()
     for (let left = TURN; left > 0; left--) {
-      const length = this.#socket?.receive(buffer, room) ?? -EAGAIN
-      if (length === -EAGAIN) return
+      const length = this.#socket?.receive(run.end, room) ?? -EAGAIN
       if (length < 0) {
+        this.#handOn()
+        if (length === -EAGAIN) return
         this.#context.failed(this, -length)
         continue
       }
-      this.#deliver(length)
+      if (!run.takes(length)) this.#handOn()
+      if (run.add(length, sizeMax)) continue
+      this.#handOn()
+      run.clear()
     }
+    this.#handOn()
     this.#context.again(this)
   }
 
-  #deliver(length: number): void {
+  #handOn(): void {
+    const { run } = this.#context
+    if (run.count > 0) this.#deliver(run.start, run.bytes, run.count === 1 ? 0 : run.size)
+    run.next()
+  }
+
+  #deliver(at: number, length: number, segmentSize: number): void {
     this.usedAt = this.#context.now()
     if (this.direction === "out") this.answered = true
-    this.received++
+    this.received += segmentSize === 0 ? 1 : Math.ceil(length / segmentSize)
     this.bytesIn += length
     this.#payload.clear()
-    this.#payload.push(this.#context.buffer, length)
-    this.#context.toGuest(this, this.#payload)
+    this.#payload.push(at, length)
+    this.#context.toGuest(this, this.#payload, segmentSize)
   }
 
   #sent(result: number): void {

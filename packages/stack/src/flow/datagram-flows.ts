@@ -10,6 +10,7 @@ import * as ip from "@skep/wire/ip"
 import type { Alarm, Clock } from "../host/clock.ts"
 import { type DatagramHost, type DatagramSocket, EACCES, ECONNREFUSED, type Endpoint } from "../host/host.ts"
 import { type DatagramContext, DatagramFlow } from "./datagram-flow.ts"
+import { DatagramRun } from "./datagram-run.ts"
 import { restoreEcho } from "./echo-message.ts"
 import type { Ends } from "./ends.ts"
 import { nextId } from "./flow-id.ts"
@@ -18,6 +19,8 @@ import { FlowKey, FlowTable } from "./key.ts"
 
 /** The longest datagram there is. */
 const ROOM = 65_536
+/** One, behind others that are handed on together with it. */
+const BUFFER = 2 * ROOM
 const SWEEP_MS = 1000
 const QUOTE = 128
 const DNS = 53
@@ -92,14 +95,15 @@ export class DatagramFlows {
   constructor(options: DatagramFlowsOptions) {
     this.#options = { most: 4096, mostOfLink: 1024, mostUnanswered: 1024, ...options }
     const { clock, memory } = options
-    this.#buffer = memory.allocate(ROOM)
+    this.#buffer = memory.allocate(BUFFER)
     if (this.#buffer === 0) throw new RangeError("no memory for a datagram")
     this.#context = {
       buffer: this.#buffer,
       room: ROOM,
+      run: new DatagramRun(this.#buffer, ROOM),
       now: () => clock.now(),
       nextId,
-      toGuest: (flow, payload) => this.#toGuest(flow, payload),
+      toGuest: (flow, payload, segmentSize) => this.#toGuest(flow, payload, segmentSize),
       failed: (flow, errno) => this.#failed(flow, errno),
       fault: (flow, error) => this.#fault(flow, error),
       gathering: (flow) => void this.#gathering.push(flow),
@@ -203,7 +207,7 @@ export class DatagramFlows {
       flow.drop()
       this.close(flow)
     }
-    this.#options.memory.free(this.#buffer, ROOM)
+    this.#options.memory.free(this.#buffer, BUFFER)
   }
 
   #open(link: Outlet, frame: Frame, view: ip.IpView, datagram: Datagram): DatagramFlow | undefined {
@@ -267,16 +271,16 @@ export class DatagramFlows {
     return this.#unanswered.get(link)?.size ?? 0
   }
 
-  #toGuest(flow: DatagramFlow, payload: Parts): void {
+  #toGuest(flow: DatagramFlow, payload: Parts, segmentSize: number): void {
     const { link, headers } = flow
     if (flow.isAlone) {
       flow.isAlone = false
       remove(this.#unanswered, flow)
     }
-    this.counters.toGuest++
+    this.counters.toGuest += segmentSize === 0 ? 1 : Math.ceil(payload.bytes / segmentSize)
     if (flow.protocol !== ip.PROTOCOL_UDP && !restoreEcho(link.memory, payload, flow.ends)) return
-    const tooLong = headers.packetLength(payload.bytes) > link.mtu
-    headers.finish(link, payload, tooLong)
+    const tooLong = segmentSize === 0 && headers.packetLength(payload.bytes) > link.mtu
+    headers.finish(link, payload, tooLong, segmentSize)
     if (tooLong) this.#options.cut(link, headers.bytes, headers.length, payload)
     else link.send(headers.bytes, 0, headers.length, payload, headers.offload)
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { noOffload, type Offload, type Outlet, type Parts, sumParts } from "@skep/link"
+import { GSO_NONE, GSO_UDP, noOffload, type Offload, type Outlet, type Parts, sumParts } from "@skep/link"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import * as transport from "@skep/wire/transport"
@@ -45,13 +45,21 @@ export class DatagramHeaders {
     return this.length - ethernet.HEADER + payload
   }
 
-  /** Puts lengths and checksums for this payload. A packet that will be sent in fragments needs its checksum `whole`. */
-  finish(link: Outlet, payload: Parts, whole: boolean): void {
+  /**
+   * Puts lengths and checksums for this payload. A packet that will be sent in fragments needs its checksum `whole`. With a `segmentSize`, which only
+   * links with an offload for UDP take, it is many datagrams of that size.
+   */
+  finish(link: Outlet, payload: Parts, whole: boolean, segmentSize = 0): void {
     const { bytes, offload } = this
-    // RFC 6864, section 4.2: it differs among datagrams that may be cut.
-    this.#identification = (this.#identification + 1) & 0xffff
-    ip.renew(bytes, ethernet.HEADER, this.length - this.#transportAt + payload.bytes, this.#identification)
+    // RFC 6864, section 4.2: it differs among datagrams that may be cut. Whoever makes many of this one counts on by one for each.
+    const identification = (this.#identification + 1) & 0xffff
+    this.#identification =
+      identification + (segmentSize === 0 ? 0 : Math.ceil(payload.bytes / segmentSize) - 1)
+    ip.renew(bytes, ethernet.HEADER, this.length - this.#transportAt + payload.bytes, identification)
     offload.checksumStart = 0
+    offload.gso = segmentSize === 0 ? GSO_NONE : GSO_UDP
+    offload.segmentSize = segmentSize
+    offload.headerLength = segmentSize === 0 ? 0 : this.length
     if (!this.#udp) return
     udp.emit(bytes, this.#transportAt, this.#ends.otherPort, this.#ends.guestPort, payload.bytes)
     if (link.offloads.checksum && !whole) {

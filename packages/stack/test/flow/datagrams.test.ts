@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { Frame, type Outlet, Parts } from "@skep/link"
+import { Frame, GSO_NONE, GSO_UDP, NO_OFFLOADS, type Offloads, type Outlet, Parts } from "@skep/link"
 import * as ethernet from "@skep/wire/ethernet"
 import * as ip from "@skep/wire/ip"
 import { describe, expect, it } from "vitest"
 import { DatagramFlows, type DatagramFlowsOptions } from "../../src/flow/datagram-flows.ts"
+import { DatagramHeaders } from "../../src/flow/datagram-headers.ts"
 import { type DatagramEvents, EACCES, EAGAIN, ECONNREFUSED } from "../../src/host/host.ts"
 import { FlatMemory } from "../rig/flat-memory.ts"
 import { impairedCable } from "../rig/impaired-cable.ts"
@@ -44,7 +45,10 @@ class Socket {
   }
 }
 
-function rig(more: Partial<DatagramFlowsOptions> = {}) {
+function rig({
+  offloads = NO_OFFLOADS,
+  ...more
+}: Partial<DatagramFlowsOptions> & { readonly offloads?: Offloads } = {}) {
   const clock = new VirtualClock()
   const memory = new FlatMemory(8 << 20)
   const frames: number[] = []
@@ -55,6 +59,7 @@ function rig(more: Partial<DatagramFlowsOptions> = {}) {
         memory,
         random: randomOf(1),
         mtu: 1500,
+        offloads,
         onFrame: (_from, frame) => frames.push(frame.length),
       })[0],
   )
@@ -268,6 +273,55 @@ describe("an association", () => {
     say(1)
     answer(0, 1472, 1473, 65_507)
     expect([frames, cut]).toEqual([[1514], [1473, 65_507]])
+  })
+
+  it("gives a link that cuts UDP those of one size as one frame", () => {
+    const offloads = { checksum: true, tcp4: true, tcp6: true, udp: true }
+    const { flows, say, answer, cut, frames } = rig({ offloads })
+    say(1)
+    const lengths = [3, 3, 3, 2, 5, 5, 0, 5, 1472, 1472, 1473, 8]
+    answer(0, ...lengths)
+    expect([frames.map((length) => length - HEADERS), cut]).toEqual([[11, 10, 0, 5, 2944, 8], [1473]])
+    expect(flows.counters.toGuest).toBe(lengths.length)
+    expect(flows.table.all().map(({ received, bytesIn }) => [received, bytesIn])).toEqual([
+      [lengths.length, lengths.reduce((sum, length) => sum + length)],
+    ])
+    frames.length = 0
+    answer(0, ...Array.from({ length: 100 }, () => 1400))
+    // No frame is longer than IP allows, and 64 are a turn.
+    expect(frames.map((length) => (length - HEADERS) / 1400)).toEqual([46, 18])
+  })
+
+  it("gives a link one that is cut with all that the kernel wants to know", () => {
+    const headers = new DatagramHeaders(
+      {
+        guestMac: 2,
+        gatewayMac: 1,
+        guest: Uint8Array.of(192, 168, 64, 2),
+        guestPort: 1,
+        other: Uint8Array.of(10, 0, 0, 1),
+        otherPort: 2,
+      },
+      ip.PROTOCOL_UDP,
+    )
+    const [link] = rig({ offloads: { checksum: true, tcp4: true, tcp6: true, udp: true } }).links
+    const identification = (bytes: number, segmentSize: number): number => {
+      const payload = new Parts()
+      payload.push(1, bytes)
+      headers.finish(link as Outlet, payload, false, segmentSize)
+      return (headers.bytes[18] ?? 0) * 256 + (headers.bytes[19] ?? 0)
+    }
+    const first = identification(250, 100)
+    expect(headers.offload).toEqual({
+      checksumStart: 34,
+      checksumOffset: 6,
+      gso: GSO_UDP,
+      segmentSize: 100,
+      headerLength: 42,
+    })
+    // RFC 6864: each of the three has its own.
+    expect(identification(50, 0)).toBe(first + 3)
+    expect(headers.offload).toMatchObject({ gso: GSO_NONE, segmentSize: 0, headerLength: 0 })
   })
 
   it("goes with its machine, and gives everything back", () => {
