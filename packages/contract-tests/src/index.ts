@@ -10,6 +10,8 @@ export {
   type NamespaceGuestOptions,
   namespaceGuest,
   namespaceGuestUnavailable,
+  type TapGuest,
+  tapGuest,
 } from "./guest/namespace.ts"
 export { type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
 export type { TrafficFixture } from "./network-traffic.ts"

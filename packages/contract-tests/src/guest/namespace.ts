@@ -1,11 +1,12 @@
 /**
- * A guest without a virtual machine: a network namespace, and a small program in it that stands in for QEMU.
+ * A guest without a virtual machine: a network namespace, whose interface a network under test serves.
  *
  * ```
- *   commands ──► [ namespace: eth0 (TAP) ◄─► stand-in ] ──► socket of the network under test
+ *   commands ──► [ namespace: eth0 (TAP) ◄─► stand-in ] ──► socket of the network under test     namespaceGuest
+ *   commands ──► [ namespace: eth0 (TAP) ◄───────────────── the network under test               tapGuest
  * ```
  *
- * The namespace lives in that program alone, so nothing is left of it when the program ends, as it does with the test.
+ * The namespace lives in one program alone, so nothing is left of it when that ends, as it does with the test.
  *
  * @module
  */
@@ -21,6 +22,7 @@ const INTERFACE = "eth0"
 /** No line of a suite takes so long; one that hangs must not hold it up for ever. */
 const LINE_MS = 60_000
 const PROGRAMS = ["gcc", "ip", "nsenter", "unshare", "socat", "udhcpc", "sha256sum", "nslookup"]
+const MAC = "52:54:00:00:00:07"
 
 export interface NamespaceGuestOptions {
   /** Where the network listens for QEMU's stream. */
@@ -28,6 +30,12 @@ export interface NamespaceGuestOptions {
   readonly mac?: string
   /** Ethernet's 1500 unless told; what DHCP says may change it. */
   readonly mtu?: number
+}
+
+/** A guest whose namespace is open to whoever serves its interface. */
+export interface TapGuest extends NetworkGuest, AsyncDisposable {
+  /** A process in the namespace, for as long as the guest is there. */
+  readonly pid: number
 }
 
 export interface NamespaceGuest extends NetworkGuest, AsyncDisposable {
@@ -59,30 +67,67 @@ const NSENTER = ["--net", "--mount", ...(isRoot ? [] : ["--user", "--preserve-cr
 
 /** Resolves when the guest's interface is up and the network is joined. The guest has no address yet. */
 export async function namespaceGuest(options: NamespaceGuestOptions): Promise<NamespaceGuest> {
-  const { socket, mac = "52:54:00:00:00:07", mtu = 1500 } = options
+  const { socket, mac = MAC, mtu = 1500 } = options
   const directory = mkdtempSync(join(tmpdir(), "guest-"))
-  const at = (name: string): string => join(directory, name)
-  execFileSync("gcc", ["-O2", "-o", at("stand-in"), join(import.meta.dirname, "stand-in.c")])
-  writeFileSync(at("resolv.conf"), "")
-  writeFileSync(at("lease"), LEASE_SCRIPT)
-  chmodSync(at("lease"), 0o755)
-  const words = [...UNSHARE, at("stand-in"), socket, INTERFACE, mac, String(mtu)]
-  const standIn = spawn("unshare", words, { stdio: ["ignore", "pipe", "inherit"] })
+  const program = join(directory, "stand-in")
+  execFileSync("gcc", ["-O2", "-o", program, join(import.meta.dirname, "stand-in.c")])
+  const standIn = spawn("unshare", [...UNSHARE, program, socket, INTERFACE, mac, String(mtu)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  })
   const said = linesOf(standIn)
+  const guest = await guestIn({ holder: standIn, directory, ready: () => said("ready"), interfaceUp: UP })
+  try {
+    await said("joined")
+  } catch (error) {
+    await guest[Symbol.asyncDispose]()
+    throw error
+  }
+  return { ...guest, rejoined: () => said("joined") }
+}
+
+/**
+ * Resolves when there is an interface `eth0` that waits for a network to attach to it, by the id of a process in the namespace. It stays when that network
+ * goes, as a virtual machine's would.
+ */
+export async function tapGuest(mac: string = MAC): Promise<TapGuest> {
+  const directory = mkdtempSync(join(tmpdir(), "guest-"))
+  // It says that it stands by saying again what it hears, and ends with the test, whose end closes its input.
+  const holder = spawn("unshare", [...UNSHARE, "cat"], { stdio: ["pipe", "pipe", "inherit"] })
+  const said = linesOf(holder)
+  holder.stdin.write("ready\n")
+  const tap = `ip tuntap add dev ${INTERFACE} mode tap vnet_hdr && ip link set ${INTERFACE} address ${mac} && ${UP}`
+  const guest = await guestIn({ holder, directory, ready: () => said("ready"), interfaceUp: tap })
+  return { ...guest, pid: holder.pid ?? 0 }
+}
+
+const UP = `ip link set lo up && ip link set ${INTERFACE} up`
+
+interface Setup {
+  /** The process that the namespace lives in. */
+  readonly holder: ChildProcess
+  /** For files of the guest; goes with it. */
+  readonly directory: string
+  readonly ready: () => Promise<void>
+  readonly interfaceUp: string
+}
+
+async function guestIn(setup: Setup): Promise<NetworkGuest & AsyncDisposable> {
+  const { holder, directory } = setup
+  const at = (name: string): string => join(directory, name)
   const close = async (): Promise<void> => {
-    await ended(standIn)
+    await ended(holder)
     rmSync(directory, { recursive: true, force: true })
   }
   const inside = (line: string): ChildProcess =>
-    spawn("nsenter", ["--target", String(standIn.pid), ...NSENTER, "sh", ...shell(line)])
+    spawn("nsenter", ["--target", String(holder.pid), ...NSENTER, "sh", ...shell(line)])
   try {
-    await said("ready")
-    const setUp = await run(
-      inside,
-      `mount --bind ${at("resolv.conf")} /etc/resolv.conf && ip link set lo up && ip link set ${INTERFACE} up`,
-    )
-    if (setUp.code !== 0) throw new Error(`Cannot set up the namespace: ${setUp.stderr}`)
-    await said("joined")
+    writeFileSync(at("resolv.conf"), "")
+    writeFileSync(at("lease"), LEASE_SCRIPT)
+    chmodSync(at("lease"), 0o755)
+    await setup.ready()
+    const line = `mount --bind ${at("resolv.conf")} /etc/resolv.conf && ${setup.interfaceUp}`
+    const { code, stderr } = await run(inside, line)
+    if (code !== 0) throw new Error(`Cannot set up the namespace: ${stderr}`)
   } catch (error) {
     await close()
     throw error
@@ -98,7 +143,6 @@ export async function namespaceGuest(options: NamespaceGuestOptions): Promise<Na
     },
     run: (line, input) => run(inside, line, input),
     serve: (line, ready) => serve(inside, line, ready),
-    rejoined: () => said("joined"),
     [Symbol.asyncDispose]: close,
   }
 }
