@@ -1,14 +1,15 @@
 /**
- * `--network`: what a machine may reach, who serves its network, or both, as in `passt,loopback`.
+ * `--network`: what a machine may reach, who serves its network and how its frames get there, any of them, as in `passt,loopback` or `skep,stream`.
  *
  * @module
  */
 import { InvalidArgumentError } from "commander"
-import { POLICIES, type Policy, PROVIDERS, type Provider } from "../machine/schema.ts"
+import { LINKS, type NetworkLink, POLICIES, type Policy, PROVIDERS, type Provider } from "../machine/schema.ts"
 
 export interface NetworkChoice {
   readonly networkPolicy?: Policy
   readonly network?: Provider
+  readonly networkLink?: NetworkLink
 }
 
 /** Throws commander's error, which names the option. */
@@ -16,11 +17,15 @@ export function parseNetwork(text: string): NetworkChoice {
   const words = text.split(",")
   const networkPolicy = POLICIES.find((policy) => words.includes(policy))
   const network = PROVIDERS.find((provider) => words.includes(provider))
-  const known = words.filter((word) => word === networkPolicy || word === network)
+  const networkLink = LINKS.find((link) => words.includes(link))
+  const known = words.filter((word) => word === networkPolicy || word === network || word === networkLink)
   if (known.length !== words.length)
-    throw new InvalidArgumentError(`Allowed choices are ${[...POLICIES, ...PROVIDERS].join(", ")}`)
+    throw new InvalidArgumentError(`Allowed choices are ${[...POLICIES, ...PROVIDERS, ...LINKS].join(", ")}`)
+  if (networkLink !== undefined && network !== undefined && network !== "skep")
+    throw new InvalidArgumentError(`${networkLink} is a way to Skep's network, and not to ${network}`)
   return {
     ...(networkPolicy === undefined ? {} : { networkPolicy }),
     ...(network === undefined ? {} : { network }),
+    ...(networkLink === undefined ? {} : { networkLink }),
   }
 }

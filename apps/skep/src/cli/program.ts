@@ -273,7 +273,7 @@ function sized(target: Command): Command {
     ]),
     new CommandOption(
       "--network <words>",
-      "what the machine may reach: open, restricted, loopback; and who serves it: skep, passt, user (QEMU itself)",
+      "what the machine may reach: open, restricted, loopback; who serves it: skep, passt, user (QEMU itself); how it gets to skep: vhost-user, stream",
     ).argParser(parseNetwork),
   ]
   for (const option of options) target.addOption(option)

@@ -19,6 +19,7 @@ import {
   KEEPS,
   MEMORY_MIN_MIB,
   MemoryMiB,
+  NetworkLink,
   Policy,
   Provider,
 } from "./schema.ts"
@@ -39,6 +40,8 @@ export interface MachineRecord {
   readonly networkPolicy: Policy
   /** Machines of earlier builds say nothing: theirs is QEMU's own until their next start, then Skep's. */
   readonly network?: Provider
+  /** Of Skep's network; vhost-user where that is to be had, unless told. */
+  readonly networkLink?: NetworkLink
   /** Locally administered, and the machine's for good. */
   readonly mac: string
   /** The loopback port that leads to the guest's sshd. Kept, so that editors and ssh_config stay right. */
@@ -57,6 +60,7 @@ const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
   accelerator: Accelerator,
   networkPolicy: Policy,
   network: Provider.exactOptional(),
+  networkLink: NetworkLink.exactOptional(),
   mac: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/),
   sshPort: z.int().min(1).max(65_535),
   guestCid: z
@@ -74,6 +78,7 @@ export interface Changes {
   readonly accelerator?: Accelerator
   readonly networkPolicy?: Policy
   readonly network?: Provider
+  readonly networkLink?: NetworkLink
 }
 
 // Their bounds are checked when they meet the record, with a sentence for each.
@@ -84,6 +89,7 @@ export const Changes: z.ZodType<Changes> = z.strictObject({
   accelerator: Accelerator.exactOptional(),
   networkPolicy: Policy.exactOptional(),
   network: Provider.exactOptional(),
+  networkLink: NetworkLink.exactOptional(),
 })
 
 /** Reads a machine file. Returns undefined when there is none; throws "corrupt-file" with what is wrong. */
@@ -133,6 +139,7 @@ export function newRecord(
     accelerator,
     networkPolicy,
     network,
+    ...(changes.networkLink === undefined ? {} : { networkLink: changes.networkLink }),
     mac: newMac(),
     sshPort,
   })
@@ -207,7 +214,15 @@ export function freeCid(others: Iterable<number | undefined>): number {
 
 /** The fields that differ and matter to a running machine. */
 export function differences(before: MachineRecord, after: MachineRecord): readonly string[] {
-  const fields = ["cpus", "memoryMiB", "diskGiB", "accelerator", "networkPolicy", "network"] as const
+  const fields = [
+    "cpus",
+    "memoryMiB",
+    "diskGiB",
+    "accelerator",
+    "networkPolicy",
+    "network",
+    "networkLink",
+  ] as const
   return fields.filter((field) => before[field] !== after[field])
 }
 

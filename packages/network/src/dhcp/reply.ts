@@ -30,6 +30,8 @@ export interface Answer {
   /** Undefined where there is no lease: likewise. */
   readonly leaseSeconds?: number
   readonly hostName?: string
+  /** Of the client's link, where that is not the network's. */
+  readonly mtu?: number
   /** For whoever reads the client's log. */
   readonly reason?: string
 }
@@ -78,11 +80,13 @@ export function replyTo(request: DhcpMessage, answer: Answer, plan: Plan): Reply
     options: optionsOf(request, answer, plan),
   }
   const binds = answer.type === "ack" && answer.address !== 0
-  return { bytes: emit(message, limitOf(request, plan)), binds, ...destinationOf(request, message, nak) }
+  const bytes = emit(message, limitOf(request, answer.mtu ?? plan.messageMax))
+  return { bytes, binds, ...destinationOf(request, message, nak) }
 }
 
 function optionsOf(request: DhcpMessage, answer: Answer, plan: Plan): Map<number, Uint8Array> {
-  const { leaseSeconds, hostName, reason } = answer
+  const { leaseSeconds, reason } = answer
+  const own = ownOf(answer)
   const options = new Map([[code.SERVER_IDENTIFIER, encode(code.SERVER_IDENTIFIER, plan.serverText)]])
   if (leaseSeconds !== undefined) {
     options.set(code.LEASE_TIME, encode(code.LEASE_TIME, leaseSeconds))
@@ -91,8 +95,7 @@ function optionsOf(request: DhcpMessage, answer: Answer, plan: Plan): Map<number
   }
   if (reason !== undefined) options.set(code.MESSAGE, encode(code.MESSAGE, reason))
   for (const option of answer.type === "nak" ? [] : wantedBy(request)) {
-    const value =
-      option === code.HOST_NAME && hostName !== undefined ? encode(option, hostName) : plan.values.get(option)
+    const value = own.get(option) ?? plan.values.get(option)
     if (value !== undefined) options.set(option, value)
   }
   // RFC 6842: a client's identifier comes back. RFC 3046, section 2.2: so does what a relay added.
@@ -101,6 +104,14 @@ function optionsOf(request: DhcpMessage, answer: Answer, plan: Plan): Map<number
     if (value !== undefined) options.set(option, value)
   }
   return options
+}
+
+/** What is not the same for all. */
+function ownOf({ hostName, mtu }: Answer): ReadonlyMap<number, Uint8Array> {
+  const own = new Map<number, Uint8Array>()
+  if (hostName !== undefined) own.set(code.HOST_NAME, encode(code.HOST_NAME, hostName))
+  if (mtu !== undefined) own.set(code.INTERFACE_MTU, encode(code.INTERFACE_MTU, mtu))
+  return own
 }
 
 /** In the order in which they are kept where not all fit: the client's own. */
@@ -112,7 +123,7 @@ function wantedBy(request: DhcpMessage): ReadonlySet<number> {
 }
 
 /** What the client takes, and a frame holds. */
-function limitOf(request: DhcpMessage, { messageMax }: Plan): number {
+function limitOf(request: DhcpMessage, messageMax: number): number {
   const said = request.options.get(code.MAXIMUM_MESSAGE_SIZE)
   const size = said === undefined ? undefined : decode(code.MAXIMUM_MESSAGE_SIZE, said)
   const datagram = typeof size === "number" ? Math.max(DATAGRAM_MIN, size) : DATAGRAM_MIN

@@ -57,6 +57,8 @@ export interface Arrival {
   readonly now: number
   /** The machine whose link it came by. */
   readonly machine?: string
+  /** The largest packet of that link; the network's unless told. */
+  readonly mtu?: number
 }
 
 export type ServerCounter =
@@ -123,7 +125,7 @@ export class DhcpServer {
    * Reads one message: the payload of a datagram to port 67. Keeps nothing of `bytes`, which may not change meanwhile. The reply goes out on the
    * link that the message came by.
    */
-  receive(bytes: Uint8Array, { now, machine }: Arrival): Reply | undefined {
+  receive(bytes: Uint8Array, { now, machine, mtu }: Arrival): Reply | undefined {
     if (!this.#allowance.take(machine ?? "", now)) return this.#count("rate-limited")
     const message = parse(bytes, 0, bytes.length)
     if (typeof message === "string") return this.#count(message)
@@ -135,7 +137,7 @@ export class DhcpServer {
     const answer = this.#answer(request, { message, client, now })
     if (answer === undefined) return undefined
     this.#count(answer.type)
-    return replyTo(message, answer, this.#plan)
+    return replyTo(message, mtu === undefined ? answer : { ...answer, mtu }, this.#plan)
   }
 
   /** When `dispatch` is due; infinity where there is nothing to do. */

@@ -92,7 +92,11 @@ export class Services {
     const machine = machines.at(port)?.name
     const message = this.#message(frame)
     if (message === undefined) return
-    const reply = dhcp.receive(message, { now: Date.now(), ...(machine === undefined ? {} : { machine }) })
+    const reply = dhcp.receive(message, {
+      now: Date.now(),
+      mtu: port.mtu,
+      ...(machine === undefined ? {} : { machine }),
+    })
     onLease()
     if (reply !== undefined) this.#sendDhcp(port, frame, reply)
   }

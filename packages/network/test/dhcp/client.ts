@@ -86,7 +86,7 @@ export interface Heard {
 export function say(
   to: DhcpServer,
   said: Said,
-  at: { now?: number; machine?: string } = {},
+  at: { now?: number; machine?: string; mtu?: number } = {},
 ): Heard | undefined {
   const reply = to.receive(message(said), { now: NOW, ...at })
   return reply === undefined ? undefined : hear(reply)
@@ -103,7 +103,7 @@ export function hear(reply: Reply): Heard {
 export function bind(
   to: DhcpServer,
   said: Omit<Said, "type"> = {},
-  at: { now?: number; machine?: string } = {},
+  at: { now?: number; machine?: string; mtu?: number } = {},
 ): string | undefined {
   const offer = say(to, { ...said, type: "discover" }, at)
   if (offer === undefined) return undefined

@@ -68,6 +68,12 @@ describe("a server", () => {
     expect(dhcp.counters).toEqual({ discover: 1, offer: 1, request: 1, ack: 1 })
   })
 
+  it("tells the MTU of the client's link, where that is another than the network's", () => {
+    const link = { machine: "bee", mtu: 1400 }
+    expect(say(server(), { type: "discover", wants: [26] }, link)?.options[26]).toBe(1400)
+    expect(say(server(), { type: "discover", wants: [26] }, { machine: "bee" })?.options[26]).toBe(65_520)
+  })
+
   it("writes the mask before routes, and routes before routers, whatever the client's order", () => {
     const offer = say(server(), { type: "discover", wants: [3, 121, 6, 1] })
     expect([...(offer?.message.options.keys() ?? [])]).toEqual([54, 51, 58, 59, 1, 121, 3, 6])

@@ -30,8 +30,10 @@ const OWN = "skep"
 export interface Member {
   readonly name: string
   readonly mac: string
-  /** Where the machine's NIC is served, by vhost-user. */
+  /** Where the machine's NIC is served. */
   readonly socket: string
+  /** How. */
+  readonly link: { readonly kind: "vhost-user" | "qemu"; readonly mtu?: number }
   readonly policy: PolicyMode
   /** Kept in place as long as the machine is: the way to its sshd. */
   readonly forwards: readonly ForwardRule[]
@@ -206,15 +208,16 @@ function optionsOf(home: Home, links: readonly LinkSpec[]): Readonly<Record<stri
   }
 }
 
-function linkOf({ name, mac, socket }: Member): LinkSpec {
-  return { kind: "vhost-user", machine: name, mac, socket }
+function linkOf({ name, mac, socket, link }: Member): LinkSpec {
+  return { ...link, machine: name, mac, socket }
 }
 
 /** Puts the machine's link, policy and own forwards in place, where they are not. */
 async function place(network: RemoteNetwork, member: Member): Promise<void> {
   const there = (await network.links()).find(({ name }) => name === member.name)
   // A machine that was removed while nobody looked has taken the socket with it.
-  const stands = there?.endpoint === member.socket && existsSync(member.socket)
+  const stands =
+    there?.endpoint === member.socket && there.kind === member.link.kind && existsSync(member.socket)
   if (there !== undefined && !stands) await network.removeLink(member.name)
   if (!stands) await network.addLink(linkOf(member))
   await network.setPolicy({ mode: member.policy, closedPorts: [] }, member.name)

@@ -73,7 +73,7 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
   const vm = await runPhase(BOOT, report, signal, async (limit) => {
     const vsock = await orAborted(sidecar.ready(report), limit)
     // Not before its port for SSH is known.
-    const network = networkOf(booting, record.network ?? "skep")
+    const network = networkOf(booting, record.network ?? "skep", record.networkLink)
     try {
       await orAborted(network.ready(), limit)
       const options = await describeMachine(home, paths, record, image, {

@@ -11,7 +11,7 @@ import type { HomeNetwork } from "../network/home-network.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
-import { type MachineNetwork, networkOf, providerOf } from "./network/network.ts"
+import { type MachineNetwork, networkOf, networkOfRunning, serves } from "./network/network.ts"
 import { endPasst } from "./network/passt.ts"
 import { describeMachine } from "./prepare.ts"
 import { Vm } from "./vm.ts"
@@ -29,7 +29,8 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
   if (!(await hypervisorRuns(context.paths.run))) return undefined
   const image = await context.images.any()
   // The launcher looks which of the devices this machine was started with.
-  const network = networkOf(context, context.record.network ?? "skep")
+  const { record } = context
+  const network = networkOf(context, record.network ?? "skep", record.networkLink)
   const options = await describeMachine(context.home, context.paths, context.record, image, {
     vsock: true,
     network: network.describe(),
@@ -83,10 +84,9 @@ export async function endStray(
 
 /** A machine that was told to change its network has the old one until its next start. */
 function theRightOne(context: VmContext, network: MachineNetwork, status: LauncherStatus): MachineNetwork {
-  const provider = providerOf(status)
-  if (provider === network.provider) return network
+  if (serves(network, status)) return network
   void network[Symbol.asyncDispose]()
-  return networkOf(context, provider)
+  return networkOfRunning(context, status)
 }
 
 function vsockOf(context: VmContext, { devices }: LauncherStatus): MachineVsock | undefined {
@@ -117,7 +117,7 @@ async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
   }
   const status = await launcher.status()
   for (const phase of status.phases) phases.reach(phase.name)
-  const network = networkOf(context, providerOf(status))
+  const network = networkOfRunning(context, status)
   vm = new Vm({ context, launcher, phases, status, network, vsock: vsockOf(context, status) })
   return vm
 }

@@ -79,14 +79,19 @@ function stateRows({ state, docker, dockerSocket, vm, way }: MachineView): reado
 }
 
 function sizeRows(machine: MachineView): readonly Row[] {
-  const { record } = machine
+  const { record, vm } = machine
   if (record === undefined) return [["disk", disk(machine)]]
   return [
     ["size", `${record.cpus} CPUs, ${formatBytes(record.memoryMiB * 2 ** 20)} of memory`],
-    ["network", `${record.networkPolicy}, by ${record.network ?? "skep"}`],
+    ["network", `${record.networkPolicy}, by ${record.network ?? "skep"}${isStreamed(vm) ? ", over QEMU's stream" : ""}`],
     ["ssh", `127.0.0.1:${record.sshPort}`],
     ["disk", disk(machine)],
   ]
+}
+
+/** Not by vhost-user, as machines on Skep's network are where that is to be had. */
+function isStreamed(vm: MachineView["vm"]): boolean {
+  return vm?.network?.provider === "skep" && vm.network.kind === "stream"
 }
 
 function portRows({ ports }: MachineView): readonly Row[] {

@@ -7,7 +7,7 @@
  */
 import type { LauncherStatus, NetworkRunning } from "@skep/contract"
 import type { LauncherOptions } from "@skep/launcher"
-import type { Provider } from "../../../machine/schema.ts"
+import type { NetworkLink, Provider } from "../../../machine/schema.ts"
 import type { VmContext } from "../context.ts"
 import { PasstNetwork } from "./passt.ts"
 import { SkepNetwork } from "./skep.ts"
@@ -28,11 +28,11 @@ export interface MachineNetwork extends AsyncDisposable {
   release(): Promise<void>
 }
 
-/** Begins at once. */
-export function networkOf(context: VmContext, provider: Provider): MachineNetwork {
+/** Begins at once. `link`: the way to Skep's network; the best one to be had, unless told. */
+export function networkOf(context: VmContext, provider: Provider, link?: NetworkLink): MachineNetwork {
   switch (provider) {
     case "skep":
-      return new SkepNetwork(context)
+      return new SkepNetwork(context, link)
     case "user":
       return userNetwork(context)
     case "passt":
@@ -40,8 +40,21 @@ export function networkOf(context: VmContext, provider: Provider): MachineNetwor
   }
 }
 
-/** Who serves a machine that runs: it may have been told to change at its next start. */
-export function providerOf({ network }: Pick<LauncherStatus, "network">): Provider {
+/** The network of a machine that runs: it may have been told to change at its next start. */
+export function networkOfRunning(
+  context: VmContext,
+  { network }: Pick<LauncherStatus, "network">,
+): MachineNetwork {
+  return networkOf(context, providerOf(network), network?.kind === "stream" ? "stream" : "vhost-user")
+}
+
+/** Whether it is the one that a machine runs with. */
+export function serves(mine: MachineNetwork, { network }: Pick<LauncherStatus, "network">): boolean {
+  if (mine.provider !== providerOf(network)) return false
+  return mine.provider !== "skep" || mine.describe().kind === network?.kind
+}
+
+function providerOf(network: LauncherStatus["network"]): Provider {
   const provider = network?.provider
   return provider === "passt" || provider === "skep" ? provider : "user"
 }

@@ -1,13 +1,16 @@
 /**
  * Skep's own network, which all machines of a user share: this machine's place on it.
  *
+ * By vhost-user, where the network can do that: it needs system calls that Node has not. Else over QEMU's stream, whose other end the launcher
+ * keeps joined.
+ *
  * @module
  */
 import { type NetworkRunning, SidecarError } from "@skep/contract"
 import type { LauncherOptions } from "@skep/launcher"
 import type { PolicyMode } from "@skep/network/client"
 import { privateDirectory } from "@skep/runtime"
-import type { Policy } from "../../../machine/schema.ts"
+import type { NetworkLink, Policy } from "../../../machine/schema.ts"
 import type { Membership } from "../../network/home-network.ts"
 import type { VmContext } from "../context.ts"
 import { sshForward } from "./forward.ts"
@@ -19,17 +22,22 @@ const MODES: Readonly<Record<Policy, PolicyMode>> = {
   restricted: "nothing",
 }
 
+/** What goes over a socket goes in large packets: there is no offload that would cut them. */
+const STREAM_MTU = 65_520
+
 export class SkepNetwork implements MachineNetwork {
   readonly provider = "skep"
   readonly answersOthers = true
   readonly #context: VmContext
   readonly #membership: Promise<Membership>
+  #link: NetworkLink
   #deaf: () => void = () => undefined
 
-  /** Begins to join at once: QEMU waits for the other end of its NIC. */
-  constructor(context: VmContext) {
+  /** Begins to join at once: QEMU waits for the other end of its NIC. `link`: the best one to be had, unless told. */
+  constructor(context: VmContext, link?: NetworkLink) {
     this.#context = context
-    this.#membership = this.#join()
+    this.#link = link ?? "vhost-user"
+    this.#membership = link === undefined ? this.#joinAnyhow() : this.#join()
     this.#membership.catch(() => undefined) // whoever is `ready` gets the reason
   }
 
@@ -37,9 +45,13 @@ export class SkepNetwork implements MachineNetwork {
     await this.#membership
   }
 
+  /** Of the link that it has when it is ready. */
   describe(): LauncherOptions["network"] {
     const { record, paths } = this.#context
-    return { kind: "vhost-user", mac: record.mac, socket: paths.netSocket, provider: this.provider }
+    const served = { mac: record.mac, socket: paths.netSocket, provider: this.provider }
+    return this.#link === "stream"
+      ? { kind: "stream", mtu: STREAM_MTU, ...served }
+      : { kind: "vhost-user", ...served }
   }
 
   async attach(_signal: AbortSignal, onRenewed: () => void): Promise<NetworkRunning> {
@@ -71,6 +83,18 @@ export class SkepNetwork implements MachineNetwork {
     }
   }
 
+  async #joinAnyhow(): Promise<Membership> {
+    try {
+      return await this.#join()
+    } catch (error) {
+      if (!(error instanceof SidecarError) || error.code !== "unsupported") throw error
+      const { log, record } = this.#context
+      log.info("network over QEMU's stream", { machine: record.name, why: error.message })
+      this.#link = "stream"
+      return await this.#join()
+    }
+  }
+
   async #join(): Promise<Membership> {
     const { network, paths, record } = this.#context
     await privateDirectory(paths.run)
@@ -78,6 +102,7 @@ export class SkepNetwork implements MachineNetwork {
       name: record.name,
       mac: record.mac,
       socket: paths.netSocket,
+      link: this.#link === "stream" ? { kind: "qemu", mtu: STREAM_MTU } : { kind: "vhost-user" },
       policy: MODES[record.networkPolicy],
       forwards: [sshForward(record)],
     })
