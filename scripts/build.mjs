@@ -50,6 +50,7 @@ const ALONE = {
   "tap-opener": "packages/link/src/tap/opener.ts",
   "qemu-user": "packages/adapters/src/qemu-user/main.ts",
   passt: "packages/adapters/src/passt/main.ts",
+  gvproxy: "packages/adapters/src/gvproxy/main.ts",
   "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",
   "vhost-vsock-thread": "packages/adapters/src/vhost-vsock/thread.ts",
   vsock: "packages/vsock/src/main.ts",

@@ -4,7 +4,13 @@
  * @module
  */
 export { freeRule } from "./free-port.ts"
-export type { GuestLease, GuestOutcome, NetworkGuest } from "./guest/guest.ts"
+export {
+  type GuestLease,
+  type GuestOutcome,
+  LEASE_LINE,
+  type NetworkGuest,
+  parseLease,
+} from "./guest/guest.ts"
 export {
   type NamespaceGuest,
   type NamespaceGuestOptions,

@@ -40,7 +40,13 @@ const program = z.array(z.string()).min(1)
 const Options: z.ZodType<BackendOptions> = z.strictObject({
   home: z.string().min(1),
   run: z.string().min(1),
-  programs: z.strictObject({ launcher: program, vsock: program, network: program, passt: program }),
+  programs: z.strictObject({
+    launcher: program,
+    vsock: program,
+    network: program,
+    passt: program,
+    gvproxy: program,
+  }),
 })
 
 export interface BackendStatus {

@@ -4,7 +4,14 @@
  * @module
  */
 import { InvalidArgumentError } from "commander"
-import { LINKS, type NetworkLink, POLICIES, type Policy, PROVIDERS, type Provider } from "../machine/schema.ts"
+import {
+  LINKS,
+  type NetworkLink,
+  POLICIES,
+  type Policy,
+  PROVIDERS,
+  type Provider,
+} from "../machine/schema.ts"
 
 export interface NetworkChoice {
   readonly networkPolicy?: Policy

@@ -273,7 +273,7 @@ function sized(target: Command): Command {
     ]),
     new CommandOption(
       "--network <words>",
-      "what the machine may reach: open, restricted, loopback; who serves it: skep, passt, user (QEMU itself); how it gets to skep: vhost-user, stream",
+      "what the machine may reach: open, restricted, loopback; who serves it: skep, passt, gvproxy, user (QEMU itself); how it gets to skep: vhost-user, stream",
     ).argParser(parseNetwork),
   ]
   for (const option of options) target.addOption(option)

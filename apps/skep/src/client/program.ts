@@ -15,6 +15,7 @@ const SOURCES = {
   vsock: "../../../../packages/vsock/src/main.ts",
   network: "../../../../packages/network/src/main.ts",
   passt: "../../../../packages/adapters/src/passt/main.ts",
+  gvproxy: "../../../../packages/adapters/src/gvproxy/main.ts",
 } as const
 
 /** Node's arguments that run a program. */

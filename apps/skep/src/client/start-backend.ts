@@ -52,6 +52,7 @@ function optionsFor(home: Home): BackendOptions {
     vsock: [...programArguments("vsock")],
     network: [...programArguments("network")],
     passt: [...programArguments("passt")],
+    gvproxy: [...programArguments("gvproxy")],
   }
   return { home: home.home, run: home.run, programs }
 }

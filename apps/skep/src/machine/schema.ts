@@ -14,19 +14,20 @@ export type Accelerator = "auto" | "kvm" | "hvf" | "tcg"
 /** open: the guest reaches what the host reaches. loopback: nothing but the host. restricted: nothing but the forwards into it. */
 export type Policy = "open" | "loopback" | "restricted"
 /** Who serves a machine's network. skep: the network of all machines. user: QEMU itself. */
-export type Provider = "skep" | "passt" | "user"
+export type Provider = "skep" | "passt" | "gvproxy" | "user"
 
 /** How frames go between a machine and Skep's network. vhost-user: through the machine's memory. stream: over a socket of QEMU's, which any QEMU has. */
 export type NetworkLink = "vhost-user" | "stream"
 
 export const POLICIES: readonly Policy[] = ["open", "loopback", "restricted"]
-export const PROVIDERS: readonly Provider[] = ["skep", "passt", "user"]
+export const PROVIDERS: readonly Provider[] = ["skep", "passt", "gvproxy", "user"]
 export const LINKS: readonly NetworkLink[] = ["vhost-user", "stream"]
 /** What each can keep a guest to. */
 export const KEEPS: Readonly<Record<Provider, readonly Policy[]>> = {
   skep: ["open", "loopback", "restricted"],
   user: ["open", "restricted"],
   passt: ["open", "loopback"],
+  gvproxy: ["open"],
 }
 
 export const Cpus: z.ZodType<number> = z.int().min(1).max(CPUS_MAX)
@@ -34,5 +35,5 @@ export const MemoryMiB: z.ZodType<number> = z.int().min(MEMORY_MIN_MIB).max(MEMO
 export const DiskGiB: z.ZodType<number> = z.int().min(DISK_MIN_GIB).max(DISK_MAX_GIB)
 export const Accelerator: z.ZodType<Accelerator> = z.enum(["auto", "kvm", "hvf", "tcg"])
 export const Policy: z.ZodType<Policy> = z.enum(["open", "loopback", "restricted"])
-export const Provider: z.ZodType<Provider> = z.enum(["skep", "passt", "user"])
+export const Provider: z.ZodType<Provider> = z.enum(["skep", "passt", "gvproxy", "user"])
 export const NetworkLink: z.ZodType<NetworkLink> = z.enum(["vhost-user", "stream"])

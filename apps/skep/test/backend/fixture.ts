@@ -36,6 +36,7 @@ export async function openPlace(): Promise<Place> {
           launcher: ["/nowhere/launcher.js"],
           vsock: ["/nowhere/vsock.js"],
           passt: ["/nowhere/passt.js"],
+          gvproxy: ["/nowhere/gvproxy.js"],
           network: ["/nowhere/network.js"],
         },
       }),

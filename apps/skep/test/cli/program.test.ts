@@ -27,7 +27,7 @@ describe("wrong usage", () => {
     [["up", "--memory"], /argument missing$/, "See skep up --help"],
     [
       ["up", "--network", "x"],
-      /'x' is invalid\. Allowed choices are open, loopback, restricted, skep, passt, user, vhost-user, stream$/,
+      /'x' is invalid\. Allowed choices are open, loopback, restricted, skep, passt, gvproxy, user, vhost-user, stream$/,
       "See skep up --help",
     ],
     [["image", "biuld"], /"skep image": unknown command/, "Did you mean build? See skep image --help"],

@@ -5,7 +5,7 @@
  */
 import { createSocket } from "node:dgram"
 import { once } from "node:events"
-import { createServer } from "node:net"
+import { createServer, isIPv6 } from "node:net"
 import { type ForwardRule, SidecarError } from "@skep/contract"
 import { errnoOf, forwardName } from "@skep/runtime"
 
@@ -28,7 +28,7 @@ async function probeTcp(rule: ForwardRule): Promise<void> {
 }
 
 async function probeUdp(rule: ForwardRule): Promise<void> {
-  const socket = createSocket("udp4")
+  const socket = createSocket(isIPv6(rule.hostAddress) ? "udp6" : "udp4")
   socket.bind({ address: rule.hostAddress, port: rule.hostPort, exclusive: true })
   await once(socket, "listening")
   socket.close()

@@ -7,11 +7,13 @@
  *
  * @module
  */
-import { connect } from "node:net"
+import { once } from "node:events"
+import { connect, type Socket } from "node:net"
 import { SidecarError } from "@skep/contract"
-import { orAborted, within } from "@skep/runtime"
+import { errnoOf, orAborted, sleep, within } from "@skep/runtime"
 
 const ANSWER_MS = 5000
+const REFUSED_MS = 2
 const LENGTH = 4
 const FRAME = 42
 
@@ -27,7 +29,19 @@ export interface Introduction {
  */
 export async function introduce(socket: string, guest: Introduction, signal: AbortSignal): Promise<void> {
   const limit = within(ANSWER_MS, signal)
-  const client = connect(socket)
+  try {
+    await ask(await joined(socket, limit), guest, limit)
+  } catch (cause) {
+    signal.throwIfAborted()
+    throw new SidecarError(
+      "crashed",
+      `Cannot use passt: it did not answer for its gateway: ${String(cause)}`,
+      { cause },
+    )
+  }
+}
+
+async function ask(client: Socket, guest: Introduction, limit: AbortSignal): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     client.once("close", () => resolve())
   })
@@ -43,16 +57,24 @@ export async function introduce(socket: string, guest: Introduction, signal: Abo
   try {
     client.write(arpRequest(guest))
     await orAborted(answered, limit)
-  } catch (cause) {
-    signal.throwIfAborted()
-    throw new SidecarError(
-      "crashed",
-      `Cannot use passt: it did not answer for its gateway: ${String(cause)}`,
-      { cause },
-    )
   } finally {
     client.destroy()
     await closed
+  }
+}
+
+/** passt says that it has bound its socket before it listens there. */
+async function joined(socket: string, limit: AbortSignal): Promise<Socket> {
+  for (;;) {
+    limit.throwIfAborted()
+    const client = connect(socket)
+    try {
+      await once(client, "connect")
+      return client
+    } catch (error) {
+      if (errnoOf(error) !== "ECONNREFUSED") throw error
+    }
+    await sleep(REFUSED_MS, limit)
   }
 }
 

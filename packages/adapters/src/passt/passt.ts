@@ -21,26 +21,17 @@ import {
   type Sidecar,
   SidecarError,
 } from "@skep/contract"
-import {
-  Cleanup,
-  forwardName,
-  type Lock,
-  notRunning,
-  parseForwardRule,
-  sleep,
-  waitForLock,
-  withResolvers,
-} from "@skep/runtime"
+import { Cleanup, forwardName, notRunning, parseForwardRule, sleep, withResolvers } from "@skep/runtime"
+import { endForgotten } from "../host-side/forgotten.ts"
 import { probeHostSide } from "../host-side/probe.ts"
+import { lockSocket } from "../host-side/socket-lock.ts"
 import { checkForward, passtArguments } from "./command-line.ts"
 import { hasClient } from "./company.ts"
 import { leakingInterfaces } from "./localnet.ts"
 import { type PasstOptions, parsePasstOptions } from "./options.ts"
-import { boundName, endForgotten, logFileOf, type PasstProgram, startPasst } from "./program.ts"
+import { boundName, logFileOf, type PasstProgram, recordOf, startPasst } from "./program.ts"
 
 const NAME = "passt"
-/** An adapter that was killed is a zombie for a moment before the kernel lets go of its lock. */
-const LOCK_MS = 500
 /** How often it is looked for company within `lonelyMs`. */
 const LOOKS = 4
 /** How long a change of the forwards waits for the machine to join again. */
@@ -61,25 +52,13 @@ async function start(options: PasstOptions, context: Context): Promise<NetworkRu
   await using cleanup = new Cleanup()
   const lock = await lockSocket(options.socket, context.signal)
   cleanup.defer(() => lock[Symbol.dispose]())
-  await endForgotten(options.socket)
+  await endForgotten(recordOf(options.socket))
   for (const rule of options.forwards) await probeHostSide(rule)
   const running = new Passt(options, context)
   await running.open(context.signal)
   cleanup.move()
   running.owns(lock)
   return running
-}
-
-async function lockSocket(socket: string, signal: AbortSignal): Promise<Lock> {
-  try {
-    return await waitForLock(`${socket}.lock`, LOCK_MS, signal)
-  } catch (cause) {
-    if (!(cause instanceof SidecarError) || cause.code !== "busy") throw cause
-    throw new SidecarError("address-in-use", `Cannot listen on "${socket}": another process does`, {
-      cause,
-      next: "Stop it, or choose another path",
-    })
-  }
 }
 
 function refuseLeaks({ policy }: PasstOptions): void {
@@ -336,7 +315,7 @@ class Passt implements NetworkRunning {
   async #release(): Promise<void> {
     clearInterval(this.#lonely)
     this.#forwards.clear()
-    await endForgotten(this.#options.socket)
+    await endForgotten(recordOf(this.#options.socket))
     this.#owned?.[Symbol.dispose]()
   }
 

@@ -8,13 +8,12 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
-import { readFile, rename, rm } from "node:fs/promises"
+import { rename, rm } from "node:fs/promises"
 import { createInterface } from "node:readline"
-import { type Identity, SidecarError } from "@skep/contract"
+import { SidecarError } from "@skep/contract"
 import {
   errnoOf,
   identityOf,
-  isAlive,
   orAborted,
   signalProcess,
   sleep,
@@ -22,7 +21,6 @@ import {
   withResolvers,
   writeFileWhole,
 } from "@skep/runtime"
-import * as z from "zod"
 import { hasClient } from "./company.ts"
 import { type Introduction, introduce } from "./introduce.ts"
 
@@ -33,7 +31,6 @@ const INTRODUCED_POLL_MS = 2
 /** What it says of a host without a syslog is no news. */
 const NOISE = /^(Failed to send \d+ bytes to syslog|\s*)$/
 const LINES_KEPT = 20
-const GONE_POLL_MS = 10
 
 export interface PasstProgram extends AsyncDisposable {
   readonly pid: number
@@ -160,30 +157,7 @@ function clientsSoFar(socket: string): number {
   }
 }
 
-const Record: z.ZodType<Identity> = z.object({ pid: z.int().min(1), startTime: z.string() })
-
 /** Beside the socket: which process passt is, for an adapter that comes after one that was killed. */
-function recordOf(socket: string): string {
+export function recordOf(socket: string): string {
   return `${socket}.passt.json`
 }
-
-/** Ends the passt that a killed adapter left, with its forwards. */
-export async function endForgotten(socket: string): Promise<void> {
-  const forgotten = await lastOf(socket)
-  if (forgotten === undefined) return
-  signalProcess(forgotten, "SIGKILL")
-  while (isAlive(forgotten)) await sleep(GONE_POLL_MS, neverAborts)
-  await rm(recordOf(socket), { force: true })
-}
-
-async function lastOf(socket: string): Promise<Identity | undefined> {
-  try {
-    const parsed = Record.safeParse(JSON.parse(await readFile(recordOf(socket), "utf8")))
-    return parsed.success ? parsed.data : undefined
-  } catch (error) {
-    if (error instanceof SyntaxError || errnoOf(error) === "ENOENT") return undefined
-    throw error
-  }
-}
-
-const neverAborts = new AbortController().signal

@@ -57,3 +57,15 @@ for gateway in $router; do ip route replace default via "$gateway" dev "$interfa
 for server in $dns; do echo "nameserver $server"; done > /etc/resolv.conf
 printf '%s\\n' "ip=$ip" "mask=$mask" "router=$router" "dns=$dns" \${mtu:+"mtu=$mtu"}
 `
+
+/**
+ * Takes a lease and prints it, in a guest whose files are only to be read but for /tmp: `$INTERFACE` stands for the interface. Connections live through it,
+ * as the address is not taken away meanwhile.
+ */
+export const LEASE_LINE: string = [
+  "cat > /tmp/contract-lease <<'END'",
+  LEASE_SCRIPT.replace(/^ip -4 addr flush.*\n/m, "").trimEnd(),
+  "END",
+  "chmod 755 /tmp/contract-lease",
+  "udhcpc -f -q -n -t 5 -T 1 -A 1 -i $INTERFACE -s /tmp/contract-lease",
+].join("\n")

@@ -16,6 +16,7 @@ export interface Programs {
   readonly vsock: readonly string[]
   readonly network: readonly string[]
   readonly passt: readonly string[]
+  readonly gvproxy: readonly string[]
 }
 
 export interface VmContext {

@@ -12,7 +12,7 @@ import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
 import { type MachineNetwork, networkOf, networkOfRunning, serves } from "./network/network.ts"
-import { endPasst } from "./network/passt.ts"
+import { endOwnNetwork } from "./network/own.ts"
 import { describeMachine } from "./prepare.ts"
 import { Vm } from "./vm.ts"
 import { endVsock, MachineVsock } from "./vsock.ts"
@@ -79,7 +79,7 @@ export async function endStray(
     await pullPlug(paths.run)
   }
   await endVsock(paths)
-  await endPasst(paths)
+  await endOwnNetwork(paths)
 }
 
 /** A machine that was told to change its network has the old one until its next start. */

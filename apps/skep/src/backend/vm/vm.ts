@@ -27,7 +27,7 @@ import type { VmContext } from "./context.ts"
 import { GuestAgent, type GuestView } from "./guest-agent.ts"
 import type { GuestPhases } from "./guest-phases.ts"
 import type { MachineNetwork } from "./network/network.ts"
-import { endPasst } from "./network/passt.ts"
+import { endOwnNetwork } from "./network/own.ts"
 import { restoreVsock } from "./restore-vsock.ts"
 import { endVsock, type MachineVsock } from "./vsock.ts"
 
@@ -244,7 +244,7 @@ export class Vm {
     // Let go of, as the machine seemed to run on without its launcher: no other launcher will come for it.
     if (!this.#runsOn) return
     await endVsock(this.#context.paths)
-    await endPasst(this.#context.paths)
+    await endOwnNetwork(this.#context.paths)
     await this.#network[Symbol.asyncDispose]()
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { access, constants, statfs } from "node:fs/promises"
+import { basename, dirname } from "node:path"
 import { SidecarError } from "@skep/contract"
 import { currentImage, hostPrograms as guestPrograms } from "@skep/guest"
 import { describeHost, type HostDescription, hostPrograms as launcherPrograms } from "@skep/launcher"
@@ -176,15 +177,27 @@ async function vsockFinding({ verdict }: HostDescription): Promise<Finding> {
 /** Who serves the networks of new machines, and whether that is to be had. */
 async function network({ home: { settingsFile } }: Session): Promise<Finding[]> {
   const check = "network"
-  const passt = await findProgram("passt", SEARCHED)
+  const gvproxy = process.env["SKEP_GVPROXY"] ?? "gvproxy"
+  const own = {
+    passt: { found: await findProgram("passt", SEARCHED), next: "apt-get install passt" },
+    gvproxy: {
+      found: await findProgram(basename(gvproxy), gvproxy.includes("/") ? [dirname(gvproxy)] : SEARCHED),
+      next: "put gvproxy on PATH, or its path into SKEP_GVPROXY",
+    },
+  }
   // What is wrong with the settings is another check's to say.
   const chosen = (await readSettings(settingsFile).catch(() => undefined))?.network ?? "skep"
-  const others = passt === undefined ? "passt is not installed" : `--network passt is to be had: ${passt}`
+  const others = Object.entries(own)
+    .map(([name, { found }]) =>
+      found === undefined ? `${name} is not installed` : `--network ${name} is to be had: ${found}`,
+    )
+    .join("; ")
   if (chosen === "skep") return [{ check, verdict: "ok", text: `skep-network; ${others}` }]
   if (chosen === "user") return [{ check, verdict: "ok", text: `QEMU's own; ${others}` }]
-  return passt === undefined
-    ? [{ check, verdict: "fail", text: `${chosen} is missing`, next: "apt-get install passt" }]
-    : [{ check, verdict: "ok", text: `passt: ${passt}` }]
+  const { found, next } = own[chosen]
+  return found === undefined
+    ? [{ check, verdict: "fail", text: `${chosen} is missing`, next }]
+    : [{ check, verdict: "ok", text: `${chosen}: ${found}` }]
 }
 
 async function backend(session: Session): Promise<Finding[]> {

@@ -83,7 +83,10 @@ function sizeRows(machine: MachineView): readonly Row[] {
   if (record === undefined) return [["disk", disk(machine)]]
   return [
     ["size", `${record.cpus} CPUs, ${formatBytes(record.memoryMiB * 2 ** 20)} of memory`],
-    ["network", `${record.networkPolicy}, by ${record.network ?? "skep"}${isStreamed(vm) ? ", over QEMU's stream" : ""}`],
+    [
+      "network",
+      `${record.networkPolicy}, by ${record.network ?? "skep"}${isStreamed(vm) ? ", over QEMU's stream" : ""}`,
+    ],
     ["ssh", `127.0.0.1:${record.sshPort}`],
     ["disk", disk(machine)],
   ]

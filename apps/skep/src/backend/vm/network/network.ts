@@ -7,9 +7,11 @@
  */
 import type { LauncherStatus, NetworkRunning } from "@skep/contract"
 import type { LauncherOptions } from "@skep/launcher"
-import type { NetworkLink, Provider } from "../../../machine/schema.ts"
+import { type NetworkLink, PROVIDERS, type Provider } from "../../../machine/schema.ts"
 import type { VmContext } from "../context.ts"
-import { PasstNetwork } from "./passt.ts"
+import { GVPROXY } from "./gvproxy.ts"
+import { OwnNetwork } from "./own.ts"
+import { PASST } from "./passt.ts"
 import { SkepNetwork } from "./skep.ts"
 import { userNetwork } from "./user.ts"
 
@@ -36,7 +38,9 @@ export function networkOf(context: VmContext, provider: Provider, link?: Network
     case "user":
       return userNetwork(context)
     case "passt":
-      return new PasstNetwork(context)
+      return new OwnNetwork(context, PASST)
+    case "gvproxy":
+      return new OwnNetwork(context, GVPROXY)
   }
 }
 
@@ -55,6 +59,5 @@ export function serves(mine: MachineNetwork, { network }: Pick<LauncherStatus, "
 }
 
 function providerOf(network: LauncherStatus["network"]): Provider {
-  const provider = network?.provider
-  return provider === "passt" || provider === "skep" ? provider : "user"
+  return PROVIDERS.find((provider) => provider === network?.provider) ?? "user"
 }
