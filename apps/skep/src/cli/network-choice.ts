@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "node:path"
 import { InvalidArgumentError } from "commander"
 import {
   LINKS,
@@ -17,10 +18,12 @@ export interface NetworkChoice {
   readonly networkPolicy?: Policy
   readonly network?: Provider
   readonly networkLink?: NetworkLink
+  /** Where gvproxy is chosen: the program that `SKEP_GVPROXY` names. */
+  readonly gvproxy?: string
 }
 
 /** Throws commander's error, which names the option. */
-export function parseNetwork(text: string): NetworkChoice {
+export function parseNetwork(text: string, environment: NodeJS.ProcessEnv = process.env): NetworkChoice {
   const words = text.split(",")
   const networkPolicy = POLICIES.find((policy) => words.includes(policy))
   const network = PROVIDERS.find((provider) => words.includes(provider))
@@ -30,9 +33,11 @@ export function parseNetwork(text: string): NetworkChoice {
     throw new InvalidArgumentError(`Allowed choices are ${[...POLICIES, ...PROVIDERS, ...LINKS].join(", ")}`)
   if (networkLink !== undefined && network !== undefined && network !== "skep")
     throw new InvalidArgumentError(`${networkLink} is a way to Skep's network, and not to ${network}`)
+  const gvproxy = network === "gvproxy" ? environment["SKEP_GVPROXY"] : undefined
   return {
     ...(networkPolicy === undefined ? {} : { networkPolicy }),
     ...(network === undefined ? {} : { network }),
     ...(networkLink === undefined ? {} : { networkLink }),
+    ...(gvproxy === undefined ? {} : { gvproxy: resolve(gvproxy) }),
   }
 }

@@ -274,7 +274,7 @@ function sized(target: Command): Command {
     new CommandOption(
       "--network <words>",
       "what the machine may reach: open, restricted, loopback; who serves it: skep, passt, gvproxy, user (QEMU itself); how it gets to skep: vhost-user, stream",
-    ).argParser(parseNetwork),
+    ).argParser((text) => parseNetwork(text)),
   ]
   for (const option of options) target.addOption(option)
   return target

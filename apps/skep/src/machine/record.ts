@@ -42,6 +42,8 @@ export interface MachineRecord {
   readonly network?: Provider
   /** Of Skep's network; vhost-user where that is to be had, unless told. */
   readonly networkLink?: NetworkLink
+  /** The program, where it serves the machine's network; the one in PATH unless told. */
+  readonly gvproxy?: string
   /** Locally administered, and the machine's for good. */
   readonly mac: string
   /** The loopback port that leads to the guest's sshd. Kept, so that editors and ssh_config stay right. */
@@ -61,6 +63,7 @@ const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
   networkPolicy: Policy,
   network: Provider.exactOptional(),
   networkLink: NetworkLink.exactOptional(),
+  gvproxy: z.string().min(1).exactOptional(),
   mac: z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/),
   sshPort: z.int().min(1).max(65_535),
   guestCid: z
@@ -79,6 +82,7 @@ export interface Changes {
   readonly networkPolicy?: Policy
   readonly network?: Provider
   readonly networkLink?: NetworkLink
+  readonly gvproxy?: string
 }
 
 // Their bounds are checked when they meet the record, with a sentence for each.
@@ -90,6 +94,7 @@ export const Changes: z.ZodType<Changes> = z.strictObject({
   networkPolicy: Policy.exactOptional(),
   network: Provider.exactOptional(),
   networkLink: NetworkLink.exactOptional(),
+  gvproxy: z.string().min(1).exactOptional(),
 })
 
 /** Reads a machine file. Returns undefined when there is none; throws "corrupt-file" with what is wrong. */
@@ -140,6 +145,7 @@ export function newRecord(
     networkPolicy,
     network,
     ...(changes.networkLink === undefined ? {} : { networkLink: changes.networkLink }),
+    ...(changes.gvproxy === undefined ? {} : { gvproxy: changes.gvproxy }),
     mac: newMac(),
     sshPort,
   })
@@ -222,6 +228,7 @@ export function differences(before: MachineRecord, after: MachineRecord): readon
     "networkPolicy",
     "network",
     "networkLink",
+    "gvproxy",
   ] as const
   return fields.filter((field) => before[field] !== after[field])
 }

@@ -1,5 +1,5 @@
 /**
- * gvproxy as a machine's network: the program that `SKEP_GVPROXY` names for the backend, or the one in PATH.
+ * gvproxy as a machine's network.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export const GVPROXY: OwnProgram = {
     const sidecar = gvproxyProcess({ file: process.execPath, args: programs.gvproxy, stderr })
     const options = sidecar.parseOptions({
       socket: paths.netSocket,
-      program: process.env["SKEP_GVPROXY"] ?? "gvproxy",
+      program: record.gvproxy ?? "gvproxy",
       forwards: [sshForward(record)],
       lonelyMs: LONELY_MS,
     })

@@ -22,19 +22,22 @@ const MODES: Readonly<Record<Policy, PolicyMode>> = {
   restricted: "nothing",
 }
 
+/** What it needs to know of the machine. */
+type Joining = Pick<VmContext, "network" | "paths" | "record" | "log">
+
 /** What goes over a socket goes in large packets: there is no offload that would cut them. */
 const STREAM_MTU = 65_520
 
 export class SkepNetwork implements MachineNetwork {
   readonly provider = "skep"
   readonly answersOthers = true
-  readonly #context: VmContext
+  readonly #context: Joining
   readonly #membership: Promise<Membership>
   #link: NetworkLink
   #deaf: () => void = () => undefined
 
   /** Begins to join at once: QEMU waits for the other end of its NIC. `link`: the best one to be had, unless told. */
-  constructor(context: VmContext, link?: NetworkLink) {
+  constructor(context: Joining, link?: NetworkLink) {
     this.#context = context
     this.#link = link ?? "vhost-user"
     this.#membership = link === undefined ? this.#joinAnyhow() : this.#join()
