@@ -44,7 +44,7 @@ async function start(options: GvproxyOptions, context: Context): Promise<Network
   signal.throwIfAborted()
   for (const rule of options.forwards) proxyOf(rule)
   await using cleanup = new Cleanup()
-  const lock = await lockSocket(options.socket, signal)
+  const lock = await lockSocket(options.socket, signal, `${options.socket}.gvproxy.lock`)
   cleanup.defer(() => lock[Symbol.dispose]())
   await endForgotten(recordOf(options.socket))
   const program = cleanup.use(await startGvproxy(options, signal, (line) => log.debug("gvproxy", { line })))

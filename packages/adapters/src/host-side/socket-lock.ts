@@ -9,10 +9,14 @@ import { type Lock, waitForLock } from "@skep/runtime"
 /** An adapter that was killed is a zombie for a moment before the kernel lets go of its lock. */
 const LOCK_MS = 500
 
-/** Code "address-in-use". */
-export async function lockSocket(socket: string, signal: AbortSignal): Promise<Lock> {
+/** `file`: the lock's own; beside the socket unless told. Code "address-in-use". */
+export async function lockSocket(
+  socket: string,
+  signal: AbortSignal,
+  file = `${socket}.lock`,
+): Promise<Lock> {
   try {
-    return await waitForLock(`${socket}.lock`, LOCK_MS, signal)
+    return await waitForLock(file, LOCK_MS, signal)
   } catch (cause) {
     if (!(cause instanceof SidecarError) || cause.code !== "busy") throw cause
     throw new SidecarError("address-in-use", `Cannot listen on "${socket}": another process does`, {

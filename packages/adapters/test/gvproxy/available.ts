@@ -73,9 +73,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-# The lock of its socket has the name of the adapter's own.
-mkdir -p "$link.d" && ln -sfn "$link.d/vm.sock" "$link" || exit 1
-exec '${process.execPath}' '${network}' --directory "$link.d" --port-socket "$api" --qemu "vm=$link.d/vm.sock" \\
+exec '${process.execPath}' '${network}' --directory "$link.d" --port-socket "$api" --qemu "vm=$link" \\
   --mac vm=${GUEST.mac} --mtu "$mtu" --subnet 192.168.127.0/24 --reserve vm=${GUEST.address} --policy loopback \\
   --lonely-ms 120000
 `
