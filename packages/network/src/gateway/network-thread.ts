@@ -37,9 +37,9 @@ import { Flows } from "./flows.ts"
 import { Forwards } from "./forwards.ts"
 import { NetworkGateway } from "./gateway.ts"
 import { type Machine, Machines } from "./machines.ts"
-import { reachedNames, sourceOf } from "./reached-names.ts"
 import { NoticeBudget } from "./notice-budget.ts"
 import { Promises } from "./promises.ts"
+import { reachedNames, sourceOf } from "./reached-names.ts"
 import { Services } from "./services.ts"
 
 /** Notices of leases and names, at most ten a second. */
