@@ -186,6 +186,12 @@ export class Loop implements Disposable {
     if (andClose) close(registration.fd)
   }
 
+  closeOnly(registration: Registration): void {
+    if (!registration.active) return
+    this.#retire(registration)
+    close(registration.fd)
+  }
+
   again(registration: Registration, events: number): void {
     if (!registration.active) return
     if (registration.pending === 0) this.#again.push(registration)

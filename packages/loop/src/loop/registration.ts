@@ -12,6 +12,7 @@ export type Handler = (events: number) => void
 export interface Registrar {
   modify(registration: Registration, events: number): void
   remove(registration: Registration, close: boolean): void
+  closeOnly(registration: Registration): void
   again(registration: Registration, events: number): void
 }
 
@@ -68,6 +69,14 @@ export class Registration implements Disposable {
   /** Removes and closes, in this order. Idempotent. */
   close(): void {
     this.#registrar.remove(this, true)
+  }
+
+  /**
+   * The same with one system call less: the kernel forgets a descriptor that is closed, where no other one leads to the same file. For those that
+   * were never duplicated or handed on. Idempotent.
+   */
+  closeOnly(): void {
+    this.#registrar.closeOnly(this)
   }
 
   /** What the end of its scope does: closes a descriptor it owns, removes another. */

@@ -121,6 +121,25 @@ describe("a loop on epoll", () => {
     expect(sys.fcntl(other, sys.F_GETFD)).toBe(sys.FD_CLOEXEC)
   })
 
+  it("forgets a descriptor that was only closed, and hears whoever has its number next", () => {
+    using loop = new Loop()
+    const heard: string[] = []
+    const first = loop.adopt(sys.eventfd(1), sys.EPOLLIN, () => {
+      heard.push("first")
+      first.closeOnly()
+      first.closeOnly()
+    })
+    loop.step()
+    loop.step()
+    const event = sys.eventfd(1)
+    expect(event).toBe(first.fd)
+    first.close()
+    loop.adopt(event, sys.EPOLLIN, () => void heard.push("second"))
+    loop.step()
+    expect(heard).toEqual(["first", "second"])
+    expect(loop.counters.read()).toMatchObject({ rebuilds: 0, staleEvents: 0, registrations: 1 })
+  })
+
   it("serves a thousand connections after another with the same few descriptors", () => {
     using loop = new Loop()
     using scratch = new Scratch(4096)
