@@ -2,7 +2,7 @@
  * Where the bytes of a host's socket wait for the guest's acknowledgement.
  *
  * ```
- *  kernel │ in the socket's receive queue: peeked at with an offset (SO_PEEK_OFF), thrown away unread (MSG_TRUNC)
+ *  kernel │ in the socket's receive queue: peeked at with an offset (SO_PEEK_OFF), thrown away unread (MSG_TRUNC), several at once
  *  ring   │ in memory of ours, read from the socket when the guest has a window for them
  * ```
  *
@@ -21,6 +21,8 @@ import type { Transfer } from "./transfer.ts"
 export interface Source {
   peek(into: Parts, offset: number): number
   discard(bytes: number): void
+  /** The socket is about to be closed: one that has unread bytes would reset (RFC 2525, section 2.17). */
+  settle(): void
   /** The socket is gone. */
   close(): void
 }
@@ -41,12 +43,27 @@ export function kernelPeeksAtOffsets(): boolean {
 const MUCH = 64 * 1024
 const ROOM = 4 * 1024 * 1024
 
+/** What the guest has and the socket may still keep, so that small answers do not cost a system call each to be thrown away. */
+const KEPT_BYTES = 16 * 1024
+const KEPT_PIECES = 16
+/** Answers after which a connection is taken to go on, and its kernel told to count. Most are one question and one answer. */
+const FEW = 3
+
+/**
+ * ```
+ *  receive queue: │ done: the guest has it │ on its way │ not seen yet │
+ *                                          └─ offset ──►└─ the kernel peeks here
+ * ```
+ */
 export class KernelSource implements Source {
   readonly #fd: number
   readonly #transfer: Transfer
-  /** Where the kernel peeks next; -1 before it was told to count. */
+  /** Where the kernel peeks next; -1 before it was told to count: then it is always the first byte. */
   #peekAt = -1
   #hasRoom = false
+  #done = 0
+  #donePieces = 0
+  #answers = 0
 
   constructor(fd: number, transfer: Transfer) {
     this.#fd = fd
@@ -54,22 +71,34 @@ export class KernelSource implements Source {
   }
 
   peek(into: Parts, offset: number): number {
-    if (this.#peekAt !== offset) {
-      const result = sys.setOption(this.#fd, sys.SOL_SOCKET, sys.SO_PEEK_OFF, offset)
+    if (this.#peekAt < 0 && this.#done > 0 && this.#answers <= FEW) this.settle()
+    const at = this.#done + offset
+    if (this.#peekAt !== at && (this.#peekAt >= 0 || at > 0)) {
+      const result = sys.setOption(this.#fd, sys.SOL_SOCKET, sys.SO_PEEK_OFF, at)
       if (result < 0) return result
-      this.#peekAt = offset
+      this.#peekAt = at
     }
     const read = this.#transfer.peek(this.#fd, into)
-    if (read > 0) this.#peekAt += read
+    if (read > 0 && this.#peekAt >= 0) this.#peekAt += read
     if (offset > MUCH && !this.#hasRoom) this.#makeRoom()
     return read
   }
 
   discard(bytes: number): void {
+    this.#done += bytes
+    this.#donePieces++
+    this.#answers++
+    if (this.#done >= KEPT_BYTES || this.#donePieces >= KEPT_PIECES) this.settle()
+  }
+
+  settle(): void {
+    if (this.#done === 0) return
     // An error here shows at the next read.
-    sys.receive(this.#fd, 0, bytes, sys.MSG_TRUNC | sys.MSG_DONTWAIT)
+    sys.receive(this.#fd, 0, this.#done, sys.MSG_TRUNC | sys.MSG_DONTWAIT)
     // The kernel counts from the new first byte, sk_peek_offset_bwd().
-    if (this.#peekAt >= 0) this.#peekAt = Math.max(0, this.#peekAt - bytes)
+    if (this.#peekAt >= 0) this.#peekAt = Math.max(0, this.#peekAt - this.#done)
+    this.#done = 0
+    this.#donePieces = 0
   }
 
   #makeRoom(): void {
@@ -127,6 +156,10 @@ export class RingSource implements Source {
     if (!this.#full) return
     this.#full = false
     this.#options.again()
+  }
+
+  settle(): void {
+    // Everything that was read is here.
   }
 
   close(): void {

@@ -8,7 +8,7 @@ import * as sys from "@skep/loop/sys"
 import type { BoundedMemory } from "../host/backlog.ts"
 import type { Endpoint, HostStream, LocalEndpoint, StreamEvents, StreamHost } from "../host/host.ts"
 import { familyOf, sockaddr } from "./address.ts"
-import { SocketStream } from "./socket-stream.ts"
+import { SocketStream, type SocketStreamOptions } from "./socket-stream.ts"
 import { kernelPeeksAtOffsets } from "./source.ts"
 import type { Transfer } from "./transfer.ts"
 
@@ -22,15 +22,17 @@ export interface SocketHostOptions {
   readonly ring?: boolean
 }
 
-export class SocketHost implements StreamHost {
-  readonly #scope: Scope
-  readonly #transfer: Transfer
-  readonly #ring: BoundedMemory | undefined
+interface Opened extends Pick<SocketStreamOptions, "fd" | "events" | "connected"> {
+  readonly ring: boolean
+}
 
-  constructor({ scope, transfer, memory, ring }: SocketHostOptions) {
-    this.#scope = scope
-    this.#transfer = transfer
-    this.#ring = (ring ?? !kernelPeeksAtOffsets()) ? memory : undefined
+export class SocketHost implements StreamHost {
+  readonly #options: SocketHostOptions
+  readonly #ring: boolean
+
+  constructor(options: SocketHostOptions) {
+    this.#options = options
+    this.#ring = options.ring ?? !kernelPeeksAtOffsets()
   }
 
   connect(to: Endpoint | LocalEndpoint, events: StreamEvents): HostStream | number {
@@ -46,20 +48,17 @@ export class SocketHost implements StreamHost {
       sys.close(fd)
       return result
     }
-    return this.adopt(fd, events, connected)
+    // Nothing can be thrown away unread in a Unix socket: MSG_TRUNC means something else there, unix(7).
+    return this.#open({ fd, events, connected, ring: local || this.#ring })
   }
 
-  /** A socket that is open already, as one that was accepted. Owned from now on. */
-  adopt(fd: number, events: StreamEvents, connected = true): HostStream {
-    // What a guest's kernel has sent is complete: no reason to wait for more of it.
-    sys.setOption(fd, sys.IPPROTO_TCP, sys.TCP_NODELAY, 1)
-    return new SocketStream({
-      scope: this.#scope,
-      transfer: this.#transfer,
-      fd,
-      events,
-      connected,
-      ring: this.#ring,
-    })
+  /** A client that was accepted. Owned from now on. */
+  adopt(fd: number, events: StreamEvents): HostStream {
+    return this.#open({ fd, events, connected: true, ring: this.#ring })
+  }
+
+  #open({ ring, ...socket }: Opened): HostStream {
+    const { scope, transfer } = this.#options
+    return new SocketStream({ scope, transfer, ring: ring ? this.#options.memory : undefined, ...socket })
   }
 }

@@ -112,6 +112,55 @@ for (const kind of kinds) {
       flow.stream?.close()
     })
 
+    it("has many small answers, one after the other and overlapping", async () => {
+      using driver = kind.open()
+      await using at = await server()
+      const { flow, peer } = await pair(driver, at)
+      let sent = 0
+      let taken = 0
+      for (let round = 0; round < 60; round++) {
+        const size = 1 + (round % 3)
+        peer.write(pattern(sent, size))
+        sent += size
+        const waits = sent - taken
+        await driver.until(() => {
+          const got = flow.peek(0)
+          return typeof got !== "number" && got.length === waits
+        })
+        expect(flow.peek(0)).toEqual(pattern(taken, waits))
+        expect(flow.peek(1)).toEqual(waits > 1 ? pattern(taken + 1, waits - 1) : -EAGAIN)
+        // The guest acknowledges some late.
+        if (round % 4 === 0) continue
+        flow.stream?.discard(waits - 1)
+        taken += waits - 1
+        expect(flow.peek(0)).toEqual(pattern(taken, 1))
+        flow.stream?.discard(1)
+        taken++
+        expect(flow.peek(0)).toBe(-EAGAIN)
+      }
+      peer.end(pattern(sent, 10))
+      await driver.until(() => flow.peek(10) === 0)
+      expect(flow.peek(0)).toEqual(pattern(sent, 10))
+      flow.stream?.close()
+    })
+
+    it("does not reset what it closes, whose last bytes the guest has", async () => {
+      using driver = kind.open()
+      await using at = await server()
+      const { flow, peer } = await pair(driver, at)
+      const errors: Error[] = []
+      peer.on("error", (error) => errors.push(error))
+      peer.write("bye")
+      await driver.until(() => flow.peek(0).valueOf() instanceof Buffer)
+      flow.stream?.discard(3)
+      flow.write(pattern(0, 1000))
+      flow.stream?.close()
+      const got = collect(peer)
+      await driver.until(() => got.ended() || errors.length > 0)
+      expect(errors).toEqual([])
+      expect(got.bytes()).toEqual(pattern(0, 1000))
+    })
+
     it("hands on each half as it ends: the host's first", async () => {
       using driver = kind.open()
       await using at = await server()
