@@ -19,6 +19,9 @@ const FRAMES_UNCUT = 44
 const IPV4_AND_TCP = 40
 const IPV6_AND_TCP = 60
 
+/** Filled anew for each segment. */
+const BLOCKS: Range[] = []
+
 export interface SegmentsOptions {
   readonly link: Outlet
   readonly ends: Ends
@@ -31,7 +34,6 @@ export class Segments {
   readonly #v4: boolean
   readonly #capacity: number
   readonly #headers: TcpHeaders
-  readonly #blocks: Range[] = []
   /** Frames of the last `lend`. */
   #frames = 0
 
@@ -87,7 +89,6 @@ export class Segments {
       link.use(bytes, 0, headers.length, payload, offload)
       done += payload
     }
-    connection.ackDue = false
   }
 
   sendSyn(connection: Connection, now: number): void {
@@ -109,18 +110,18 @@ export class Segments {
     if (!this.#send()) return false
     connection.send.sent(sequence, 1, now)
     connection.finSent()
-    connection.ackDue = false
+    connection.acknowledges(true, now)
     return true
   }
 
   /** An acknowledgement, with what arrived too early; or a keep-alive, which asks for one (RFC 9293, section 3.8.4). */
-  sendAck(connection: Connection, window: number): void {
+  sendAck(connection: Connection, window: number, now: number): void {
     const { send, receive } = connection
-    const blocks = send.sackPermitted && receive.sackBlocks(this.#blocks) > 0 ? this.#blocks : undefined
+    const blocks = send.sackPermitted && receive.sackBlocks(BLOCKS) > 0 ? BLOCKS : undefined
     const sequence = connection.keepAliveDue ? add(send.nxt, -1) : send.nxt
     this.#headers.put({ sequence, acknowledgement: receive.next, flags: ACK, window }, blocks)
     if (!this.#send()) return
-    connection.ackDue = false
+    connection.acknowledges(false, now)
     connection.keepAliveDue = false
   }
 
@@ -133,6 +134,7 @@ export class Segments {
     if (read === 1) {
       this.use(connection, send.nxt, 1, 1, window)
       send.probed(now)
+      connection.acknowledges(true, now)
     }
     link.unlend()
     return read === 1

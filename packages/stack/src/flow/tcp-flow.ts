@@ -49,6 +49,10 @@ export interface FlowContext {
   readonly failed: (flow: TcpFlow, errno: number) => void
   /** An exception in the flow, or in the driver of its stream: a bug of ours. */
   readonly fault: (flow: TcpFlow, error: unknown) => void
+  /** Both streams have ended and the host's side is closed; late segments of the guest are still answered. */
+  readonly rests: (flow: TcpFlow) => void
+  /** Where payload is gathered in one turn: taken from here and put back. */
+  readonly gathers: Parts[]
   /** The flow is over and has given up everything. */
   readonly ended: (flow: TcpFlow) => void
   readonly trace?: (flow: TcpFlow, text: string) => void
@@ -85,10 +89,11 @@ export class TcpFlow implements Keyed, StreamEvents {
   readonly #context: FlowContext
   readonly #capacity: number
   readonly #segments: Segments
-  readonly #gather = new Parts()
+  #gather: Parts | undefined
   /** Bytes that the guest acknowledged in this turn. */
   #acknowledged = 0
-  readonly #kept: Kept
+  /** What waits for the host's socket or came too early; most flows never have any. */
+  #kept: Kept | undefined
   #alarm: Alarm | undefined
   #connection: Connection | undefined
   #stream: HostStream | undefined
@@ -97,6 +102,7 @@ export class TcpFlow implements Keyed, StreamEvents {
   #hostEnded = false
   /** The guest's stream has ended, and the host is to hear of it after the backlog. */
   #endDue = false
+  #resting = false
   #ended = false
 
   constructor(options: TcpFlowOptions) {
@@ -109,24 +115,24 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.since = options.context.now()
     this.usedAt = this.since
     this.#segments = new Segments(options)
-    this.#kept = new Kept(options.link.memory, options.capacity)
   }
 
   get connection(): Connection | undefined {
     return this.#connection
   }
 
-  get stream(): HostStream | undefined {
-    return this.#stream
-  }
-
   get ended(): boolean {
     return this.#ended
   }
 
+  /** Only its number is kept, for late segments of the guest (RFC 9293, section 3.6, TIME-WAIT). */
+  get resting(): boolean {
+    return this.#resting
+  }
+
   /** Bytes that wait for the host's socket. */
   get keptBytes(): number {
-    return this.#kept.bytes
+    return this.#kept?.bytes ?? 0
   }
 
   // ---- Beginning
@@ -134,6 +140,8 @@ export class TcpFlow implements Keyed, StreamEvents {
   /** The host's side of a flow that the guest began. It may stand already. */
   attach(stream: HostStream): void {
     this.#stream = stream
+    // A server mostly waits for the question, and tells where it does not.
+    this.#readable = false
   }
 
   /** Answers the guest's SYN: the host's side stands. */
@@ -170,6 +178,7 @@ export class TcpFlow implements Keyed, StreamEvents {
 
   #takeInOrder(connection: Connection, frame: Frame, skip: number): void {
     const { skip: known, take } = connection.receive
+    this.#gather ??= this.#context.gathers.pop() ?? new Parts()
     this.#gather.append(frame.parts, skip + known, take)
   }
 
@@ -177,7 +186,7 @@ export class TcpFlow implements Keyed, StreamEvents {
     const { skip: known, take } = connection.receive
     const start = add(segment.sequence, known)
     this.#context.counters.outOfOrder++
-    if (this.#kept.hold(frame.parts, skip + known, take, start)) return
+    if (this.#keep().hold(frame.parts, skip + known, take, start)) return
     connection.receive.forget(start)
     this.#context.counters.noMemory++
   }
@@ -187,18 +196,28 @@ export class TcpFlow implements Keyed, StreamEvents {
     const connection = this.#connection
     if (connection === undefined || this.#ended) return
     this.#discard()
-    if (this.#gather.bytes > 0 && !this.#writeGathered(connection)) return
-    if (this.#kept.early) {
-      const end = this.#kept.join(connection.receive.next)
-      if (end !== connection.receive.next) connection.receive.advance(end)
+    if (this.#gather !== undefined && !this.#writeGathered(connection, this.#gather)) return
+    const kept = this.#kept
+    if (kept !== undefined) {
+      if (kept.early) {
+        const end = kept.join(connection.receive.next)
+        if (end !== connection.receive.next) connection.receive.advance(end)
+      }
+      if (kept.bytes > 0 && !this.#writeKept(kept)) return
     }
-    if (this.#kept.bytes > 0 && !this.#writeKept()) return
     if (connection.takeFin()) this.#endDue = true
-    if (this.#endDue && this.#kept.bytes === 0) {
+    if (this.keptBytes === 0) this.#endWrites(connection)
+  }
+
+  /** The host has all that the guest has sent so far. */
+  #endWrites(connection: Connection): void {
+    const { state } = connection
+    if (state === "closed") this.#end()
+    else if (state === "time-wait") this.#rest()
+    else if (this.#endDue) {
       this.#endDue = false
       this.#stream?.endWrites()
     }
-    this.#endIfOver(connection)
   }
 
   /** Takes from the host what the guest has. Once a turn: it is a system call, and guests acknowledge every other segment. */
@@ -209,37 +228,43 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.#acknowledged = 0
   }
 
-  /** Nothing more comes and nothing more goes out; what the guest has sent goes to the host first, however long that takes. */
-  #endIfOver(connection: Connection): void {
-    if (connection.state === "closed" && this.#kept.bytes === 0) this.#end()
-  }
-
   /** Returns false where the socket has failed. */
-  #writeGathered(connection: Connection): boolean {
-    const gather = this.#gather
+  #writeGathered(connection: Connection, gather: Parts): boolean {
     let written = 0
-    if (this.#kept.bytes === 0) {
+    if (this.keptBytes === 0) {
       written = this.#write(gather)
       if (written < 0) return false
     }
     const rest = gather.bytes - written
     if (rest > 0) {
-      const kept = this.#kept.append(gather, written, rest)
+      const kept = this.#keep().append(gather, written, rest)
       if (kept < rest) {
         this.#context.counters.noMemory++
         connection.receive.rollBack(rest - kept)
       }
     }
-    gather.clear()
+    this.#giveGather()
     return true
   }
 
-  #writeKept(): boolean {
-    while (this.#kept.bytes > 0) {
-      const pending = this.#kept.pending(PIECES)
+  #keep(): Kept {
+    this.#kept ??= new Kept(this.link.memory, this.#capacity)
+    return this.#kept
+  }
+
+  #giveGather(): void {
+    if (this.#gather === undefined) return
+    this.#gather.clear()
+    this.#context.gathers.push(this.#gather)
+    this.#gather = undefined
+  }
+
+  #writeKept(kept: Kept): boolean {
+    while (kept.bytes > 0) {
+      const pending = kept.pending(PIECES)
       const written = this.#write(pending)
       if (written < 0) return false
-      this.#kept.taken(written)
+      kept.taken(written)
       if (written < pending.bytes) break
     }
     return true
@@ -285,8 +310,9 @@ export class TcpFlow implements Keyed, StreamEvents {
   acknowledge(): void {
     const connection = this.#connection
     if (connection === undefined || this.#ended) return
-    if (connection.ackDue || connection.keepAliveDue || this.#windowIsWorthTelling(connection))
-      this.#segments.sendAck(connection, this.#window(connection))
+    const now = this.#context.now()
+    if (connection.ackIsDue(now) || connection.keepAliveDue || this.#windowIsWorthTelling(connection))
+      this.#segments.sendAck(connection, this.#window(connection), now)
     this.#setAlarm(connection)
   }
 
@@ -330,7 +356,9 @@ export class TcpFlow implements Keyed, StreamEvents {
     const { send } = connection
     if (send.again) this.#context.counters.retransmittedBytes += read
     else if (read < lent) this.#readable = false
-    send.sent(send.from, read, this.#context.now())
+    const now = this.#context.now()
+    send.sent(send.from, read, now)
+    connection.acknowledges(true, now)
     return "sent"
   }
 
@@ -341,7 +369,7 @@ export class TcpFlow implements Keyed, StreamEvents {
   }
 
   #window(connection: Connection): number {
-    return connection.receive.window(Math.max(0, this.#capacity - this.#kept.bytes), connection.send.segment)
+    return connection.receive.window(Math.max(0, this.#capacity - this.keptBytes), connection.send.segment)
   }
 
   #probe(connection: Connection): void {
@@ -356,7 +384,7 @@ export class TcpFlow implements Keyed, StreamEvents {
   #windowIsWorthTelling(connection: Connection): boolean {
     if (!connection.receives) return false
     const largest = Math.min(this.#capacity, connection.receive.largest)
-    const free = this.#capacity - this.#kept.bytes
+    const free = this.#capacity - this.keptBytes
     return connection.receive.room < largest / 4 && free > largest / 2
   }
 
@@ -375,7 +403,7 @@ export class TcpFlow implements Keyed, StreamEvents {
       this.#context.counters.givenUp++
       this.#reset(connection)
       this.abort("given up")
-    } else if (connection.state === "closed") this.#endIfOver(connection)
+    } else if (connection.state === "closed" && this.keptBytes === 0) this.#end()
     else this.#context.mark(this)
   }
 
@@ -456,6 +484,15 @@ export class TcpFlow implements Keyed, StreamEvents {
     if (!this.#ended) this.#release()
   }
 
+  /** Nothing more comes and nothing more goes out: the host's side is not needed to say so. */
+  #rest(): void {
+    if (this.#resting) return
+    this.#resting = true
+    this.#stream?.close()
+    this.#stream = undefined
+    this.#context.rests(this)
+  }
+
   #end(): void {
     if (this.#ended) return
     this.#stream?.close()
@@ -466,8 +503,8 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.#ended = true
     this.#context.ended(this)
     this.#alarm?.cancel()
-    this.#kept.clear()
-    this.#gather.clear()
+    this.#kept?.clear()
+    this.#giveGather()
   }
 
   #reset(connection: Connection): void {

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type Frame, type Outlet, sumParts } from "@skep/link"
+import { type Frame, type Outlet, type Parts, sumParts } from "@skep/link"
 import { pseudo } from "@skep/wire/checksum"
 import type { IpView } from "@skep/wire/ip"
 import * as tcp from "@skep/wire/tcp"
@@ -35,6 +35,8 @@ const TCP = 6
 const QUOTE = 128
 /** Flows that have something to send and are called again before the loop looks for events. */
 const TURNS = 4
+/** The share of all flows that may rest beside them in TIME-WAIT; then the oldest goes, so that no rush of short ones keeps out the next. */
+const RESTING = 1 / 4
 
 /** Where a guest's connection goes, or a positive error number where it may not go. */
 export type Route = Endpoint | LocalEndpoint | number
@@ -82,6 +84,9 @@ export class TcpFlows {
   readonly #pending = new Map<TcpFlow, Pending>()
   readonly #ofLink = new Map<Outlet, Share>()
   readonly #starved = new Map<Outlet, TcpFlow[]>()
+  /** The oldest first. They count neither for their link nor for all. */
+  readonly #resting = new Set<TcpFlow>()
+  readonly #gathers: Parts[] = []
   #marked: TcpFlow[] = []
   #turn: TcpFlow[] = []
 
@@ -106,6 +111,8 @@ export class TcpFlows {
       connected: (flow) => this.#guarded(flow, () => this.#connected(flow)),
       failed: (flow, errno) => this.#guarded(flow, () => this.#failed(flow, errno)),
       fault: (flow, error) => this.#fault(flow, error),
+      rests: (flow) => this.#rest(flow),
+      gathers: this.#gathers,
       ended: (flow) => this.#forget(flow),
       ...(trace === undefined
         ? {}
@@ -172,17 +179,16 @@ export class TcpFlows {
       return
     }
     const route = this.#options.route(link, frame.bytes, ip, this.#view.destination)
-    const packet = frame.bytes.slice(ip.headerAt, Math.min(frame.at + frame.head, ip.headerAt + QUOTE))
-    if (typeof route === "number") this.#refuse(link, ends, packet, this.#view, route)
-    else this.#connect(link, ends, route, packet)
+    const quote = () => frame.bytes.slice(ip.headerAt, Math.min(frame.at + frame.head, ip.headerAt + QUOTE))
+    if (typeof route === "number") this.#refuse(link, ends, quote(), this.#view, route)
+    else this.#connect(link, ends, route, quote)
   }
 
-  #connect(link: Outlet, ends: Ends, to: Endpoint | LocalEndpoint, packet: Uint8Array): void {
+  #connect(link: Outlet, ends: Ends, to: Endpoint | LocalEndpoint, quote: () => Uint8Array): void {
     const flow = this.#flow(link, ends, this.#key.copy())
-    const syn = { ...this.#view, sackLeft: [], sackRight: [] }
     const stream = this.#begin(flow, to)
     if (typeof stream === "number") {
-      this.#refuse(link, ends, packet, syn, -stream)
+      this.#refuse(link, ends, quote(), this.#view, -stream)
       return
     }
     this.#add(flow)
@@ -190,8 +196,9 @@ export class TcpFlows {
     this.counters.opened++
     flow.connecting = true
     this.#share(link).connecting++
-    if (stream.connected) flow.answer(syn, this.#options.clock.now())
-    else this.#pending.set(flow, { syn, packet, or: "or" in to ? to.or : undefined })
+    if (stream.connected) return flow.answer(this.#view, this.#options.clock.now())
+    const syn = { ...this.#view, sackLeft: [], sackRight: [] }
+    this.#pending.set(flow, { syn, packet: quote(), or: "or" in to ? to.or : undefined })
   }
 
   #connected(flow: TcpFlow): void {
@@ -272,7 +279,9 @@ export class TcpFlows {
    */
   call(link: Outlet, ends: Ends, open: (flow: TcpFlow) => HostStream): TcpFlow | undefined {
     const key = new FlowKey().fromEndpoints(TCP, ends.guest, ends.guestPort, ends.other, ends.otherPort)
-    if (this.#isFull(link) || this.table.get(key) !== undefined) {
+    const known = this.table.get(key)
+    if (known?.resting === true) known.abort("guest")
+    if (this.#isFull(link) || (known !== undefined && !known.ended)) {
       this.counters.overLimit++
       return undefined
     }
@@ -400,7 +409,9 @@ export class TcpFlows {
 
   #isFull(link: Outlet): boolean {
     const { mostFlows, mostOfLink } = this.#options
-    return this.table.size >= mostFlows || (this.#ofLink.get(link)?.flows ?? 0) >= mostOfLink
+    return (
+      this.table.size - this.#resting.size >= mostFlows || (this.#ofLink.get(link)?.flows ?? 0) >= mostOfLink
+    )
   }
 
   #share(link: Outlet): Share {
@@ -421,10 +432,21 @@ export class TcpFlows {
     this.#share(flow.link).connecting--
   }
 
+  #rest(flow: TcpFlow): void {
+    this.#leave(flow)
+    this.#resting.add(flow)
+    if (this.#resting.size <= this.#options.mostFlows * RESTING) return
+    for (const oldest of this.#resting) return oldest.abort("guest")
+  }
+
   #forget(flow: TcpFlow): void {
     this.#takePending(flow)
     this.#stands(flow)
-    if (!this.table.delete(flow)) return
+    if (this.table.delete(flow) && !this.#resting.delete(flow)) this.#leave(flow)
+  }
+
+  /** It has no place of its link any more. */
+  #leave(flow: TcpFlow): void {
     const share = this.#share(flow.link)
     share.flows--
     if (share.flows === 0) this.#ofLink.delete(flow.link)

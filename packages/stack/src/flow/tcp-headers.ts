@@ -32,6 +32,10 @@ const SEQUENCE = 4
 const FLAGS = 13
 const CHECKSUM = 16
 
+/** Filled anew for each segment, so that a flow has but its bytes. */
+const FIELDS = tcp.view()
+const OFFLOAD = noOffload()
+
 /** What changes from segment to segment. */
 export interface SegmentFields {
   readonly sequence: number
@@ -51,10 +55,11 @@ export class TcpHeaders {
   readonly bytes: Uint8Array
   /** Bytes before the payload, of the last `put…`. */
   length: number
-  readonly offload: Offload = noOffload()
+  /** What the link is to finish, of the last `finish`: shared by all, and read at once by the link. */
+  readonly offload: Offload = OFFLOAD
   readonly #v4: boolean
   readonly #transportAt: number
-  readonly #fields = tcp.view()
+  readonly #ports: Ends
 
   constructor(ends: Ends) {
     const { guest, other } = ends
@@ -73,28 +78,27 @@ export class TcpHeaders {
       // What the guest should not get in pieces tells it its path MTU; and so the identification may stay 0 (RFC 6864, section 4.1).
       dontFragment: true,
     })
-    this.#fields.source = ends.otherPort
-    this.#fields.destination = ends.guestPort
+    this.#ports = ends
   }
 
   /** A SYN, with the options of RFC 9293 section 3.7.1, RFC 7323 section 2.2 and RFC 2018 section 2. */
   putSyn(segment: SegmentFields, { mss, scale, sack }: SynOptions): void {
-    this.#fields.mss = mss
-    this.#fields.windowScale = scale
-    this.#fields.sackPermitted = sack
+    FIELDS.mss = mss
+    FIELDS.windowScale = scale
+    FIELDS.sackPermitted = sack
+    FIELDS.sackCount = 0
     this.#put(segment)
-    this.#fields.mss = 0
-    this.#fields.windowScale = -1
-    this.#fields.sackPermitted = false
+    FIELDS.mss = 0
+    FIELDS.windowScale = -1
+    FIELDS.sackPermitted = false
   }
 
   /** A segment, with SACK blocks where there are any (RFC 2018, section 3). */
   put(segment: SegmentFields, blocks: readonly Range[] = NONE): void {
-    const fields = this.#fields
-    fields.sackCount = blocks.length
+    FIELDS.sackCount = blocks.length
     for (let index = 0; index < blocks.length; index++) {
-      fields.sackLeft[index] = blocks[index]?.start ?? 0
-      fields.sackRight[index] = blocks[index]?.end ?? 0
+      FIELDS.sackLeft[index] = blocks[index]?.start ?? 0
+      FIELDS.sackRight[index] = blocks[index]?.end ?? 0
     }
     this.#put(segment)
   }
@@ -117,7 +121,10 @@ export class TcpHeaders {
       return
     }
     offload.checksumStart = 0
+    offload.checksumOffset = 0
     offload.gso = GSO_NONE
+    offload.segmentSize = 0
+    offload.headerLength = 0
     const sum = parts === undefined ? 0 : sumParts(link.memory, parts, skip, payload, 0)
     transport.finish(bytes, ethernet.HEADER, length, sum)
   }
@@ -147,12 +154,13 @@ export class TcpHeaders {
   }
 
   #put({ sequence, acknowledgement, flags, window }: SegmentFields): void {
-    const fields = this.#fields
-    fields.sequence = sequence
-    fields.acknowledgement = acknowledgement
-    fields.flags = flags
-    fields.window = window
-    this.length = this.#transportAt + tcp.emit(this.bytes, this.#transportAt, fields)
+    FIELDS.source = this.#ports.otherPort
+    FIELDS.destination = this.#ports.guestPort
+    FIELDS.sequence = sequence
+    FIELDS.acknowledgement = acknowledgement
+    FIELDS.flags = flags
+    FIELDS.window = window
+    this.length = this.#transportAt + tcp.emit(this.bytes, this.#transportAt, FIELDS)
   }
 }
 

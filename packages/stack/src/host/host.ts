@@ -27,7 +27,7 @@ export interface StreamEvents {
   onConnected(): void
   /** It never stood: the positive error number, as ECONNREFUSED. The stream is gone. */
   onFailed(errno: number): void
-  /** There may be something to peek at: bytes, the end, or an error. */
+  /** There may be something to peek at: bytes, the end, or an error. Also told of what is there from the beginning. */
   onReadable(): void
   /** There may be room to write. */
   onWritable(): void

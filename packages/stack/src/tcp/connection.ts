@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { AckDelay } from "./ack-delay.ts"
 import { ReceiveSide } from "./receive.ts"
 import { SendSide } from "./send.ts"
 import { add, after, distance } from "./seq.ts"
@@ -81,14 +82,13 @@ export class Connection {
   acknowledged = 0
   /** A SYN is due, with or without an acknowledgement. */
   synDue = false
-  /** An acknowledgement is due, by itself or with data. */
-  ackDue = false
   /** A number may go out in spite of a closed window. */
   probeDue = false
   /** A segment without news is due, to be answered: keep-alive. */
   keepAliveDue = false
   readonly #options: ConnectionOptions
   readonly #scale: number
+  readonly #delay: AckDelay
   #state: State
   #heardAt: number
   #synTries = 0
@@ -104,6 +104,7 @@ export class Connection {
     this.#keepAliveAt = now + KEEP_ALIVE_MS
     this.send = new SendSide(options.initial, MSS_DEFAULT)
     this.receive = new ReceiveSide(receiveNext)
+    this.#delay = new AckDelay(receiveNext)
     this.#scale = scaleFor(options.capacity)
     this.synDue = true
   }
@@ -148,6 +149,16 @@ export class Connection {
     return state === "established" || state === "fin-wait-1" || state === "fin-wait-2"
   }
 
+  /** Whether an acknowledgement has to go out now, be it alone. */
+  ackIsDue(now: number): boolean {
+    return this.#delay.at <= now
+  }
+
+  /** A segment went out that acknowledges all that was received, `withData` or a FIN, or alone. */
+  acknowledges(withData: boolean, now: number): void {
+    this.#delay.told(this.receive.next, withData, now)
+  }
+
   /** The offset in our stream of a sequence number, as far as it is not acknowledged. */
   offsetOf(sequence: number): number {
     const { send } = this
@@ -172,10 +183,11 @@ export class Connection {
       this.#move("syn-acknowledged")
     }
     this.#takeAcknowledgement(segment, length, now)
-    if (length > 0) this.#takeData(segment.sequence, length)
+    if (length > 0) this.#takeData(segment.sequence, length, now)
     if ((flags & FIN) !== 0) {
-      this.receive.end(add(segment.sequence, length))
-      this.ackDue = true
+      const end = add(segment.sequence, length)
+      this.receive.end(end)
+      this.#received(end === this.receive.next, now)
     }
     return "taken"
   }
@@ -183,8 +195,8 @@ export class Connection {
   /** The data that was missing is there: the guest's FIN may be next. Returns whether its stream has ended now. */
   takeFin(): boolean {
     if (!this.receive.takeFin()) return false
-    this.ackDue = true
     this.#move("fin")
+    this.#received(this.sends, this.#heardAt)
     if (this.#state === "time-wait") this.#closesAt = this.#heardAt + 2 * MSL_MS
     return true
   }
@@ -203,7 +215,7 @@ export class Connection {
   /** Our SYN went out. */
   synSent(now: number): void {
     this.synDue = false
-    this.ackDue = false
+    this.acknowledges(false, now)
     if (this.#synTries++ === 0) this.send.sent(this.#options.initial, 1, now)
   }
 
@@ -220,7 +232,7 @@ export class Connection {
   // ---- Time
 
   get pollAt(): number {
-    return Math.min(this.send.expiresAt, this.#closesAt, this.#keepAliveAt)
+    return Math.min(this.send.expiresAt, this.#closesAt, this.#keepAliveAt, this.#delay.at)
   }
 
   /** Call at `pollAt` or later. Returns "dead" where the guest is given up: both sides are to be reset. */
@@ -270,7 +282,7 @@ export class Connection {
     this.send.acknowledged(una, now)
     this.#openWindow()
     this.#move("syn-ack")
-    this.ackDue = true
+    this.#delay.now()
     return "taken"
   }
 
@@ -314,7 +326,7 @@ export class Connection {
   #challenge(data: number): void {
     if (data === 0 && this.#heardAt < this.#challengeAt) return
     this.#challengeAt = this.#heardAt + CHALLENGE_MS
-    this.ackDue = true
+    this.#delay.now()
   }
 
   #takeAcknowledgement(segment: Segment, length: number, now: number): void {
@@ -341,12 +353,19 @@ export class Connection {
     if (this.#state === "time-wait" && before !== "time-wait") this.#closesAt = this.#heardAt + 2 * MSL_MS
   }
 
-  #takeData(sequence: number, length: number): void {
+  #takeData(sequence: number, length: number, now: number): void {
     const { receive } = this
     if (this.#state === "time-wait" || this.#state === "last-ack" || this.#state === "closing") return
-    this.ackDue = true
+    // RFC 5681, section 4.2: at once where something is missing, and when it comes.
+    const missing = receive.held.list.length > 0
     const arrival = receive.accept(sequence, length)
+    this.#received(arrival === "in-order" && !missing, now)
     if (arrival === "in-order" || arrival === "out-of-order") this.arrival = arrival
+  }
+
+  #received(mayWait: boolean, now: number): void {
+    if (mayWait) this.#delay.received(this.receive.next, this.#options.mss, now)
+    else this.#delay.now()
   }
 
   /** The end of our stream as far as the guest has it, without SYN and FIN. */

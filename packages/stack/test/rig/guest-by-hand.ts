@@ -21,6 +21,8 @@ import { VirtualClock } from "./virtual-clock.ts"
 const GATEWAY_MAC = 0x5a94ef000001
 const GUEST_MAC = 0x5a94ef000002
 const PAYLOAD_MOST = 65_536
+/** Longer than an acknowledgement waits for data. */
+const ANSWER_MS = 2
 
 export interface Said {
   readonly flags: number
@@ -81,6 +83,7 @@ export class GuestByHand {
       host: {
         connect: (_to, events) => {
           this.stream.events = events
+          this.stream.onMore()
           return this.stream
         },
       },
@@ -98,17 +101,18 @@ export class GuestByHand {
     return this.#cable[0]
   }
 
-  /** Sends a segment and lets the gateway answer. */
-  say({
-    flags,
-    sequence = 1,
-    acknowledgement = 1,
-    window = 65_535,
-    data,
-    sacks,
-    mss,
-    port = 40_000,
-  }: Said): void {
+  /** Sends a segment and lets the gateway answer within so much time. */
+  say(said: Said, ms = ANSWER_MS): void {
+    const {
+      flags,
+      sequence = 1,
+      acknowledgement = 1,
+      window = 65_535,
+      data,
+      sacks,
+      mss,
+      port = 40_000,
+    } = said
     const headers = new TcpHeaders(endsOf(port))
     const acks = (flags & ACK) !== 0
     const fields = {
@@ -131,7 +135,7 @@ export class GuestByHand {
     const link = this.#cable[1]
     headers.finish(link, PAYLOAD_MOST, payload.bytes, payload)
     link.send(headers.bytes, 0, headers.length, payload)
-    this.pass(1)
+    this.pass(ms)
   }
 
   /** The three segments of a handshake. Returns what was heard after them. */

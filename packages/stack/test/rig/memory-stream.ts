@@ -97,6 +97,7 @@ export class MemoryStream implements HostStream {
   }
 
   close(): void {
+    this.ended = true
     this.closed = "close"
   }
 

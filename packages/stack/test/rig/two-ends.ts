@@ -110,6 +110,7 @@ export class TwoEnds {
 
   #attach(stream: MemoryStream, events: StreamEvents): MemoryStream {
     stream.events = events
+    stream.onMore()
     return stream
   }
 
