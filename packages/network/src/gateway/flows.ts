@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { randomBytes } from "node:crypto"
 import { type Frame, type Memory, type Outlet, Parts, type Port, sumParts } from "@skep/link"
 import {
   Cutter,
@@ -30,6 +29,7 @@ import type { Refusals } from "../policy/refusals.ts"
 import type { FlowsDriver } from "./driver.ts"
 import type { Machine, Machines } from "./machines.ts"
 import { type NameEndpoint, NameStreams } from "./name-streams.ts"
+import { randomWords } from "./random-words.ts"
 
 const DNS = 53
 const IDENTIFIER = 4
@@ -98,7 +98,7 @@ export class Flows {
     this.tcp = new TcpFlows({
       host: new NameStreams(driver.streams, driver.memory),
       clock: driver.clock,
-      random32: () => randomBytes(4).readUInt32LE(),
+      random32: randomWords(),
       route,
       unreachable,
       mostFlows: options.maxFlows,

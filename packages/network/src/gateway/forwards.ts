@@ -19,6 +19,8 @@ import type { Machine, Machines } from "./machines.ts"
 /** How long a client waits for a machine that does not answer. */
 const WAIT_MS = 3000
 const RETRY_MS = 1000
+/** Addresses whose bytes are remembered. */
+const PARSED_MAX = 1024
 /** Clients that wait at one time. */
 const WAITING_MAX = 1024
 /** RFC 6335, section 6. */
@@ -52,6 +54,7 @@ export class Forwards {
   #opening: Promise<number> | undefined
   #waiting: WaitingClient[] = []
   #lastPort = 0
+  readonly #parsed = new Map<string, Uint8Array | undefined>()
 
   constructor(options: ForwardsOptions) {
     this.#options = options
@@ -145,7 +148,7 @@ export class Forwards {
   #endsOf(rule: ForwardRule): { readonly port: Port; readonly ends: Ends } | undefined {
     const { gateway, neighbours, portOf } = this.#options
     const machine = this.#machineOf(rule)
-    const guest = rule.guestAddress === undefined ? this.#leased(machine) : bytesOf(rule.guestAddress)
+    const guest = rule.guestAddress === undefined ? this.#leased(machine) : this.#bytesOf(rule.guestAddress)
     if (guest === undefined) return undefined
     const known = this.#neighbourOf(rule)
     const guestMac = known === undefined ? -1 : neighbours.lookup(known, 0, known.length)
@@ -185,7 +188,17 @@ export class Forwards {
 
   #leased(machine: Machine | undefined): Uint8Array | undefined {
     const leased = machine === undefined ? undefined : this.#options.addressOf(machine)
-    return leased === undefined ? undefined : bytesOf(leased)
+    return leased === undefined ? undefined : this.#bytesOf(leased)
+  }
+
+  /** The same few texts are asked for with each client. */
+  #bytesOf(text: string): Uint8Array | undefined {
+    const known = this.#parsed.get(text)
+    if (known !== undefined) return known
+    if (this.#parsed.size >= PARSED_MAX) this.#parsed.clear()
+    const bytes = bytesOf(text)
+    this.#parsed.set(text, bytes)
+    return bytes
   }
 
   #ask(guest: Uint8Array): void {
