@@ -17,9 +17,6 @@ const GROWTH = 1 / 8
 const GROWTH_AFTER_OVERRUN = 1 / 64
 /** Round trips without an overrun after which it is forgotten. */
 const FORGOTTEN = 16
-/** Round trips whose best counts as what gets through. */
-const ROUNDS = 4
-
 export class Congestion {
   /** Bytes; Infinity before the first loss. */
   window: number = Number.POSITIVE_INFINITY
@@ -29,8 +26,8 @@ export class Congestion {
   #delivered = 0
   #lost = 0
   #overrun = false
-  /** What got through in the last whole ones. */
-  readonly #through: number[] = Array.from({ length: ROUNDS }, () => 0)
+  /** What got through in the last whole ones, the best of which counts. */
+  readonly #through: number[] = [0, 0, 0, 0]
   #round = 0
   #overrunAt = Number.NEGATIVE_INFINITY
 
@@ -51,7 +48,7 @@ export class Congestion {
 
   /** What was on its way when the round trip began has arrived or was overtaken. */
   roundTrip(): void {
-    this.#through[this.#round++ % ROUNDS] = this.#delivered
+    this.#through[this.#round++ % this.#through.length] = this.#delivered
     this.#delivered = 0
     this.#lost = 0
     this.#overrun = false
