@@ -64,7 +64,7 @@ describe("an exception", () => {
     using second = server.accept()
     expect([first?.read(), second?.read()]).toEqual(["hello", "hello"])
     const flow = it.network.flows.tcp.table.all().find(({ link }) => link.name === "web")
-    Object.assign(flow?.stream ?? {}, { write: bug })
+    Object.assign(flow ?? {}, { deliver: bug })
     say(HELLO)
     const heard = web.take().map(hear)
     expect(heard.some(({ flags }) => (flags & RST) !== 0)).toBe(true)

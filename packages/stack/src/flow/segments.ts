@@ -16,6 +16,9 @@ const PACKET_MOST = 65_535 - 100
 /** Frames that are lent at once where the link cuts segments, and where it does not. */
 const FRAMES_CUT = 8
 const FRAMES_UNCUT = 44
+/** The same where little is expected: each frame that is lent and not used costs. */
+const FEW_CUT = 1
+const FEW_UNCUT = 4
 const IPV4_AND_TCP = 40
 const IPV6_AND_TCP = 60
 
@@ -55,11 +58,11 @@ export class Segments {
     return this.#cuts ? Math.max(1, Math.floor(PACKET_MOST / segment)) * segment : segment
   }
 
-  /** Takes frames for up to `room` bytes, each of `most`. Returns how many bytes they hold. */
-  lend(room: number, most: number): number {
+  /** Takes frames for up to `room` bytes, each of `most`; a `few` only where that is likely to do. Returns how many bytes they hold. */
+  lend(room: number, most: number, few: boolean): number {
     let lent = 0
     this.#frames = 0
-    for (let left = this.#cuts ? FRAMES_CUT : FRAMES_UNCUT; left > 0 && lent < room; left--) {
+    for (let left = this.#framesFor(few); left > 0 && lent < room; left--) {
       const payload = Math.min(most, room - lent)
       if (!this.#link.lend(this.#headers.length, payload)) break
       this.#frames++
@@ -156,6 +159,11 @@ export class Segments {
   #runs(read: number, most: number): boolean {
     const { lent, offloads } = this.#link
     return read >= 2 * most && !offloads.checksum && lent.count === this.#frames
+  }
+
+  #framesFor(few: boolean): number {
+    if (this.#cuts) return few ? FEW_CUT : FRAMES_CUT
+    return few ? FEW_UNCUT : FRAMES_UNCUT
   }
 
   get #cuts(): boolean {

@@ -99,6 +99,8 @@ export class TcpFlow implements Keyed, StreamEvents {
   #stream: HostStream | undefined
   /** The host's socket may have more than was peeked at. */
   #readable = true
+  /** The last that was peeked at fitted into a frame or a few. */
+  #small = true
   #hostEnded = false
   /** The guest's stream has ended, and the host is to hear of it after the backlog. */
   #endDue = false
@@ -333,7 +335,7 @@ export class TcpFlow implements Keyed, StreamEvents {
     const { link } = this
     const { from, room } = send
     const most = this.#segments.frameMost(connection)
-    const lent = this.#segments.lend(room, most)
+    const lent = this.#segments.lend(room, most, this.#small)
     const read =
       lent === 0 ? -EAGAIN : (this.#stream?.peek(link.lent, connection.offsetOf(from)) ?? -ECONNRESET)
     if (read > 0) this.#segments.use(connection, from, read, most, this.#window(connection))
@@ -342,7 +344,10 @@ export class TcpFlow implements Keyed, StreamEvents {
       this.#context.starved(this)
       return "no-room"
     }
-    if (read > 0) return this.#sent(connection, read, lent)
+    if (read > 0) {
+      this.#small = this.#small ? read < lent : read <= most
+      return this.#sent(connection, read, lent)
+    }
     if (read === 0) {
       this.#hostHasEnded(connection)
       return "sent"
