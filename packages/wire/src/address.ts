@@ -90,16 +90,6 @@ export function broadcastOf(prefix: Prefix): Uint8Array | undefined {
   return prefix.address.length === 4 && prefix.length < 31 ? nth(prefix, -1) : undefined
 }
 
-/** Whether the IPv4 address at `at` is what `broadcastOf` says. Allocates nothing: it is asked of every packet. */
-export function isBroadcastOf(prefix: Prefix, bytes: Uint8Array, at: number): boolean {
-  if (prefix.address.length !== 4 || prefix.length >= 31) return false
-  for (let index = 0; index < 4; index++) {
-    const rest = 0xff & ~maskByte(prefix.length, index)
-    if (u8(bytes, at + index) !== (u8(prefix.address, index) | rest)) return false
-  }
-  return true
-}
-
 /** 0.0.0.0 or ::. */
 export function isUnspecified(bytes: Uint8Array, at: number, length: number): boolean {
   for (let index = 0; index < length; index++) if (u8(bytes, at + index) !== 0) return false

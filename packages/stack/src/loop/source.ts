@@ -43,9 +43,13 @@ export function kernelPeeksAtOffsets(): boolean {
 const MUCH = 64 * 1024
 const ROOM = 4 * 1024 * 1024
 
-/** What the guest has and the socket may still keep, so that small answers do not cost a system call each to be thrown away. */
+/**
+ * What the guest has and the socket may still keep, so that small answers do not cost a system call each to be thrown away: of those only. One byte
+ * that is left keeps the whole buffer that it came in, and all of the socket's room may be in two such.
+ */
 const KEPT_BYTES = 16 * 1024
 const KEPT_PIECES = 16
+const SMALL = 4096
 /** Answers after which a connection is taken to go on, and its kernel told to count. Most are one question and one answer. */
 const FEW = 3
 
@@ -64,6 +68,10 @@ export class KernelSource implements Source {
   #done = 0
   #donePieces = 0
   #answers = 0
+  /** Bytes behind `done` that were peeked at. */
+  #seen = 0
+  /** They may lie in large buffers. */
+  #isMuch = false
 
   constructor(fd: number, transfer: Transfer) {
     this.#fd = fd
@@ -79,7 +87,12 @@ export class KernelSource implements Source {
       this.#peekAt = at
     }
     const read = this.#transfer.peek(this.#fd, into)
-    if (read > 0 && this.#peekAt >= 0) this.#peekAt += read
+    if (read > 0) {
+      if (this.#peekAt >= 0) this.#peekAt += read
+      this.#seen = Math.max(this.#seen, offset + read)
+      // What fills the room that was offered may be the beginning of more.
+      if (read > SMALL || read === into.bytes) this.#isMuch = true
+    }
     if (offset > MUCH && !this.#hasRoom) this.#makeRoom()
     return read
   }
@@ -88,7 +101,8 @@ export class KernelSource implements Source {
     this.#done += bytes
     this.#donePieces++
     this.#answers++
-    if (this.#done >= KEPT_BYTES || this.#donePieces >= KEPT_PIECES) this.settle()
+    this.#seen = Math.max(0, this.#seen - bytes)
+    if (this.#isMuch || this.#done >= KEPT_BYTES || this.#donePieces >= KEPT_PIECES) this.settle()
   }
 
   settle(): void {
@@ -99,6 +113,7 @@ export class KernelSource implements Source {
     if (this.#peekAt >= 0) this.#peekAt = Math.max(0, this.#peekAt - this.#done)
     this.#done = 0
     this.#donePieces = 0
+    if (this.#seen === 0) this.#isMuch = false
   }
 
   #makeRoom(): void {
