@@ -45,6 +45,7 @@ export interface FlowsOptions {
   readonly dnsSocket: string
   readonly maxFlows: number
   readonly maxFlowsPerMachine: number
+  readonly maxHeldBytes: number
   readonly tell: (port: Port, kind: ProblemKind, packet: Uint8Array, mac: number) => void
   /** An exception of ours has ended a flow of that machine. */
   readonly onFault: (machine: string | undefined, error: unknown) => void
@@ -104,6 +105,7 @@ export class Flows {
       mostFlows: options.maxFlows,
       mostOfLink: options.maxFlowsPerMachine,
       onFault,
+      mostKept: options.maxHeldBytes,
       ...(options.trace === undefined ? {} : { trace: options.trace }),
     })
     this.datagrams = new DatagramFlows({

@@ -7,16 +7,13 @@ import { SystemMemory } from "@skep/link"
 import type { Loop } from "@skep/loop"
 import { loopClock, SocketDatagramHost, SocketHost, SocketListenerHost, Transfer } from "@skep/stack"
 import type { Driver } from "./driver.ts"
-import { HEAP_GRAIN } from "./heap.ts"
+import { heapBytesFor } from "./heap.ts"
 import { openLink } from "./links.ts"
 
-/** Everything ends with the loop. `maxHeldBytes` bounds what is kept for guests and hosts together. */
+/** Everything ends with the loop. `maxHeldBytes` bounds what is kept of what guests have sent. */
 export function loopDriver(loop: Loop, maxHeldBytes: number): Driver {
   const scope = loop.scope("network")
-  const memory = new SystemMemory({
-    scope,
-    heapBytes: Math.ceil(maxHeldBytes / HEAP_GRAIN) * HEAP_GRAIN,
-  })
+  const memory = new SystemMemory({ scope, heapBytes: heapBytesFor(maxHeldBytes) })
   const transfer = new Transfer()
   scope.onDispose(() => transfer[Symbol.dispose]())
   const streams = new SocketHost({ scope, transfer, memory })

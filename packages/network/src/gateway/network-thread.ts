@@ -268,6 +268,7 @@ export class NetworkThread {
         dnsSocket: data.dnsSocket,
         maxFlows: data.limits.maxFlows,
         maxFlowsPerMachine: data.limits.maxFlowsPerMachine,
+        maxHeldBytes: data.limits.maxHeldBytes,
         tell: (port, kind, packet, station) => this.gateway.tell(port, kind, packet, station),
         onFault: (machine, error) =>
           this.containment.note({ where: "flow", error, ...(machine === undefined ? {} : { machine }) }),

@@ -8,12 +8,12 @@ import { NodeStreamIo, PoolMemory, StreamLink } from "@skep/link"
 import { NodeClock, NodeDatagramHost, NodeHost, NodeListenerHost, Turns } from "@skep/stack"
 import type { LinkSpec } from "../links/link-spec.ts"
 import type { Driver, LinkOptions, OpenedLink } from "./driver.ts"
-import { HEAP_GRAIN } from "./heap.ts"
+import { heapBytesFor } from "./heap.ts"
 
 /** Disposing it ends every socket, timer and turn of it. `end` is what ends the engine, by an error where there is one. */
 export function nodeDriver(maxHeldBytes: number, end: (error?: Error) => void): Driver & Disposable {
   const turns = new Turns()
-  const memory = new PoolMemory({ heapBytes: Math.ceil(maxHeldBytes / HEAP_GRAIN) * HEAP_GRAIN })
+  const memory = new PoolMemory({ heapBytes: heapBytesFor(maxHeldBytes) })
   const clock = new NodeClock(turns)
   const streams = new NodeHost(turns, memory)
   const datagrams = new NodeDatagramHost(turns, memory)

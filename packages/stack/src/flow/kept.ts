@@ -5,6 +5,7 @@
  */
 import { type Memory, Parts } from "@skep/link"
 import { after, distance } from "../tcp/seq.ts"
+import type { Allowance } from "./allowance.ts"
 
 /** Pieces are rounded up to this, so that small ones share memory classes. */
 const GRAIN = 2048
@@ -20,11 +21,12 @@ interface Piece {
 }
 
 /**
- * A bound that all flows share is in `Memory`; this one is what a flow's window allows. Small pieces share blocks, so that what is allocated is not
+ * A bound that all machines share is in `Memory`, one of the machine's is its allowance; this one is what a flow's window allows. Small pieces share blocks, so that what is allocated is not
  * much more than what is kept; early ones that do not follow each other cost a block each and have a bound of their own.
  */
 export class Kept {
   readonly #memory: Memory
+  readonly #allowance: Allowance
   readonly #mostEarly: number
   /** In order, to be written when the socket takes more. */
   readonly #backlog: Piece[] = []
@@ -35,8 +37,9 @@ export class Kept {
   #earlySize = 0
 
   /** `capacity` is the largest window of the flow. */
-  constructor(memory: Memory, capacity: number) {
+  constructor(memory: Memory, allowance: Allowance, capacity: number) {
     this.#memory = memory
+    this.#allowance = allowance
     this.#mostEarly = 2 * Math.ceil(capacity / GRAIN) * GRAIN
   }
 
@@ -154,8 +157,12 @@ export class Kept {
 
   #copy(parts: Parts, skip: number, length: number, sequence: number): Piece | undefined {
     const size = sizeFor(length)
+    if (!this.#allowance.take(size)) return undefined
     const block = this.#memory.allocate(size)
-    if (block === 0) return undefined
+    if (block === 0) {
+      this.#allowance.give(size)
+      return undefined
+    }
     this.#put(parts, skip, length, block)
     return { block, size, sequence, address: block, length }
   }
@@ -172,6 +179,7 @@ export class Kept {
 
   #free({ block, size }: Piece): void {
     this.#memory.free(block, size)
+    this.#allowance.give(size)
   }
 }
 

@@ -20,6 +20,7 @@ import type { Alarm } from "../host/clock.ts"
 import { EAGAIN, ECONNRESET, type HostStream, type StreamEvents } from "../host/host.ts"
 import { Connection, type Segment } from "../tcp/connection.ts"
 import { add } from "../tcp/seq.ts"
+import type { Allowance } from "./allowance.ts"
 import type { Ends } from "./ends.ts"
 import { type GuestComplaint, type GuestError, segmentOf } from "./guest-error.ts"
 import { Kept } from "./kept.ts"
@@ -65,6 +66,8 @@ export interface TcpFlowOptions {
   readonly ends: Ends
   /** Bytes kept at most for a host that does not read. */
   readonly capacity: number
+  /** What the machine's flows may keep together. */
+  readonly allowance: Allowance
 }
 
 export class TcpFlow implements Keyed, StreamEvents {
@@ -88,6 +91,7 @@ export class TcpFlow implements Keyed, StreamEvents {
   bytesIn = 0
   readonly #context: FlowContext
   readonly #capacity: number
+  readonly #allowance: Allowance
   readonly #segments: Segments
   #gather: Parts | undefined
   /** Bytes that the guest acknowledged in this turn. */
@@ -113,6 +117,7 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.ends = options.ends
     this.#context = options.context
     this.#capacity = options.capacity
+    this.#allowance = options.allowance
     this.id = options.context.nextId()
     this.since = options.context.now()
     this.usedAt = this.since
@@ -250,7 +255,7 @@ export class TcpFlow implements Keyed, StreamEvents {
   }
 
   #keep(): Kept {
-    this.#kept ??= new Kept(this.link.memory, this.#capacity)
+    this.#kept ??= new Kept(this.link.memory, this.#allowance, this.#capacity)
     return this.#kept
   }
 

@@ -22,6 +22,7 @@ import {
 } from "../host/host.ts"
 import { ACK, RST, type Segment, SYN } from "../tcp/connection.ts"
 import { add, after } from "../tcp/seq.ts"
+import { Allowance } from "./allowance.ts"
 import type { Ends } from "./ends.ts"
 import { nextId } from "./flow-id.ts"
 import type { GuestComplaint, GuestError } from "./guest-error.ts"
@@ -51,6 +52,10 @@ export interface TcpFlowsOptions {
   readonly unreachable: (link: Outlet, packet: Uint8Array, errno: number, from: number) => void
   /** Bytes kept for a host that does not read, a flow: 1 MiB unless told. */
   readonly capacity?: number
+  /** Bytes that are kept of all guests' streams together: 64 MiB unless told. */
+  readonly mostKept?: number
+  /** And those of one link, so that no machine takes what others need: half of them unless told. */
+  readonly mostKeptOfLink?: number
   readonly mostFlows?: number
   /** Of one link, so that no machine takes the place of all others: half of them unless told. */
   readonly mostOfLink?: number
@@ -65,6 +70,7 @@ export interface TcpFlowsOptions {
 interface Share {
   flows: number
   connecting: number
+  readonly allowance: Allowance
 }
 
 interface Pending {
@@ -79,6 +85,7 @@ export class TcpFlows {
   readonly table: FlowTable<TcpFlow> = new FlowTable()
   readonly #options: Required<Omit<TcpFlowsOptions, "onFault" | "trace">> & Pick<TcpFlowsOptions, "onFault">
   readonly #context: FlowContext
+  readonly #allowance: Allowance
   readonly #view = tcp.view()
   readonly #key = new FlowKey()
   readonly #pending = new Map<TcpFlow, Pending>()
@@ -91,14 +98,17 @@ export class TcpFlows {
   #turn: TcpFlow[] = []
 
   constructor(options: TcpFlowsOptions) {
-    const { mostFlows = 16_384 } = options
+    const { mostFlows = 16_384, mostKept = 64 << 20 } = options
     this.#options = {
       capacity: 1 << 20,
+      mostKept,
+      mostKeptOfLink: Math.ceil(mostKept / 2),
       mostFlows,
       mostOfLink: Math.ceil(mostFlows / 2),
       mostConnecting: 512,
       ...options,
     }
+    this.#allowance = new Allowance(mostKept)
     const { clock, random32, trace } = options
     this.#context = {
       counters: this.counters,
@@ -330,6 +340,7 @@ export class TcpFlows {
   detach(link: Outlet): void {
     for (const flow of this.table.all()) if (flow.link === link) flow.abort("guest")
     this.#starved.delete(link)
+    this.#ofLink.delete(link)
   }
 
   /** Ends everything; guests are told by resets. */
@@ -390,7 +401,15 @@ export class TcpFlows {
   }
 
   #flow(link: Outlet, ends: Ends, key: FlowKey): TcpFlow {
-    return new TcpFlow({ context: this.#context, key, link, ends, capacity: this.#options.capacity })
+    const { allowance } = this.#share(link)
+    return new TcpFlow({
+      context: this.#context,
+      key,
+      link,
+      ends,
+      capacity: this.#options.capacity,
+      allowance,
+    })
   }
 
   #mark(flow: TcpFlow): void {
@@ -415,7 +434,11 @@ export class TcpFlows {
   }
 
   #share(link: Outlet): Share {
-    const share = this.#ofLink.get(link) ?? { flows: 0, connecting: 0 }
+    const share = this.#ofLink.get(link) ?? {
+      flows: 0,
+      connecting: 0,
+      allowance: new Allowance(this.#options.mostKeptOfLink, this.#allowance),
+    }
     this.#ofLink.set(link, share)
     return share
   }

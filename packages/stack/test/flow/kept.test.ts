@@ -6,6 +6,7 @@
 import { Parts } from "@skep/link"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
+import { Allowance } from "../../src/flow/allowance.ts"
 import { Kept } from "../../src/flow/kept.ts"
 import { add } from "../../src/tcp/seq.ts"
 import { FlatMemory } from "../rig/flat-memory.ts"
@@ -19,7 +20,7 @@ function streamByte(at: number): number {
 }
 
 /** The stream from 0 to `STREAM`, in memory. */
-function rig(capacity = 16_384) {
+function rig(capacity = 16_384, allowance = new Allowance(1 << 20)) {
   const memory = new FlatMemory(1 << 20)
   const stream = memory.allocate(STREAM)
   const bytes = Uint8Array.from({ length: STREAM }, (_, at) => streamByte(at))
@@ -36,7 +37,7 @@ function rig(capacity = 16_384) {
     return memory.inUse
   }
   const held = (): number => memory.inUse - STREAM
-  return { memory, kept: new Kept(memory, capacity), part, free, held }
+  return { memory, kept: new Kept(memory, allowance, capacity), part, free, held }
 }
 
 describe("what is kept", () => {
@@ -105,12 +106,29 @@ describe("what is kept", () => {
     expect(held()).toBe(0)
   })
 
+  it("is what the machine may keep, and what all may keep together", () => {
+    const all = new Allowance(3 * GRAIN)
+    const one = rig(16_384, new Allowance(2 * GRAIN, all))
+    const other = rig(16_384, new Allowance(2 * GRAIN, all))
+    expect(one.kept.append(one.part(0, 2 * GRAIN), 0, 2 * GRAIN)).toBe(2 * GRAIN)
+    expect(one.kept.append(one.part(0, 1), 0, 1)).toBe(0)
+    expect(other.kept.hold(other.part(5, 5), 0, 5, add(FIRST, 5))).toBe(true)
+    expect(other.kept.append(other.part(0, 1), 0, 1)).toBe(0)
+    one.kept.taken(2 * GRAIN)
+    expect(other.kept.append(other.part(0, 1), 0, 1)).toBe(1)
+    other.kept.clear()
+    expect([all.take(3 * GRAIN), all.take(1)]).toEqual([true, false])
+  })
+
   it("is what memory allows", () => {
-    const { memory, kept, part } = rig()
+    const allowance = new Allowance(3 * GRAIN)
+    const { memory, kept, part } = rig(16_384, allowance)
     const hog: number[] = []
     for (let block = memory.allocate(GRAIN); block !== 0; block = memory.allocate(GRAIN)) hog.push(block)
     expect(kept.append(part(0, 100), 0, 100)).toBe(0)
     expect(kept.hold(part(5, 5), 0, 5, add(FIRST, 5))).toBe(false)
+    expect(allowance.take(3 * GRAIN)).toBe(true)
+    allowance.give(3 * GRAIN)
     memory.free(hog[0] ?? 0, GRAIN)
     expect(kept.append(part(0, 100), 0, 100)).toBe(100)
     expect(kept.append(part(100, 4000), 0, 4000)).toBe(GRAIN - 100)

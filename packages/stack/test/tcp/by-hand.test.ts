@@ -269,6 +269,21 @@ describe("a connection of the guest", () => {
     expect(guest.close()).toBe(0)
   })
 
+  it("has its share of what is kept, and none of it once its flows are over", () => {
+    const guest = new GuestByHand({ mostKept: 8192 })
+    const early = (port: number) => {
+      guest.say({ flags: SYN, sequence: 0, port })
+      guest.say({ flags: ACK, sequence: 1 + 100, port, data: new Uint8Array(1000) })
+    }
+    for (const port of [1, 2, 3]) early(port)
+    expect(guest.flows.counters.noMemory).toBe(1)
+    for (const port of [1, 2, 3]) guest.say({ flags: RST, sequence: 1, port })
+    expect(guest.flows.table.size).toBe(0)
+    for (const port of [4, 5]) early(port)
+    expect(guest.flows.counters.noMemory).toBe(1)
+    expect(guest.close()).toBe(0)
+  })
+
   it("has its share of all flows", () => {
     const guest = new GuestByHand({ mostFlows: 8 })
     for (let port = 1; port <= 6; port++) guest.say({ flags: SYN, sequence: 0, port })
