@@ -18,6 +18,17 @@ const ENDED = sys.EPOLLRDHUP | sys.EPOLLHUP | sys.EPOLLERR
 /** struct linger { on, no time }: close(2) resets. */
 const LINGER_RESET = new Uint8Array(new Int32Array([1, 0]).buffer)
 
+/**
+ * A socket to this host takes 4 MiB that nobody reads, of memory that all of the host's TCP shares (tcp_mem, tcp(7)): with a thousand of them nobody
+ * here would have a connection any more. So where there are many, each takes a sixteenth; a few are faster with all.
+ */
+const CROWD = 128
+const CROWDED_ROOM = 64 * 1024
+
+export interface Crowd {
+  size: number
+}
+
 export interface SocketStreamOptions {
   readonly scope: Scope
   readonly transfer: Transfer
@@ -27,6 +38,8 @@ export interface SocketStreamOptions {
   readonly connected: boolean
   /** Where bytes are kept for the guest; in the socket itself without it. */
   readonly ring: BoundedMemory | undefined
+  /** How many of the host's streams to itself are open, where this is one of them. */
+  readonly crowd: Crowd | undefined
 }
 
 export class SocketStream implements HostStream {
@@ -39,6 +52,7 @@ export class SocketStream implements HostStream {
   /** Whether the other side has ended: a short read is not the last word then. */
   #ended = false
   #over = false
+  readonly #crowd: Crowd | undefined
   #writes = 0
 
   constructor(options: SocketStreamOptions) {
@@ -46,14 +60,22 @@ export class SocketStream implements HostStream {
     this.#transfer = options.transfer
     this.#events = options.events
     this.connected = options.connected
+    this.#crowd = options.crowd
+    if (options.crowd !== undefined) options.crowd.size++
     this.#registration = options.scope.adopt(options.fd, EVENTS, (events) => this.#onEvents(events))
     this.#source = this.#makeSource(options)
   }
 
   write(parts: Parts): number {
-    // What a guest's kernel has sent is complete: no reason to wait for more of it. The first write goes at once by itself (RFC 896).
-    if (++this.#writes === 2) sys.setOption(this.#fd, sys.IPPROTO_TCP, sys.TCP_NODELAY, 1)
+    if (++this.#writes === 2) this.#prepare()
     return this.#transfer.write(this.#fd, parts)
+  }
+
+  /** For more than one question. What a guest's kernel has sent is complete: no reason to wait for more of it; a first write goes at once by itself (RFC 896). */
+  #prepare(): void {
+    sys.setOption(this.#fd, sys.IPPROTO_TCP, sys.TCP_NODELAY, 1)
+    if (this.#crowd !== undefined && this.#crowd.size > CROWD)
+      sys.setOption(this.#fd, sys.SOL_SOCKET, sys.SO_SNDBUF, CROWDED_ROOM)
   }
 
   peek(into: Parts, offset: number): number {
@@ -85,6 +107,7 @@ export class SocketStream implements HostStream {
 
   #close(): void {
     this.#over = true
+    if (this.#crowd !== undefined) this.#crowd.size--
     this.#registration.closeOnly()
     this.#source.close()
   }

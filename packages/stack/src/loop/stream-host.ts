@@ -5,10 +5,11 @@
  */
 import type { Scope } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
+import { isLoopback } from "@skep/wire/address"
 import type { BoundedMemory } from "../host/backlog.ts"
 import type { Endpoint, HostStream, LocalEndpoint, StreamEvents, StreamHost } from "../host/host.ts"
 import { familyOf, sockaddr } from "./address.ts"
-import { SocketStream, type SocketStreamOptions } from "./socket-stream.ts"
+import { type Crowd, SocketStream, type SocketStreamOptions } from "./socket-stream.ts"
 import { kernelPeeksAtOffsets } from "./source.ts"
 import type { Transfer } from "./transfer.ts"
 
@@ -22,13 +23,14 @@ export interface SocketHostOptions {
   readonly ring?: boolean
 }
 
-interface Opened extends Pick<SocketStreamOptions, "fd" | "events" | "connected"> {
+interface Opened extends Pick<SocketStreamOptions, "fd" | "events" | "connected" | "crowd"> {
   readonly ring: boolean
 }
 
 export class SocketHost implements StreamHost {
   readonly #options: SocketHostOptions
   readonly #ring: boolean
+  readonly #crowd: Crowd = { size: 0 }
 
   constructor(options: SocketHostOptions) {
     this.#options = options
@@ -49,12 +51,13 @@ export class SocketHost implements StreamHost {
       return result
     }
     // Nothing can be thrown away unread in a Unix socket: MSG_TRUNC means something else there, unix(7).
-    return this.#open({ fd, events, connected, ring: local || this.#ring })
+    const crowd = !local && isLoopback(to.address, 0, to.address.length) ? this.#crowd : undefined
+    return this.#open({ fd, events, connected, crowd, ring: local || this.#ring })
   }
 
   /** A client that was accepted. Owned from now on. */
   adopt(fd: number, events: StreamEvents): HostStream {
-    return this.#open({ fd, events, connected: true, ring: this.#ring })
+    return this.#open({ fd, events, connected: true, crowd: undefined, ring: this.#ring })
   }
 
   #open({ ring, ...socket }: Opened): HostStream {
