@@ -11,14 +11,10 @@ import {
   Errors,
   type Gateway,
   Guard,
-  gatewayOf,
   Neighbours,
   OUT_SIZE,
   Reassembly,
 } from "@skep/stack"
-import * as address from "@skep/wire/address"
-import { putU32 } from "@skep/wire/bytes"
-import * as mac from "@skep/wire/mac"
 import type { NetworkPlan } from "../addressing/plan.ts"
 import type { Lease } from "../dhcp/lease.ts"
 import { DhcpServer } from "../dhcp/server.ts"
@@ -28,6 +24,7 @@ import { compilePolicy } from "../policy/policy.ts"
 import type { PolicySpec } from "../policy/policy-spec.ts"
 import { Refusals } from "../policy/refusals.ts"
 import { type FaultSpec, FORWARDS_MAX, type ThreadData, type ThreadNotice } from "../thread/calls.ts"
+import { Addresses } from "./addresses.ts"
 import { Attachments } from "./attachments.ts"
 import { Captures } from "./captures.ts"
 import { Containment, contained, type Fault } from "./containment.ts"
@@ -39,8 +36,9 @@ import { NetworkGateway } from "./gateway.ts"
 import { type Machine, Machines } from "./machines.ts"
 import { NoticeBudget } from "./notice-budget.ts"
 import { Promises } from "./promises.ts"
-import { reachedNames, sourceOf } from "./reached-names.ts"
+import { reachedNames } from "./reached-names.ts"
 import { Services } from "./services.ts"
+import { bytesOf, dhcpNetworkOf, stationOf } from "./station.ts"
 
 /** Notices of leases and names, at most ten a second. */
 const TELL_MS = 100
@@ -73,6 +71,7 @@ export class NetworkThread {
   readonly #options: NetworkThreadOptions
   readonly #driver: Driver
   readonly #station: Gateway
+  readonly #addresses: Addresses
   readonly #switch: Switch
   readonly #attachments: Attachments
   readonly #notices: NoticeBudget
@@ -109,23 +108,24 @@ export class NetworkThread {
     this.#due = clock.alarm(() => this.#dispatch())
     this.#telling = clock.alarm(() => this.#tell())
     this.#lonely = clock.alarm(() => this.#end())
+    this.#addresses = this.#makeAddresses()
+    const mayHave = (number: number, bytes: Uint8Array, at: number, length: number): boolean =>
+      this.#addresses.mayHave(number, bytes, at, length)
     this.neighbours = new Neighbours(this.#station, {
       mtu: data.plan.mtu,
       nameServers: [bytesOf(data.plan.gateway6)],
-      mayHave: (number, bytes, at, length) => this.#mayHave(number, bytes, at, length),
+      mayHave,
       onAnswer: () => driver.later(() => this.listeners.onAnswer()),
       onChange: (number) => this.#onAddresses(number),
     })
-    this.guard = new Guard(this.#station, {
-      mayHave: (number, bytes, at, length) => this.#mayHave(number, bytes, at, length),
-    })
+    this.guard = new Guard(this.#station, { mayHave })
     this.reassembly = new Reassembly(this.memory)
     this.errors = new Errors(this.#station)
     this.flows = this.#makeFlows()
     this.dhcp = new DhcpServer({
       network: dhcpNetworkOf(data),
       store: this.#leaseStore(data),
-      usedBy: (at) => this.#userOf(at),
+      usedBy: (at) => this.#addresses.userOf(at),
     })
     this.services = this.#makeServices()
     this.gateway = new NetworkGateway({
@@ -147,17 +147,8 @@ export class NetworkThread {
     })
     this.#attachments = this.#makeAttachments()
     this.listeners = this.#makeForwards()
-    this.captures = new Captures({
-      machines: this.machines,
-      notify: (notice) => notify(notice),
-      timer: (callback) => timerOf(clock, callback),
-    })
-    this.forwards = new ForwardTable({
-      open: (forward) => this.listeners.open(forward),
-      close: (listener) => listener[Symbol.dispose](),
-      now: Date.now,
-      max: FORWARDS_MAX,
-    })
+    this.captures = new Captures({ machines: this.machines, notify, timer })
+    this.forwards = this.#makeForwardTable()
     driver.onTurnEnd(() => this.flows.settle())
     driver.onTurnEnd(() => {
       // Whoever is promised an address does not wait for others to come.
@@ -207,12 +198,7 @@ export class NetworkThread {
 
   /** The address that a machine has by its newest lease; without one, that which it uses. */
   addressOf(machine: Pick<Machine, "name" | "source">): string | undefined {
-    let newest: Lease | undefined
-    for (const lease of this.dhcp.leases()) {
-      if (lease.machine !== machine.name) continue
-      if (newest === undefined || lease.renewed > newest.renewed) newest = lease
-    }
-    return newest?.address ?? sourceOf(machine)
+    return this.#addresses.addressOf(machine)
   }
 
   editLeases(edits: { readonly removed: readonly Lease[]; readonly added: readonly Lease[] }): void {
@@ -231,31 +217,24 @@ export class NetworkThread {
     this.#switch[Symbol.dispose]()
   }
 
-  /**
-   * Whether a machine may have that address. What is leased to another one that is here is not for it to take; IPv6 addresses are not leased, and
-   * are whose they were first (RFC 6620), while that one's link is up.
-   */
-  #mayHave(number: number, bytes: Uint8Array, at: number, length: number): boolean {
-    const { machines } = this
-    if (length !== 4) {
-      const first = this.neighbours.holderOf(bytes, at, length)
-      return first === -1 || first === number || machines.at({ number: first })?.port.carrier !== true
-    }
-    const holder = this.dhcp.holderOf(bytes, at, Date.now())
-    return (
-      holder === undefined || holder === machines.at({ number })?.name || machines.get(holder) === undefined
-    )
-  }
-
-  /** The machine that is there and has said that it has the IPv4 address. */
-  #userOf(at: number): string | undefined {
-    const bytes = new Uint8Array(4)
-    putU32(bytes, 0, at)
-    const machine = this.machines.at({ number: this.neighbours.holderOf(bytes, 0, 4) })
-    return machine?.port.carrier === true ? machine.name : undefined
-  }
-
   // ---- Parts
+
+  #makeAddresses(): Addresses {
+    return new Addresses({
+      machines: this.machines,
+      neighbours: () => this.neighbours,
+      leases: () => this.dhcp,
+    })
+  }
+
+  #makeForwardTable(): ForwardTable<Disposable> {
+    return new ForwardTable({
+      open: (forward) => this.listeners.open(forward),
+      close: (listener) => listener[Symbol.dispose](),
+      now: Date.now,
+      max: FORWARDS_MAX,
+    })
+  }
 
   #makeFlows(): Flows {
     const { data } = this.#options
@@ -438,37 +417,4 @@ export class NetworkThread {
     notify({ type: "lonely", lonelyMs: data.lonelyMs })
     this.#driver.end()
   }
-}
-
-function stationOf(plan: NetworkPlan): Gateway {
-  const station = mac.parse(plan.gatewayMac)
-  const ipv4 = address.parsePrefix(plan.subnet)
-  const ipv6 = address.parsePrefix(plan.subnet6)
-  if (typeof station === "string" || typeof ipv4 === "string" || typeof ipv6 === "string")
-    throw new SidecarError("bad-options", `Cannot read the addresses of the network "${plan.subnet}"`)
-  const own4 = plan.host === plan.gateway ? [plan.gateway] : [plan.gateway, plan.host]
-  return gatewayOf({
-    mac: station,
-    ipv4: { prefix: ipv4, addresses: own4.map(bytesOf) },
-    ipv6: { prefix: ipv6, addresses: [plan.gateway6, plan.host6].map(bytesOf) },
-  })
-}
-
-function dhcpNetworkOf({ plan, search, reservations }: ThreadData) {
-  return {
-    subnet: plan.subnet,
-    gateway: plan.gateway,
-    exclude: [plan.host],
-    domain: plan.domain,
-    search: [plan.domain, ...search],
-    mtu: plan.mtu,
-    reservations,
-    identity: "machine",
-  } as const
-}
-
-function bytesOf(text: string): Uint8Array {
-  const bytes = address.parse(text)
-  if (typeof bytes === "string") throw new SidecarError("bad-options", `Cannot read the address "${text}"`)
-  return bytes
 }

@@ -62,7 +62,7 @@ export function parseForwardRule(input: unknown): ForwardRule {
 /** What was asked for, as far as a message has room for it. */
 function brief(input: unknown): string {
   try {
-    const text = JSON.stringify(input) ?? String(input)
+    const text = input === undefined ? "of nothing" : JSON.stringify(input)
     return text.length > BRIEF ? `${text.slice(0, BRIEF)}…` : text
   } catch {
     return "that was sent" // deeper than the stack

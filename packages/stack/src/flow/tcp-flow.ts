@@ -23,13 +23,11 @@ import { add } from "../tcp/seq.ts"
 import type { Allowance } from "./allowance.ts"
 import type { Ends } from "./ends.ts"
 import { type GuestComplaint, type GuestError, segmentOf } from "./guest-error.ts"
-import { Kept } from "./kept.ts"
 import type { FlowKey, Keyed } from "./key.ts"
 import { Segments } from "./segments.ts"
 import type { TcpCounters } from "./tcp-counters.ts"
+import { ToHost } from "./to-host.ts"
 
-/** Pieces in one write to a socket. */
-const PIECES = 256
 /** Rounds of one pump before other flows have their turn. */
 const ROUNDS = 4
 
@@ -91,13 +89,10 @@ export class TcpFlow implements Keyed, StreamEvents {
   bytesIn = 0
   readonly #context: FlowContext
   readonly #capacity: number
-  readonly #allowance: Allowance
   readonly #segments: Segments
-  #gather: Parts | undefined
+  readonly #toHost: ToHost
   /** Bytes that the guest acknowledged in this turn. */
   #acknowledged = 0
-  /** What waits for the host's socket or came too early; most flows never have any. */
-  #kept: Kept | undefined
   #alarm: Alarm | undefined
   #connection: Connection | undefined
   #stream: HostStream | undefined
@@ -117,11 +112,13 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.ends = options.ends
     this.#context = options.context
     this.#capacity = options.capacity
-    this.#allowance = options.allowance
     this.id = options.context.nextId()
     this.since = options.context.now()
     this.usedAt = this.since
     this.#segments = new Segments(options)
+    const { context, link, capacity, allowance } = options
+    const { gathers, counters } = context
+    this.#toHost = new ToHost({ memory: link.memory, capacity, allowance, gathers, counters })
   }
 
   get connection(): Connection | undefined {
@@ -139,7 +136,7 @@ export class TcpFlow implements Keyed, StreamEvents {
 
   /** Bytes that wait for the host's socket. */
   get keptBytes(): number {
-    return this.#kept?.bytes ?? 0
+    return this.#toHost.bytes
   }
 
   // ---- Beginning
@@ -185,17 +182,14 @@ export class TcpFlow implements Keyed, StreamEvents {
 
   #takeInOrder(connection: Connection, frame: Frame, skip: number): void {
     const { skip: known, take } = connection.receive
-    this.#gather ??= this.#context.gathers.pop() ?? new Parts()
-    this.#gather.append(frame.parts, skip + known, take)
+    this.#toHost.take(frame.parts, skip + known, take)
   }
 
   #holdEarly(connection: Connection, segment: Segment, frame: Frame, skip: number): void {
     const { skip: known, take } = connection.receive
     const start = add(segment.sequence, known)
     this.#context.counters.outOfOrder++
-    if (this.#keep().hold(frame.parts, skip + known, take, start)) return
-    connection.receive.forget(start)
-    this.#context.counters.noMemory++
+    if (!this.#toHost.hold(frame.parts, skip + known, take, start)) connection.receive.forget(start)
   }
 
   /** Hands on what came in this turn. */
@@ -203,15 +197,9 @@ export class TcpFlow implements Keyed, StreamEvents {
     const connection = this.#connection
     if (connection === undefined || this.#ended) return
     this.#discard()
-    if (this.#gather !== undefined && !this.#writeGathered(connection, this.#gather)) return
-    const kept = this.#kept
-    if (kept !== undefined) {
-      if (kept.early) {
-        const end = kept.join(connection.receive.next)
-        if (end !== connection.receive.next) connection.receive.advance(end)
-      }
-      if (kept.bytes > 0 && !this.#writeKept(kept)) return
-    }
+    const written = this.#toHost.write(this.#stream, connection.receive)
+    if (written < 0) return this.#hostFailed()
+    this.bytesOut += written
     if (connection.takeFin()) this.#endDue = true
     if (this.keptBytes === 0) this.#endWrites(connection)
   }
@@ -233,60 +221,6 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.#stream?.discard(this.#acknowledged)
     this.bytesIn += this.#acknowledged
     this.#acknowledged = 0
-  }
-
-  /** Returns false where the socket has failed. */
-  #writeGathered(connection: Connection, gather: Parts): boolean {
-    let written = 0
-    if (this.keptBytes === 0) {
-      written = this.#write(gather)
-      if (written < 0) return false
-    }
-    const rest = gather.bytes - written
-    if (rest > 0) {
-      const kept = this.#keep().append(gather, written, rest)
-      if (kept < rest) {
-        this.#context.counters.noMemory++
-        connection.receive.rollBack(rest - kept)
-      }
-    }
-    this.#giveGather()
-    return true
-  }
-
-  #keep(): Kept {
-    this.#kept ??= new Kept(this.link.memory, this.#allowance, this.#capacity)
-    return this.#kept
-  }
-
-  #giveGather(): void {
-    if (this.#gather === undefined) return
-    this.#gather.clear()
-    this.#context.gathers.push(this.#gather)
-    this.#gather = undefined
-  }
-
-  #writeKept(kept: Kept): boolean {
-    while (kept.bytes > 0) {
-      const pending = kept.pending(PIECES)
-      const written = this.#write(pending)
-      if (written < 0) return false
-      kept.taken(written)
-      if (written < pending.bytes) break
-    }
-    return true
-  }
-
-  /** Returns what the socket took, or -1 where it failed and the flow is over. */
-  #write(parts: Parts): number {
-    const written = this.#stream?.write(parts) ?? -ECONNRESET
-    if (written >= 0) {
-      this.bytesOut += written
-      return written
-    }
-    if (written === -EAGAIN) return 0
-    this.#hostFailed()
-    return -1
   }
 
   // ---- To the guest
@@ -513,8 +447,7 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.#ended = true
     this.#context.ended(this)
     this.#alarm?.cancel()
-    this.#kept?.clear()
-    this.#giveGather()
+    this.#toHost.clear()
   }
 
   #reset(connection: Connection): void {
