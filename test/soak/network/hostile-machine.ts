@@ -96,10 +96,14 @@ function framed(frame: Uint8Array): Uint8Array {
   return bytes
 }
 
+/** A stream that stands, or has ended already: its backlog may be full of those before it, which is EAGAIN. */
 async function opened(path: string): Promise<Socket> {
   const stream = connect(path)
   stream.on("error", () => stream.destroy())
-  await Promise.race([once(stream, "connect"), once(stream, "close")])
+  await new Promise<void>((resolve) => {
+    stream.once("connect", () => resolve())
+    stream.once("close", () => resolve())
+  })
   return stream
 }
 

@@ -169,7 +169,8 @@ function commandOf(
     `--qemu foe=${join(directory, "foe.sock")} --qemu broken=${join(directory, "broken.sock")}`,
     `--forward good=${forwarded}:${own} --forward wild=${deafForward}:${own}`,
   ]
-  return [process.execPath, PROGRAM, ...words.join(" ").split(" ")]
+  // As the skep command starts it: see apps/skep/src/client/program.ts.
+  return [process.execPath, "--max-semi-space-size=1", PROGRAM, ...words.join(" ").split(" ")]
 }
 
 async function startAgents(
