@@ -43,6 +43,8 @@ export class World implements AsyncDisposable {
     ip("netns", "add", full)
     this.#names.push(full)
     ip("-n", full, "link", "set", "lo", "up")
+    // Servers that say more than anybody reads would otherwise take all of the memory that the kernel has for TCP, everybody's.
+    ip("netns", "exec", full, "sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 262144")
     return join(NAMESPACES, full)
   }
 

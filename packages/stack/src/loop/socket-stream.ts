@@ -9,6 +9,7 @@ import type { Registration, Scope } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
 import type { BoundedMemory } from "../host/backlog.ts"
 import type { HostStream, StreamEvents } from "../host/host.ts"
+import type { Leftovers } from "./leftovers.ts"
 import { KernelSource, RingSource, type Source } from "./source.ts"
 import type { Transfer } from "./transfer.ts"
 
@@ -38,6 +39,7 @@ export interface SocketStreamOptions {
   readonly connected: boolean
   /** Where bytes are kept for the guest; in the socket itself without it. */
   readonly ring: BoundedMemory | undefined
+  readonly leftovers: Leftovers
   /** How many of the host's streams to itself are open, where this is one of them. */
   readonly crowd: Crowd | undefined
 }
@@ -112,8 +114,8 @@ export class SocketStream implements HostStream {
     this.#source.close()
   }
 
-  #makeSource({ scope, fd, transfer, ring }: SocketStreamOptions): Source {
-    if (ring === undefined) return new KernelSource(fd, transfer)
+  #makeSource({ scope, fd, transfer, ring, leftovers }: SocketStreamOptions): Source {
+    if (ring === undefined) return new KernelSource(fd, transfer, leftovers)
     return new RingSource({
       fd,
       transfer,

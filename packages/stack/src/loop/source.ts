@@ -15,6 +15,7 @@ import type { Timer } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
 import { Backlog, type BoundedMemory } from "../host/backlog.ts"
 import { EAGAIN } from "../host/host.ts"
+import type { Leftovers } from "./leftovers.ts"
 import type { Transfer } from "./transfer.ts"
 
 /** Results are those of `HostStream`. */
@@ -62,6 +63,8 @@ const FEW = 3
 export class KernelSource implements Source {
   readonly #fd: number
   readonly #transfer: Transfer
+  readonly #leftovers: Leftovers
+  #isLeft = false
   /** Where the kernel peeks next; -1 before it was told to count: then it is always the first byte. */
   #peekAt = -1
   #hasRoom = false
@@ -73,13 +76,14 @@ export class KernelSource implements Source {
   /** They may lie in large buffers. */
   #isMuch = false
 
-  constructor(fd: number, transfer: Transfer) {
+  constructor(fd: number, transfer: Transfer, leftovers: Leftovers) {
     this.#fd = fd
     this.#transfer = transfer
+    this.#leftovers = leftovers
   }
 
   peek(into: Parts, offset: number): number {
-    if (this.#peekAt < 0 && this.#done > 0 && this.#answers <= FEW) this.settle()
+    if (this.#peekAt < 0 && this.#done > 0 && this.#answers <= FEW) this.#throwAway()
     const at = this.#done + offset
     if (this.#peekAt !== at && (this.#peekAt >= 0 || at > 0)) {
       const result = sys.setOption(this.#fd, sys.SOL_SOCKET, sys.SO_PEEK_OFF, at)
@@ -102,10 +106,19 @@ export class KernelSource implements Source {
     this.#donePieces++
     this.#answers++
     this.#seen = Math.max(0, this.#seen - bytes)
-    if (this.#isMuch || this.#done >= KEPT_BYTES || this.#donePieces >= KEPT_PIECES) this.settle()
+    if (this.#isMuch || this.#done >= KEPT_BYTES || this.#donePieces >= KEPT_PIECES) this.#throwAway()
+    else if (!this.#isLeft) {
+      this.#isLeft = true
+      this.#leftovers.add(this)
+    }
   }
 
   settle(): void {
+    this.#isLeft = false
+    this.#throwAway()
+  }
+
+  #throwAway(): void {
     if (this.#done === 0) return
     // An error here shows at the next read.
     sys.receive(this.#fd, 0, this.#done, sys.MSG_TRUNC | sys.MSG_DONTWAIT)
@@ -124,7 +137,7 @@ export class KernelSource implements Source {
   }
 
   close(): void {
-    // Everything is in the socket.
+    this.#done = 0 // its number may be another socket's soon
   }
 }
 

@@ -9,6 +9,7 @@ import { isLoopback } from "@skep/wire/address"
 import type { BoundedMemory } from "../host/backlog.ts"
 import type { Endpoint, HostStream, LocalEndpoint, StreamEvents, StreamHost } from "../host/host.ts"
 import { familyOf, sockaddr } from "./address.ts"
+import { Leftovers } from "./leftovers.ts"
 import { type Crowd, SocketStream, type SocketStreamOptions } from "./socket-stream.ts"
 import { kernelPeeksAtOffsets } from "./source.ts"
 import type { Transfer } from "./transfer.ts"
@@ -30,10 +31,12 @@ interface Opened extends Pick<SocketStreamOptions, "fd" | "events" | "connected"
 export class SocketHost implements StreamHost {
   readonly #options: SocketHostOptions
   readonly #ring: boolean
+  readonly #leftovers: Leftovers
   readonly #crowd: Crowd = { size: 0 }
 
   constructor(options: SocketHostOptions) {
     this.#options = options
+    this.#leftovers = new Leftovers(options.scope)
     this.#ring = options.ring ?? !kernelPeeksAtOffsets()
   }
 
@@ -61,7 +64,8 @@ export class SocketHost implements StreamHost {
   }
 
   #open({ ring, ...socket }: Opened): HostStream {
-    const { scope, transfer } = this.#options
-    return new SocketStream({ scope, transfer, ring: ring ? this.#options.memory : undefined, ...socket })
+    const { scope, transfer, memory } = this.#options
+    const leftovers = this.#leftovers
+    return new SocketStream({ scope, transfer, leftovers, ring: ring ? memory : undefined, ...socket })
   }
 }
