@@ -8,12 +8,15 @@
  *
  * @module
  */
+import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
-import { describeFileError } from "@skep/runtime"
+import { describeFileError, errnoOf } from "@skep/runtime"
 import type { ThreadCalls, ThreadNotice } from "./thread/calls.ts"
 
 const OWNER_ONLY = 0o600
+/** To open a pipe that nobody reads would wait for a reader, open(2). */
+const AT_ONCE = constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK
 
 type Bytes = ThreadNotice & { readonly type: "capture-bytes" }
 
@@ -24,6 +27,8 @@ interface CaptureFile {
   written: Promise<void>
   failed: boolean
   ending: boolean
+  /** What was there before is gone: with the first bytes, since a capture that is refused leaves it. */
+  begun: boolean
 }
 
 /** Disposing it writes what was taken and closes all files. */
@@ -38,20 +43,27 @@ export class CaptureFiles implements AsyncDisposable {
   }
 
   /**
-   * Opens a file that only its owner can read, in place of what is there: its number. Throws "busy" where a capture is being written there, and
-   * what the system refuses, as a SidecarError.
+   * Opens a file, or a pipe that somebody reads: its number. A file that is made is for its owner only; what another one has stays until bytes come.
+   * Throws "busy" where a capture is being written there, and what the system refuses, as a SidecarError.
    */
   async open(path: string): Promise<number> {
     if ([...this.#files.values()].some((each) => each.path === path && !each.ending))
       throw new SidecarError("busy", `Cannot capture to "${path}": a capture is written there`)
     await this.ended()
     try {
-      const handle = await open(path, "w", OWNER_ONLY)
+      const handle = await opened(path)
       const file = ++this.#last
-      this.#files.set(file, { path, handle, written: Promise.resolve(), failed: false, ending: false })
+      this.#files.set(file, {
+        path,
+        handle,
+        written: Promise.resolve(),
+        failed: false,
+        ending: false,
+        begun: false,
+      })
       return file
     } catch (error) {
-      throw describeFileError("capture to", path, error)
+      throw described(path, error)
     }
   }
 
@@ -77,6 +89,8 @@ export class CaptureFiles implements AsyncDisposable {
   async #write(file: number, found: CaptureFile, bytes: Uint8Array): Promise<void> {
     if (found.failed || bytes.length === 0) return
     try {
+      if (!found.begun && (await found.handle.stat()).isFile()) await found.handle.truncate()
+      found.begun = true
       for (let done = 0; done < bytes.length; ) done += (await found.handle.write(bytes, done)).bytesWritten
       this.#tell({ file, bytes: bytes.length })
     } catch (error) {
@@ -93,4 +107,30 @@ export class CaptureFiles implements AsyncDisposable {
       this.#tell({ file, bytes: 0, error: String(error) })
     }
   }
+}
+
+async function opened(path: string): Promise<FileHandle> {
+  const handle = await open(path, AT_ONCE, OWNER_ONLY)
+  if (!(await handle.stat()).isFIFO()) return handle
+  try {
+    // Its reader is there; from now on it is waited for.
+    return await open(path, "w")
+  } finally {
+    await handle.close()
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "its directory is not there",
+  EISDIR: "it is a directory",
+  ENXIO: "nobody reads that pipe, or it is a socket",
+}
+
+function described(path: string, error: unknown): unknown {
+  const reason = REASONS[errnoOf(error) ?? ""]
+  if (reason === undefined) return describeFileError("capture to", path, error)
+  return new SidecarError("bad-options", `Cannot capture to "${path}": ${reason}`, {
+    cause: error,
+    next: "Choose another file",
+  })
 }

@@ -1,6 +1,7 @@
 // The files of captures: what is in them when, and what becomes of a disk that is full.
 
-import { readFile, stat } from "node:fs/promises"
+import { execFileSync } from "node:child_process"
+import { readFile, stat, writeFile } from "node:fs/promises"
 import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { CaptureFiles } from "../src/capture-files.ts"
@@ -42,7 +43,51 @@ describe("CaptureFiles", () => {
     files.take({ file: second, bytes: bytes("short"), last: true })
     await files.ended()
     expect(await readFile(path, "utf8")).toBe("short")
-    await expect(files.open(directory.at("no/where"))).rejects.toMatchObject({ code: "ENOENT" })
+  })
+
+  it("leaves what is there until there is something to write", async () => {
+    await using directory = await temporaryDirectory()
+    const path = directory.at("precious")
+    await writeFile(path, "a capture of last week")
+    await using files = new CaptureFiles(() => undefined)
+    const refused = await files.open(path)
+    files.take({ file: refused, bytes: NOTHING, last: true })
+    await files.ended()
+    expect(await readFile(path, "utf8")).toBe("a capture of last week")
+    const file = await files.open(path)
+    files.take({ file, bytes: bytes("new"), last: true })
+    await files.ended()
+    expect(await readFile(path, "utf8")).toBe("new")
+  })
+
+  it("says what is no place for a capture, and waits for nobody", async () => {
+    await using directory = await temporaryDirectory()
+    await using files = new CaptureFiles(() => undefined)
+    const pipe = directory.at("pipe")
+    execFileSync("mkfifo", [pipe])
+    for (const path of [directory.at("no/where"), directory.path, pipe])
+      await expect(files.open(path)).rejects.toMatchObject({
+        code: "bad-options",
+        message: expect.stringContaining(path),
+      })
+  })
+
+  it("writes to a pipe that somebody reads", async () => {
+    await using directory = await temporaryDirectory()
+    const pipe = directory.at("pipe")
+    execFileSync("mkfifo", [pipe])
+    const read = readFile(pipe, "utf8")
+    await using files = new CaptureFiles(() => undefined)
+    let file: number | undefined
+    await expect
+      .poll(async () => {
+        file = await files.open(pipe).catch(() => undefined)
+        return file
+      })
+      .toBeDefined()
+    files.take({ file: file ?? 0, bytes: bytes("frames"), last: true })
+    await files.ended()
+    expect(await read).toBe("frames")
   })
 
   it("tells that a disk is full once, and takes the rest without a word", async () => {
