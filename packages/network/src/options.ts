@@ -187,9 +187,7 @@ export function planOf(options: NetworkOptions, subnet: address.Prefix, identity
     mtu: options.mtu,
     domain: options.domain,
   })
-  for (const kept of [...options.reservations, ...options.links]) {
-    if (kept.address !== undefined) checkAddress(kept.address, plan, subnet)
-  }
+  for (const kept of options.reservations) checkAddress(kept.address, plan, subnet)
   return plan
 }
 

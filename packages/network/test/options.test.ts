@@ -143,7 +143,7 @@ describe("parseNetworkOptions()", () => {
     [{ ...MINIMAL, links: [{ ...WEB, machine: "gateway" }] }, "is the gateway's own name"],
     [{ ...MINIMAL, links: [{ ...WEB, machine: "a.b" }] }, "must be one label of DNS"],
     [{ ...MINIMAL, links: [{ ...WEB, mac: "01:00:5e:00:00:01" }] }, "is no MAC address of one station"],
-    [{ ...MINIMAL, links: [{ ...WEB, address: "10.0.0.9" }] }, "it is not in 192.168.64.0/24"],
+    [{ ...MINIMAL, reservations: [{ machine: "web", address: "10.0.0.9" }] }, "it is not in 192.168.64.0/24"],
     [
       { ...MINIMAL, links: [WEB, { ...WEB, socket: "/run/other.sock" }] },
       'machines of the options: "web" is there twice',

@@ -42,7 +42,6 @@ export const mtu: z.ZodInt = z.int().min(MTU_MIN).max(MTU_MAX)
 const any = {
   machine: machineName,
   mac: mac.exactOptional(),
-  address: ipAddress.exactOptional(),
   mtu: mtu.exactOptional(),
 }
 

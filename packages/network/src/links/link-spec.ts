@@ -9,8 +9,6 @@ interface AnyLink {
   readonly machine: string
   /** `02:00:5e:10:00:01`: frames from any other source are dropped. Any source is welcome unless told. */
   readonly mac?: string
-  /** Kept for it by DHCP. */
-  readonly address?: string
   /** The network's unless told. */
   readonly mtu?: number
 }
