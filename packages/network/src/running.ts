@@ -9,6 +9,7 @@ import { type Cleanup, notRunning, parseForwardRule } from "@skep/runtime"
 import type { NetworkPlan } from "./addressing/plan.ts"
 import { parsed } from "./bad-options.ts"
 import type { CaptureFiles } from "./capture-files.ts"
+import { named } from "./counter-names.ts"
 import { parseZone, type Zone } from "./dns/names/zone.ts"
 import { ruleName } from "./forward/rule.ts"
 import type { LinkLocks } from "./links/link-locks.ts"
@@ -91,9 +92,9 @@ export class RunningNetwork implements SkepNetwork {
       forwards: forwards.map(({ rule }) => rule),
       counters: {
         ...status.counters,
-        ...prefixed("refused", status.refusals),
-        ...prefixed("dns", names.counters()),
-        ...counts(),
+        ...named("refused", status.refusals),
+        ...named("dns", names.counters()),
+        ...named("dns", counts()),
       },
     }
   }
@@ -255,10 +256,4 @@ const DOING: Readonly<Record<keyof ThreadCalls, string>> = {
   stopCapture: "stop a capture",
   captureWritten: "write a capture",
   dnsAnswer: "answer a question",
-}
-
-function prefixed(prefix: string, counts: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(counts).map(([name, value]) => [`${prefix}_${name.replaceAll("-", "_")}`, value]),
-  )
 }

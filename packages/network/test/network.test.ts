@@ -197,7 +197,7 @@ describe("policy", () => {
     }
     expect(await network.refusals()).toEqual([expect.objectContaining(refused)])
     expect(context.events).toContainEqual({ type: "refused", ...refused })
-    expect((await network.status()).counters).toMatchObject({ refused_policy: 1, refused_loopback: 0 })
+    expect((await network.status()).counters).toMatchObject({ "refused-policy": 1, "refused-loopback": 0 })
 
     await network.setPolicy({ mode: "open", closedPorts: [] }, "web")
     expect((await network.links())[0]?.policy?.mode).toBe("open")
@@ -277,7 +277,7 @@ describe("names", () => {
     await expect.poll(() => answers).toEqual(["answer to one"])
     machine.write("@192.168.64.7")
     await expect.poll(() => known()).toEqual([{ name: "web", addresses: ["192.168.64.7"] }])
-    expect((await network.status()).counters).toMatchObject({ questions: 3, questionsFailed: 1 })
+    expect((await network.status()).counters).toMatchObject({ "dns-questions": 3, "dns-questions-failed": 1 })
     await machine[Symbol.asyncDispose]()
     await network[Symbol.asyncDispose]()
   })

@@ -23,7 +23,7 @@ const REASONS = [
   /fragment|reassembl/i,
   /dhcp/i,
   /dns/i,
-  /overLimit/i,
+  /over-limit/i,
 ]
 
 /** What went wrong, one line each. */

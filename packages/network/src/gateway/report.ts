@@ -8,6 +8,7 @@ import * as address from "@skep/wire/address"
 import * as ip from "@skep/wire/ip"
 import * as mac from "@skep/wire/mac"
 import { formatEndpoint } from "../addressing/address.ts"
+import { named } from "../counter-names.ts"
 import type { Lease } from "../dhcp/index.ts"
 import {
   type CounterRecord,
@@ -77,7 +78,7 @@ function machineEntry(network: NetworkThread, machine: Machine, { flows, address
     ...(machine.policy === undefined ? {} : { policy: machine.policy.spec }),
     ...(machine.faults === undefined ? {} : { faults: machine.faults }),
     ...(capture === undefined ? {} : { capture }),
-    counters: { ...port.linkCounters, ...port.counters, ...prefixed("fault", machine.link.faultCounts) },
+    counters: { ...port.linkCounters, ...port.counters, ...named("fault", machine.link.faultCounts) },
   }
 }
 
@@ -85,15 +86,15 @@ function countersOf(network: NetworkThread): CounterRecord {
   const { flows, gateway, dhcp, services, listeners, neighbours, reassembly, errors, containment, promises } =
     network
   return {
-    ...prefixed("tcp", flows.tcp.counters),
-    ...prefixed("datagram", flows.datagrams.counters),
-    ...prefixed("dhcp", dhcp.counters),
-    ...prefixed("neighbour", neighbours.counts.snapshot()),
-    ...prefixed("guard", network.guard.counts.snapshot()),
-    ...prefixed("reassembly", reassembly.counts.snapshot()),
-    ...prefixed("icmp", errors.counts.snapshot()),
-    ...prefixed("guest-error", gateway.guestErrors.counts.snapshot()),
-    ...prefixed("dropped", gateway.reasons.snapshot()),
+    ...named("tcp", flows.tcp.counters),
+    ...named("datagram", flows.datagrams.counters),
+    ...named("dhcp", dhcp.counters),
+    ...named("neighbour", neighbours.counts.snapshot()),
+    ...named("guard", network.guard.counts.snapshot()),
+    ...named("reassembly", reassembly.counts.snapshot()),
+    ...named("icmp", errors.counts.snapshot()),
+    ...named("guest-error", gateway.guestErrors.counts.snapshot()),
+    ...named("dropped", gateway.reasons.snapshot()),
     "udp-malformed": flows.malformed,
     "udp-bad-checksum": flows.badChecksum,
     "dns-dropped": services.dropped,
@@ -104,12 +105,6 @@ function countersOf(network: NetworkThread): CounterRecord {
     "dhcp-unsaved": promises.unsaved,
     faults: containment.count,
   }
-}
-
-function prefixed(prefix: string, counters: object): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(counters).map(([name, count]) => [`${prefix}-${name}`, Number(count)]),
-  )
 }
 
 /** Flows by their ids, oldest first. */
