@@ -55,6 +55,8 @@ export class RunningNetwork implements SkepNetwork {
   readonly #parts: RunningParts
   /** Where each machine's link listens, or what it is; also of one that is being added. */
   readonly #endpoints = new Map<string, string>()
+  /** Machines whose links are being added: their names are taken while we wait. */
+  readonly #adding = new Set<string>()
   #over = false
   #stopping: Promise<void> | undefined
   #owned: Cleanup | undefined
@@ -103,11 +105,20 @@ export class RunningNetwork implements SkepNetwork {
     const spec = parseLinkSpec(wanted)
     const { machine } = spec
     if (this.#over) throw notRunning(NAME)
-    if (this.#endpoints.has(machine)) {
-      throw new SidecarError("exists", `Cannot add a link to "${machine}": there is one`)
+    const exists = new SidecarError("exists", `Cannot add a link to "${machine}": there is one`)
+    if (this.#adding.has(machine)) throw exists
+    this.#adding.add(machine)
+    try {
+      if (await this.#isThere(machine)) throw exists
+      return await this.#add(spec)
+    } finally {
+      this.#adding.delete(machine)
     }
+  }
+
+  async #add(spec: LinkSpec): Promise<{ readonly endpoint: string }> {
+    const { machine } = spec
     const socket = socketOf(spec)
-    this.#endpoints.set(machine, socket ?? machine) // at once: the name is taken while we wait
     try {
       if (socket !== undefined) await this.#parts.locks.take(machine, socket)
       const added = await this.#call("addLink", spec)
@@ -120,9 +131,23 @@ export class RunningNetwork implements SkepNetwork {
   }
 
   async removeLink(machine: string): Promise<void> {
-    await this.#call("removeLink", machine)
-    this.#parts.names.setPolicy(undefined, machine)
+    try {
+      await this.#call("removeLink", machine)
+    } finally {
+      // Also where the thread has lost it already.
+      if (!(await this.#isThere(machine))) {
+        this.#parts.names.setPolicy(undefined, machine)
+        this.#forget(machine)
+      }
+    }
+  }
+
+  /** Whether the machine has a link. One that broke and could not be opened again is gone without a word to us. */
+  async #isThere(machine: string): Promise<boolean> {
+    if (!this.#endpoints.has(machine)) return false
+    if (this.#over || (await this.links()).some(({ name }) => name === machine)) return true
     this.#forget(machine)
+    return false
   }
 
   async links(): Promise<readonly MachineEntry[]> {
