@@ -12,6 +12,8 @@ export default defineConfig({
     // Processes, not threads: a sidecar sets its umask and its signal handlers.
     pool: "forks",
     retry: 0,
+    // As many as the smallest machine has cores: Vitest would leave one of two to itself, and most tests wait for others anyway.
+    maxWorkers: 2,
     projects: [
       {
         ...fromSource,
