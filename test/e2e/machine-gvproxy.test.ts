@@ -81,6 +81,9 @@ describe("skep up --network gvproxy", () => {
     const id = (await docker("run", "-d", "-p", `${port}:80`, ...HTTPD)).trim()
     expect(await fetchPage(port)).toBe(PAGE)
     const before = await skep.json(["status", NAME])
+    // What the guest sends while nobody takes it must not stop its NIC for ever.
+    const chatter = "for i in $(seq 30); do ping -c 1 -W 1 192.168.127.1; done"
+    await skep.run(["shell", NAME, "--", `(${chatter}) > /dev/null 2>&1 &`])
     process.kill(Number(JSON.parse(readFileSync(`${socket}.gvproxy.json`, "utf8")).pid), "SIGKILL")
     await expect.poll(askedByGuest, { timeout: 60_000 }).toBe("hello from the host")
     await expect.poll(() => fetchPage(port), { timeout: 60_000 }).toBe(PAGE)

@@ -4,10 +4,13 @@
  * QEMU 7.2 connects a stream once and never again, and a NIC holds on to the network it was made with. So the NIC has a port of a hub, and
  * the stream has another, which can be taken away and put back on a running machine. The guest sees neither its link nor anything else change.
  *
+ * A hub of which nobody takes frames lets its NIC wait, and QEMU never tells it to go on when there is somebody again. So while the stream is away a
+ * third port stands there with nothing behind it, which takes every frame and drops it.
+ *
  * ```
  *   virtio-net ── port net0 ──[ hub 0 ]── port net0-port ── stream net0-stream ──► socket
  *
- *   lost ──try: netdev_del port, stream; netdev_add stream, port──► joined ──NETDEV_STREAM_DISCONNECTED──► lost
+ *   lost ──try: netdev_add sink; netdev_del port, stream; netdev_add stream, port; netdev_del sink──► joined ──NETDEV_STREAM_DISCONNECTED──► lost
  *     └── nobody listens: again in 20 ms, doubled up to 500 ms ──┘
  * ```
  *
@@ -27,6 +30,7 @@ const SETTLE_POLLS = 200
 
 const STREAM = "net0-stream"
 const PORT = "net0-port"
+const SINK = "net0-sink"
 
 export type LinkState = "joined" | "lost"
 
@@ -151,12 +155,14 @@ export class StreamLink {
 
 /** Takes away what is left of the stream before, and puts another in its place. */
 async function join(qmp: Qmp, socket: string, signal: AbortSignal): Promise<void> {
+  await tolerant(qmp.execute("netdev_add", { type: "hubport", id: SINK, hubid: HUB }, signal))
   await remove(qmp, PORT, signal)
   await remove(qmp, STREAM, signal)
   const addr = { type: "unix", path: socket }
   await qmp.execute("netdev_add", { type: "stream", id: STREAM, server: false, addr }, signal)
   if (!(await connects(qmp, signal))) throw refused(socket, "nobody listens there")
   await qmp.execute("netdev_add", { type: "hubport", id: PORT, hubid: HUB, netdev: STREAM }, signal)
+  await remove(qmp, SINK, signal)
 }
 
 function refused(socket: string, reason: string): SidecarError {
@@ -167,8 +173,13 @@ function refused(socket: string, reason: string): SidecarError {
 
 /** What is not there need not be removed. */
 async function remove(qmp: Qmp, id: string, signal: AbortSignal): Promise<void> {
+  await tolerant(qmp.execute("netdev_del", { id }, signal))
+}
+
+/** What is there, or gone, already is as it should be. */
+async function tolerant(command: Promise<unknown>): Promise<void> {
   try {
-    await qmp.execute("netdev_del", { id }, signal)
+    await command
   } catch (error) {
     if (!(error instanceof SidecarError) || error.code !== "protocol") throw error
   }
