@@ -92,10 +92,11 @@ function cameOf(turns: readonly (readonly Said[])[], gathers: boolean, room: num
     take(gather.take())
     flows.settle()
     for (const [address, length] of places) memory.free(address, length)
-    guest.pass(1)
+    // An acknowledgement may wait a millisecond, and does where what came twice was joined with what is new.
+    guest.pass(3)
   }
   const { badChecksum } = flows.counters
-  const told = guest.take()
+  const { atMs: _, ...told } = guest.take().at(-1) ?? { atMs: 0 }
   const result = { got: Buffer.concat(stream.got).toString("hex"), told, badChecksum, states: guest.states }
   expect(guest.close()).toBe(0)
   return result
