@@ -118,8 +118,8 @@ async function guestIn(setup: Setup): Promise<NetworkGuest & AsyncDisposable> {
     await ended(holder)
     rmSync(directory, { recursive: true, force: true })
   }
-  const inside = (line: string): ChildProcess =>
-    spawn("nsenter", ["--target", String(holder.pid), ...NSENTER, "sh", ...shell(line)])
+  const inside = (line: string, detached = false): ChildProcess =>
+    spawn("nsenter", ["--target", String(holder.pid), ...NSENTER, "sh", ...shell(line)], { detached })
   try {
     writeFileSync(at("resolv.conf"), "")
     writeFileSync(at("lease"), LEASE_SCRIPT)
@@ -147,7 +147,8 @@ async function guestIn(setup: Setup): Promise<NetworkGuest & AsyncDisposable> {
   }
 }
 
-type Inside = (line: string) => ChildProcess
+/** `detached` makes it the leader of a process group, so that all it starts can be ended with it. */
+type Inside = (line: string, detached?: boolean) => ChildProcess
 
 /** Each call resolves with the next line that is `text`, or rejects when the program ends. */
 function linesOf(child: ChildProcess): (text: string) => Promise<void> {
@@ -180,8 +181,7 @@ async function run(inside: Inside, line: string, input?: Uint8Array): Promise<Gu
 }
 
 async function serve(inside: Inside, line: string, ready: string): Promise<AsyncDisposable> {
-  // The shell makes way for the program, so that this is whom a signal reaches.
-  const child = inside(`exec ${line}`)
+  const child = inside(`exec ${line}`, true)
   let text = ""
   await new Promise<void>((resolve, reject) => {
     const look = (chunk: Buffer): void => {
@@ -192,12 +192,14 @@ async function serve(inside: Inside, line: string, ready: string): Promise<Async
     child.stderr?.on("data", look)
     child.once("close", () => reject(new Error(`"${line}" ended in the guest: ${text}`)))
   })
-  return { [Symbol.asyncDispose]: () => ended(child) }
+  // Its clients' processes too: whose client never hears of the end would wait for it for ever.
+  return { [Symbol.asyncDispose]: () => ended(child, -(child.pid ?? 0)) }
 }
 
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
+/** Kills it, or the process group `whom`, and waits for it. */
+async function ended(child: ChildProcess, whom = child.pid ?? 0): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || whom === 0) return
   const gone = once(child, "exit")
-  child.kill("SIGKILL")
+  process.kill(whom, "SIGKILL")
   await gone
 }
