@@ -3,21 +3,21 @@
  *
  * @module
  */
-import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { rm } from "node:fs/promises"
 import { createInterface } from "node:readline"
 import { SidecarError } from "@skep/contract"
 import {
-  errnoOf,
   identityOf,
   orAborted,
+  removeStaleSocket,
   signalProcess,
   sleep,
   within,
   withResolvers,
   writeFileWhole,
 } from "@skep/runtime"
+import { launch, notStarted } from "../host-side/launch.ts"
 import { type GvproxyApi, gvproxyApi } from "./api.ts"
 import { gvproxyArguments } from "./command-line.ts"
 import type { GvproxyOptions } from "./options.ts"
@@ -25,6 +25,7 @@ import type { GvproxyOptions } from "./options.ts"
 const READY_MS = 20_000
 const READY_POLL_MS = 10
 const LINES_KEPT = 20
+const INSTALL = "Put gvproxy on PATH, or its path into SKEP_GVPROXY; it is part of gvisor-tap-vsock"
 
 export interface GvproxyProgram extends AsyncDisposable {
   readonly api: GvproxyApi
@@ -51,12 +52,12 @@ export async function startGvproxy(
   signal.throwIfAborted()
   const { socket, program } = options
   const api = apiSocketOf(socket)
-  for (const path of [socket, api]) await rm(path, { force: true }) // stale: their owner would hold the lock
+  for (const path of [socket, api]) removeStaleSocket(path)
   const child = launch(program, gvproxyArguments(options, api))
   const exited = withResolvers<readonly string[]>()
   const words: string[] = []
   const missed = new Promise<never>((_resolve, reject) => {
-    child.once("error", (cause) => reject(missing(program, cause)))
+    child.once("error", (cause) => reject(notStarted(program, cause, INSTALL)))
   })
   child.once("close", () => exited.resolve(words))
   for (const stream of [child.stdout, child.stderr]) {
@@ -111,24 +112,4 @@ async function answers(api: GvproxyApi, socket: string, signal: AbortSignal): Pr
       )
     await sleep(READY_POLL_MS, signal)
   }
-}
-
-/** Its sockets get mode 0600 through the mask. */
-function launch(program: string, args: readonly string[]): ChildProcess {
-  const mask = process.umask(0o177)
-  try {
-    return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], cwd: "/" })
-  } finally {
-    process.umask(mask)
-  }
-}
-
-function missing(program: string, cause: Error): SidecarError {
-  if (errnoOf(cause) !== "ENOENT")
-    return new SidecarError("permission-denied", `Cannot start "${program}": ${cause.message}`, { cause })
-  return new SidecarError(
-    "host-program-missing",
-    `Cannot start "${program}": there is no such program on this host`,
-    { cause, next: "Put gvproxy on PATH, or its path into SKEP_GVPROXY; it is part of gvisor-tap-vsock" },
-  )
 }

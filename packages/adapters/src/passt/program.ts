@@ -6,21 +6,21 @@
  *
  * @module
  */
-import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { rename, rm } from "node:fs/promises"
 import { createInterface } from "node:readline"
 import { SidecarError } from "@skep/contract"
 import {
-  errnoOf,
   identityOf,
   orAborted,
+  removeStaleSocket,
   signalProcess,
   sleep,
   within,
   withResolvers,
   writeFileWhole,
 } from "@skep/runtime"
+import { launch, notStarted } from "../host-side/launch.ts"
 import { hasClient } from "./company.ts"
 import { type Introduction, introduce } from "./introduce.ts"
 
@@ -31,6 +31,7 @@ const INTRODUCED_POLL_MS = 2
 /** What it says of a host without a syslog is no news. */
 const NOISE = /^(Failed to send \d+ bytes to syslog|\s*)$/
 const LINES_KEPT = 20
+const INSTALL = "Install passt: on Debian and Ubuntu the package passt"
 
 export interface PasstProgram extends AsyncDisposable {
   readonly pid: number
@@ -65,12 +66,12 @@ export async function startPasst(start: PasstStart): Promise<PasstProgram> {
   const { program, args, socket, signal } = start
   signal.throwIfAborted()
   const bound = boundName(socket)
-  for (const path of [socket, bound]) await rm(path, { force: true }) // stale: their owner would hold the lock
+  for (const path of [socket, bound]) removeStaleSocket(path)
   const child = launch(program, args)
   const exited = withResolvers<readonly string[]>()
   const ready = withResolvers<void>()
   const words: string[] = []
-  child.once("error", (cause) => ready.reject(missing(program, cause)))
+  child.once("error", (cause) => ready.reject(notStarted(program, cause, INSTALL)))
   child.once("close", (_code, killer) => {
     if (killer === "SIGSYS") words.push("killed by its own filter of system calls (SIGSYS)")
     exited.resolve(words)
@@ -124,29 +125,6 @@ export async function startPasst(start: PasstStart): Promise<PasstProgram> {
     exited: exited.promise,
     [Symbol.asyncDispose]: end,
   }
-}
-
-/** Its socket gets mode 0600 through the mask. */
-function launch(program: string, args: readonly string[]): ChildProcess {
-  const mask = process.umask(0o177)
-  try {
-    return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], cwd: "/" })
-  } finally {
-    process.umask(mask)
-  }
-}
-
-function missing(program: string, cause: Error): SidecarError {
-  if (errnoOf(cause) !== "ENOENT")
-    return new SidecarError("permission-denied", `Cannot start "${program}": ${cause.message}`, { cause })
-  return new SidecarError(
-    "host-program-missing",
-    `Cannot start "${program}": there is no such program on this host`,
-    {
-      cause,
-      next: "Install passt: on Debian and Ubuntu the package passt",
-    },
-  )
 }
 
 function clientsSoFar(socket: string): number {
