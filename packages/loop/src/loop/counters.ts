@@ -11,6 +11,10 @@ import { at } from "../memory/words.ts"
 const NAMES = [
   /** Rounds that could wait. An idle loop has none. */
   "wakeups",
+  /** Waits in which the thread slept: the rest had their events while it still asked (see BusyPoll). */
+  "sleeps",
+  /** Time spent asking before sleeping. */
+  "askingMs",
   /** All rounds, also those that did not wait since work was left. */
   "batches",
   "events",

@@ -14,6 +14,7 @@
 import { EBADF, EEXIST, ENOENT } from "../sys/errno.ts"
 import { check, SystemError } from "../sys/error.ts"
 import { close } from "../sys/file.ts"
+import { BusyPoll } from "./busy-poll.ts"
 import { type Clock, monotonic } from "./clock.ts"
 import { Counters } from "./counters.ts"
 import { Epoll } from "./epoll.ts"
@@ -38,6 +39,8 @@ export interface LoopOptions {
   readonly onError?: OnError
   /** Comes back from the kernel at least so often. For threads that could otherwise not be ended; never unless told. */
   readonly maxWaitMs?: number
+  /** The longest time spent asking before the thread sleeps, where that has been worth it (see BusyPoll). 0 unless told: it sleeps at once. */
+  readonly busyPollMs?: number
   /** epoll unless told. */
   readonly poller?: Poller
 }
@@ -50,6 +53,7 @@ export class Loop implements Disposable {
   readonly heap: TimerHeap = new TimerHeap()
   readonly #clock: Clock
   readonly #poller: Poller
+  readonly #busyPoll: BusyPoll
   readonly #maxWaitMs: number
   /** By token. Free places are chained in `#free`. */
   readonly #registrations: (Registration | undefined)[] = []
@@ -73,6 +77,12 @@ export class Loop implements Disposable {
     this.#poller = options.poller ?? new Epoll(options.maxEvents ?? MAX_EVENTS)
     this.#maxWaitMs = options.maxWaitMs ?? Number.POSITIVE_INFINITY
     this.counters = options.counters ?? new Counters()
+    this.#busyPoll = new BusyPoll({
+      poller: this.#poller,
+      mostMs: options.busyPollMs ?? 0,
+      clock: this.#clock,
+      counters: this.counters,
+    })
     this.#now = this.#clock.now()
     this.root = new Scope(this, "loop", undefined, options.onError)
   }
@@ -214,7 +224,7 @@ export class Loop implements Disposable {
 
   #batch(wait: boolean): void {
     const timeoutMs = wait ? this.#timeout() : 0
-    const count = check(this.#poller.wait(timeoutMs), "epoll_wait")
+    const count = check(this.#busyPoll.wait(timeoutMs), "epoll_wait")
     const began = this.#clock.now()
     this.#now = began
     if (timeoutMs > 0) this.counters.add("wakeups", 1)

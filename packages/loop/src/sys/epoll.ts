@@ -45,6 +45,11 @@ export function signal(fd: number, value = 1): number {
   return outcome(n)
 }
 
+/** Lets others run that could run on this core, if there are any. */
+export function yieldCore(): void {
+  libc.sched_yield()
+}
+
 /** The kernel's number of the calling thread. */
 export function threadId(): number {
   return libc.gettid()

@@ -152,7 +152,16 @@ export {
   UDP_GRO,
   UDP_SEGMENT,
 } from "./constants.ts"
-export { epollControl, epollCreate, epollWait, epollWaitExact, eventfd, signal, threadId } from "./epoll.ts"
+export {
+  epollControl,
+  epollCreate,
+  epollWait,
+  epollWaitExact,
+  eventfd,
+  signal,
+  threadId,
+  yieldCore,
+} from "./epoll.ts"
 export {
   EACCES,
   EADDRINUSE,

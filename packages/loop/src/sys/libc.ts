@@ -76,6 +76,7 @@ export interface Libc {
   setns(fd: number, kind: number): number
   unshare(flags: number): number
   gettid(): number
+  sched_yield(): number
 }
 
 type Pwait2 = (epoll: number, events: number, capacity: number, timespec: number, signals: number) => number
@@ -239,6 +240,7 @@ function otherCalls(bind: Bind) {
     setns: bind("setns", INT, [INT, INT]),
     unshare: bind("unshare", INT, [INT]),
     gettid: bind("gettid", INT, []),
+    sched_yield: bind("sched_yield", INT, []),
   }
 }
 

@@ -44,6 +44,7 @@ export interface LoopThreadData {
   readonly maxWaitMs: number
   readonly maxNotices: number
   readonly maxEvents: number | undefined
+  readonly busyPollMs: number | undefined
   /** The URL of the module that runs the loop. */
   readonly entry: string
   readonly data: unknown

@@ -55,6 +55,7 @@ async function run<Calls, Data, Notice>(
     const loop = new Loop({
       counters: new Counters(started.counters),
       maxWaitMs: started.maxWaitMs,
+      ...(started.busyPollMs === undefined ? {} : { busyPollMs: started.busyPollMs }),
       ...(started.maxEvents === undefined ? {} : { maxEvents: started.maxEvents }),
     })
     // A handler may call process.exit(), and nothing after it runs.

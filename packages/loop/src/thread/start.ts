@@ -46,6 +46,8 @@ export interface StartLoopOptions<Notice> {
   readonly maxNotices?: number
   /** Events of one batch, 128 unless told. */
   readonly maxEvents?: number
+  /** The longest time the loop asks for events before its thread sleeps, where that has been worth it: 0 unless told, 0.1 for what answers within microseconds. */
+  readonly busyPollMs?: number
   readonly resourceLimits?: ResourceLimits
 }
 
@@ -145,6 +147,7 @@ class MainSide<Calls, Notice> implements LoopThread<Calls> {
       maxWaitMs: isMainThread ? Number.POSITIVE_INFINITY : NESTED_MAX_WAIT_MS,
       maxNotices: options.maxNotices ?? MAX_NOTICES,
       maxEvents: options.maxEvents,
+      busyPollMs: options.busyPollMs,
       entry: entry.href,
       data: options.data,
     }

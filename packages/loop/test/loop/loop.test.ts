@@ -95,6 +95,8 @@ describe("a batch", () => {
     loop.step()
     expect(loop.counters.read()).toEqual({
       wakeups: 0,
+      sleeps: 0,
+      askingMs: 0,
       batches: 2,
       events: 1,
       staleEvents: 0,

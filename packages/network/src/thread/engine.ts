@@ -27,10 +27,19 @@ export interface EngineOptions {
 
 export type StartEngine = (options: EngineOptions) => Promise<Engine>
 
+/** A guest and a server of this host answer each other within that time, and a core takes nearly half of it to wake. */
+const BUSY_POLL_MS = 0.1
+
 /** The engine in a loop thread whose entry module is `entry`. */
 export function loopEngine(entry: URL): StartEngine {
   return ({ data, signal, onNotice }) =>
-    startLoop<ThreadCalls, ThreadNotice>(entry, { name: "skep network", data, signal, onNotice })
+    startLoop<ThreadCalls, ThreadNotice>(entry, {
+      name: "skep network",
+      data,
+      signal,
+      onNotice,
+      busyPollMs: BUSY_POLL_MS,
+    })
 }
 
 /** Codes as handlers and the kernel give them. */
