@@ -12,6 +12,7 @@ import { familyOf, sockaddr } from "./address.ts"
 import { Leftovers } from "./leftovers.ts"
 import { type Crowd, SocketStream, type SocketStreamOptions } from "./socket-stream.ts"
 import { kernelPeeksAtOffsets } from "./source.ts"
+import { SpareSockets } from "./spare-sockets.ts"
 import type { Transfer } from "./transfer.ts"
 
 export interface SocketHostOptions {
@@ -32,17 +33,19 @@ export class SocketHost implements StreamHost {
   readonly #options: SocketHostOptions
   readonly #ring: boolean
   readonly #leftovers: Leftovers
+  readonly #sockets: SpareSockets
   readonly #crowd: Crowd = { size: 0 }
 
   constructor(options: SocketHostOptions) {
     this.#options = options
     this.#leftovers = new Leftovers(options.scope)
+    this.#sockets = new SpareSockets(options.scope)
     this.#ring = options.ring ?? !kernelPeeksAtOffsets()
   }
 
   connect(to: Endpoint | LocalEndpoint, events: StreamEvents): HostStream | number {
     const local = "path" in to
-    const fd = sys.socket(local ? sys.AF_UNIX : familyOf(to), sys.SOCK_STREAM | sys.SOCK_NONBLOCK)
+    const fd = this.#sockets.take(local ? sys.AF_UNIX : familyOf(to))
     if (fd < 0) return fd
     const address = local ? sys.encodeAddress({ family: "unix", path: to.path }) : sockaddr(to)
     let result = sys.connectTo(fd, address)
