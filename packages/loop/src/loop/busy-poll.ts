@@ -43,11 +43,14 @@ export class BusyPoll {
     this.#counters = counters
   }
 
-  /** `Poller.wait`. */
-  wait(timeoutMs: number): number {
+  /**
+   * `Poller.wait`, where the work since the last wait took `workedMs`. After much of it a core's waking is little beside it, and others have waited for this
+   * core for long: then the thread sleeps at once.
+   */
+  wait(timeoutMs: number, workedMs: number): number {
     if (timeoutMs <= 0 || this.#mostMs <= 0) return this.#poller.wait(timeoutMs)
     const began = this.#clock.now()
-    const found = this.#ask(began, Math.min(this.#budgetMs, timeoutMs))
+    const found = workedMs > this.#mostMs ? 0 : this.#ask(began, Math.min(this.#budgetMs, timeoutMs))
     if (found !== 0) return found
     const askedMs = this.#budgetMs > 0 ? this.#clock.now() - began : 0
     const result = this.#poller.wait(Math.max(0, timeoutMs - askedMs))

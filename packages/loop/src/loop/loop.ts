@@ -65,6 +65,8 @@ export class Loop implements Disposable {
   #deferred: (() => void)[] = []
   #generation = 0
   #now: number
+  /** How long the last batch took. */
+  #workedMs = 0
   #stopped = false
   #running = false
   #disposed = false
@@ -224,7 +226,7 @@ export class Loop implements Disposable {
 
   #batch(wait: boolean): void {
     const timeoutMs = wait ? this.#timeout() : 0
-    const count = check(this.#busyPoll.wait(timeoutMs), "epoll_wait")
+    const count = check(this.#busyPoll.wait(timeoutMs, this.#workedMs), "epoll_wait")
     const began = this.#clock.now()
     this.#now = began
     if (timeoutMs > 0) this.counters.add("wakeups", 1)
@@ -239,9 +241,9 @@ export class Loop implements Disposable {
     for (const hook of this.#hooks) hook()
     if (this.#disposed) return
     if (stale > 0 && retired === this.#retired) this.#rebuild()
-    const tookMs = this.#clock.now() - began
-    this.counters.add("busyMs", tookMs)
-    this.counters.atLeast("longestBatchMs", tookMs)
+    this.#workedMs = this.#clock.now() - began
+    this.counters.add("busyMs", this.#workedMs)
+    this.counters.atLeast("longestBatchMs", this.#workedMs)
   }
 
   #timeout(): number {

@@ -29,12 +29,12 @@ function waiting(mostMs: number) {
   return {
     counters,
     /** What it took to wait up to `timeoutMs` for an event that comes in `inMs`. */
-    round(inMs: number, timeoutMs = Number.POSITIVE_INFINITY) {
+    round(inMs: number, timeoutMs = Number.POSITIVE_INFINITY, workedMs = 0) {
       due = now + inMs
       asked = 0
       slept = []
       const began = now
-      const events = busyPoll.wait(timeoutMs)
+      const events = busyPoll.wait(timeoutMs, workedMs)
       return { events, asked, slept: slept.length, took: now - began }
     },
   }
@@ -78,6 +78,13 @@ describe("a wait", () => {
     const { events, took, slept } = round(5, 2)
     expect({ events, slept }).toEqual({ events: 0, slept: 1 })
     expect(took).toBeCloseTo(2)
+  })
+
+  it("sleeps at once after a long batch, and knows the next time what it knew", () => {
+    const { round } = waiting(0.1)
+    for (let turn = 0; turn < 4; turn++) round(0.05)
+    expect(round(0.05, 1000, 0.2)).toMatchObject({ asked: 0, slept: 1 })
+    expect(round(0.05, 1000, 0.02)).toMatchObject({ asked: 5, slept: 0 })
   })
 
   it("learns nothing from a timer that ended it", () => {
