@@ -6,24 +6,30 @@
 
 export class Allowance {
   readonly #of: Allowance | undefined
-  #left: number
+  readonly #bytes: number
+  #taken = 0
 
   /** What is taken of it is taken `of` the other too. */
   constructor(bytes: number, of?: Allowance) {
-    this.#left = bytes
+    this.#bytes = bytes
     this.#of = of
+  }
+
+  /** Bytes that were not given back. */
+  get taken(): number {
+    return this.#taken
   }
 
   /** Returns false, and takes nothing, where less than that is left. */
   take(bytes: number): boolean {
-    if (bytes > this.#left || this.#of?.take(bytes) === false) return false
-    this.#left -= bytes
+    if (this.#taken + bytes > this.#bytes || this.#of?.take(bytes) === false) return false
+    this.#taken += bytes
     return true
   }
 
   /** Gives back what was taken. */
   give(bytes: number): void {
-    this.#left += bytes
+    this.#taken -= bytes
     this.#of?.give(bytes)
   }
 }

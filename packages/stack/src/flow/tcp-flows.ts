@@ -22,11 +22,11 @@ import {
 } from "../host/host.ts"
 import { ACK, RST, type Segment, SYN } from "../tcp/connection.ts"
 import { add, after } from "../tcp/seq.ts"
-import { Allowance } from "./allowance.ts"
 import type { Ends } from "./ends.ts"
 import { nextId } from "./flow-id.ts"
 import type { GuestComplaint, GuestError } from "./guest-error.ts"
 import { FlowKey, FlowTable } from "./key.ts"
+import { type Limits, limitsOf, Shares } from "./shares.ts"
 import { type TcpCounters, tcpCounters } from "./tcp-counters.ts"
 import { type FlowContext, TcpFlow } from "./tcp-flow.ts"
 import { TcpHeaders } from "./tcp-headers.ts"
@@ -36,13 +36,11 @@ const TCP = 6
 const QUOTE = 128
 /** Flows that have something to send and are called again before the loop looks for events. */
 const TURNS = 4
-/** The share of all flows that may rest beside them in TIME-WAIT; then the oldest goes, so that no rush of short ones keeps out the next. */
-const RESTING = 1 / 4
 
 /** Where a guest's connection goes, or a positive error number where it may not go. */
 export type Route = Endpoint | LocalEndpoint | number
 
-export interface TcpFlowsOptions {
+export interface TcpFlowsOptions extends Partial<Limits> {
   readonly host: StreamHost
   readonly clock: Clock
   readonly random32: () => number
@@ -52,25 +50,9 @@ export interface TcpFlowsOptions {
   readonly unreachable: (link: Outlet, packet: Uint8Array, errno: number, from: number) => void
   /** Bytes kept for a host that does not read, a flow: 1 MiB unless told. */
   readonly capacity?: number
-  /** Bytes that are kept of all guests' streams together: 64 MiB unless told. */
-  readonly mostKept?: number
-  /** And those of one link, so that no machine takes what others need: half of them unless told. */
-  readonly mostKeptOfLink?: number
-  readonly mostFlows?: number
-  /** Of one link, so that no machine takes the place of all others: half of them unless told. */
-  readonly mostOfLink?: number
-  /** Connections of one link whose guest's or host's side does not stand yet. */
-  readonly mostConnecting?: number
   /** An exception of ours has ended a flow of that link, and nothing else. Without it exceptions are thrown on. */
   readonly onFault?: (link: Outlet, error: unknown) => void
   readonly trace?: (text: string) => void
-}
-
-/** What a link has of the table. */
-interface Share {
-  flows: number
-  connecting: number
-  readonly allowance: Allowance
 }
 
 interface Pending {
@@ -83,32 +65,22 @@ interface Pending {
 export class TcpFlows {
   readonly counters: TcpCounters = tcpCounters()
   readonly table: FlowTable<TcpFlow> = new FlowTable()
-  readonly #options: Required<Omit<TcpFlowsOptions, "onFault" | "trace">> & Pick<TcpFlowsOptions, "onFault">
+  readonly shares: Shares<TcpFlow>
+  readonly #options: TcpFlowsOptions
+  readonly #capacity: number
   readonly #context: FlowContext
-  readonly #allowance: Allowance
   readonly #view = tcp.view()
   readonly #key = new FlowKey()
   readonly #pending = new Map<TcpFlow, Pending>()
-  readonly #ofLink = new Map<Outlet, Share>()
   readonly #starved = new Map<Outlet, TcpFlow[]>()
-  /** The oldest first. They count neither for their link nor for all. */
-  readonly #resting = new Set<TcpFlow>()
   readonly #gathers: Parts[] = []
   #marked: TcpFlow[] = []
   #turn: TcpFlow[] = []
 
   constructor(options: TcpFlowsOptions) {
-    const { mostFlows = 16_384, mostKept = 64 << 20 } = options
-    this.#options = {
-      capacity: 1 << 20,
-      mostKept,
-      mostKeptOfLink: Math.ceil(mostKept / 2),
-      mostFlows,
-      mostOfLink: Math.ceil(mostFlows / 2),
-      mostConnecting: 512,
-      ...options,
-    }
-    this.#allowance = new Allowance(mostKept)
+    this.#options = options
+    this.#capacity = options.capacity ?? 1 << 20
+    this.shares = new Shares(limitsOf(options))
     const { clock, random32, trace } = options
     this.#context = {
       counters: this.counters,
@@ -157,7 +129,7 @@ export class TcpFlows {
     } else {
       this.#segment(flow, frame, length)
       if (flow.connecting && flow.connection !== undefined && flow.connection.state !== "syn-received")
-        this.#stands(flow)
+        this.shares.stands(flow)
     }
   }
 
@@ -183,8 +155,7 @@ export class TcpFlows {
       this.#reset(link, ends, this.#view)
       return
     }
-    const connecting = this.#ofLink.get(link)?.connecting ?? 0
-    if (this.#isFull(link) || connecting >= this.#options.mostConnecting) {
+    if (this.shares.isFull(link) || this.shares.isConnecting(link)) {
       this.counters.overLimit++ // silence: the guest tries again
       return
     }
@@ -204,8 +175,7 @@ export class TcpFlows {
     this.#add(flow)
     flow.attach(stream)
     this.counters.opened++
-    flow.connecting = true
-    this.#share(link).connecting++
+    this.shares.connects(flow)
     if (stream.connected) return flow.answer(this.#view, this.#options.clock.now())
     const syn = { ...this.#view, sackLeft: [], sackRight: [] }
     this.#pending.set(flow, { syn, packet: quote(), or: "or" in to ? to.or : undefined })
@@ -291,7 +261,7 @@ export class TcpFlows {
     const key = new FlowKey().fromEndpoints(TCP, ends.guest, ends.guestPort, ends.other, ends.otherPort)
     const known = this.table.get(key)
     if (known?.resting === true) known.abort("guest")
-    if (this.#isFull(link) || (known !== undefined && !known.ended)) {
+    if (this.shares.isFull(link) || (known !== undefined && !known.ended)) {
       this.counters.overLimit++
       return undefined
     }
@@ -340,7 +310,7 @@ export class TcpFlows {
   detach(link: Outlet): void {
     for (const flow of this.table.all()) if (flow.link === link) flow.abort("guest")
     this.#starved.delete(link)
-    this.#ofLink.delete(link)
+    this.shares.detach(link)
   }
 
   /** Ends everything; guests are told by resets. */
@@ -401,14 +371,13 @@ export class TcpFlows {
   }
 
   #flow(link: Outlet, ends: Ends, key: FlowKey): TcpFlow {
-    const { allowance } = this.#share(link)
     return new TcpFlow({
       context: this.#context,
       key,
       link,
       ends,
-      capacity: this.#options.capacity,
-      allowance,
+      capacity: this.#capacity,
+      allowance: this.shares.allowance(link),
     })
   }
 
@@ -426,53 +395,19 @@ export class TcpFlows {
     else waiting.push(flow)
   }
 
-  #isFull(link: Outlet): boolean {
-    const { mostFlows, mostOfLink } = this.#options
-    return (
-      this.table.size - this.#resting.size >= mostFlows || (this.#ofLink.get(link)?.flows ?? 0) >= mostOfLink
-    )
-  }
-
-  #share(link: Outlet): Share {
-    const share = this.#ofLink.get(link) ?? {
-      flows: 0,
-      connecting: 0,
-      allowance: new Allowance(this.#options.mostKeptOfLink, this.#allowance),
-    }
-    this.#ofLink.set(link, share)
-    return share
-  }
-
   #add(flow: TcpFlow): void {
     this.table.add(flow)
-    this.#share(flow.link).flows++
-  }
-
-  /** Both sides stand, or neither does any more. */
-  #stands(flow: TcpFlow): void {
-    if (!flow.connecting) return
-    flow.connecting = false
-    this.#share(flow.link).connecting--
+    this.shares.add(flow)
   }
 
   #rest(flow: TcpFlow): void {
-    this.#leave(flow)
-    this.#resting.add(flow)
-    if (this.#resting.size <= this.#options.mostFlows * RESTING) return
-    for (const oldest of this.#resting) return oldest.abort("guest")
+    this.shares.rest(flow)?.abort("guest")
   }
 
   #forget(flow: TcpFlow): void {
     this.#takePending(flow)
-    this.#stands(flow)
-    if (this.table.delete(flow) && !this.#resting.delete(flow)) this.#leave(flow)
-  }
-
-  /** It has no place of its link any more. */
-  #leave(flow: TcpFlow): void {
-    const share = this.#share(flow.link)
-    share.flows--
-    if (share.flows === 0) this.#ofLink.delete(flow.link)
+    this.shares.stands(flow)
+    if (this.table.delete(flow)) this.shares.delete(flow)
   }
 }
 
