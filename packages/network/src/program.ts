@@ -6,6 +6,7 @@
 import type { Flag } from "@skep/runtime"
 import { serve } from "@skep/runtime"
 import { skepNetworkRoutes } from "./control/routes.ts"
+import { metricsOf } from "./metrics.ts"
 import type { NetworkSidecar } from "./network.ts"
 
 const several = (text: string, before: readonly string[] = []): readonly string[] => [...before, text]
@@ -180,5 +181,6 @@ export async function runNetwork(sidecar: NetworkSidecar): Promise<void> {
       `curl --unix-socket /tmp/net/port.sock http://x/services/forwarder/expose -d '{"local":":8082","remote":"192.168.64.2:80"}'`,
     ],
     routes: skepNetworkRoutes,
+    metrics: metricsOf,
   })
 }

@@ -86,6 +86,9 @@ const Machine: z.ZodType<MachineEntry> = z.object({
   address6: text.exactOptional(),
   mtu: count,
   flows: count,
+  // Builds before these did not say.
+  keptBytes: count.default(0),
+  backlogBytes: count.default(0),
   policy: PolicySchema.exactOptional(),
   faults: FaultSchema.exactOptional(),
   capture: Capture.exactOptional(),
@@ -104,7 +107,12 @@ const Status: z.ZodType<SkepNetworkStatus> = z.object({
   forwards: z.array(Rule),
   leases: count,
   refusals: counters,
-  memory: z.object({ heldBytes: count, maxHeldBytes: count }),
+  memory: z.object({
+    heldBytes: count,
+    maxHeldBytes: count,
+    keptBytes: count.default(0),
+    maxKeptBytes: count.default(0),
+  }),
   capture: Capture.exactOptional(),
   counters,
 })

@@ -123,6 +123,7 @@ describe("the control socket", () => {
     await ask("POST", "/capture", { path: directory.at("x") })
     expect(await ask("GET", "/capture")).toMatchObject([{ path: directory.at("x") }])
     expect(String(await ask("GET", "/metrics"))).toContain("skep_network_refused_policy_total 0")
+    expect(String(await ask("GET", "/metrics"))).toContain('skep_network_machine_up{machine="web"} 0')
     for (const [method, path, body] of [
       ["POST", "/links", { kind: "qemu" }],
       ["POST", "/forwards", { transport: "tcp" }],

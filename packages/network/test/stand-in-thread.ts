@@ -150,7 +150,12 @@ class StandIn {
       forwards: this.#forwards.size,
       leases: this.#leases.length,
       refusals: this.#refusals.counts(),
-      memory: { heldBytes: 0, maxHeldBytes: this.#data.limits.maxHeldBytes },
+      memory: {
+        heldBytes: 0,
+        maxHeldBytes: this.#data.limits.maxHeldBytes,
+        keptBytes: 0,
+        maxKeptBytes: this.#data.limits.maxHeldBytes,
+      },
       ...(this.#capture === undefined ? {} : { capture: captureStatus(this.#capture) }),
       counters: {},
     }
@@ -324,6 +329,8 @@ function entryOf({
     ...(address === undefined ? {} : { address }),
     mtu: spec.mtu ?? 1500,
     flows: 1,
+    keptBytes: 0,
+    backlogBytes: 0,
     ...(policy === undefined ? {} : { policy }),
     ...(faults === undefined ? {} : { faults }),
     ...(capture === undefined ? {} : { capture: captureStatus(capture) }),

@@ -5,7 +5,7 @@
  */
 export { Cleanup } from "./cleanup.ts"
 export { type ControlCall, call, type Subscription, stream, subscribe } from "./control/client.ts"
-export { renderMetrics } from "./control/metrics.ts"
+export { type Metric, renderMetrics, type Sample } from "./control/metrics.ts"
 export { type ControlRequest, type Handler, type Routes, Text } from "./control/routes.ts"
 export { type ControlOptions, type ControlServer, startControlServer } from "./control/server.ts"
 export { listenPrivately } from "./control/socket.ts"

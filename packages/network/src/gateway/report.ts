@@ -26,9 +26,9 @@ import { address6Of, ownSourceOf } from "./reached-names.ts"
 export function statusOf(network: NetworkThread): ThreadStatus {
   const { flows, memory } = network
   const datagrams = flows.datagrams.table.all()
-  const counts = new Map<unknown, number>()
-  for (const { link } of [...datagrams, ...flows.tcp.table.all()])
-    counts.set(link, (counts.get(link) ?? 0) + 1)
+  const streams = flows.tcp.table.all()
+  const counts = sums([...datagrams, ...streams], () => 1)
+  const backlogs = sums(streams, ({ backlogBytes }) => backlogBytes)
   const addresses = newestAddresses(network.dhcp.leases())
   const capture = network.captures.status(undefined)
   const icmp = datagrams.filter(({ protocol }) => protocol !== ip.PROTOCOL_UDP).length
@@ -36,18 +36,34 @@ export function statusOf(network: NetworkThread): ThreadStatus {
     machines: [...network.machines].map((machine) =>
       machineEntry(network, machine, {
         flows: counts.get(machine.port) ?? 0,
+        backlogBytes: backlogs.get(machine.port) ?? 0,
         address: addresses.get(machine.name) ?? ownSourceOf(network, machine),
       }),
     ),
     policy: network.policy,
-    flows: { tcp: flows.tcp.table.size, udp: datagrams.length - icmp, icmp },
+    flows: { tcp: streams.length, udp: datagrams.length - icmp, icmp },
     forwards: network.forwards.size,
     leases: network.dhcp.leases().length,
     refusals: network.refusals.counts(),
-    memory: { heldBytes: memory.arena.heap.used, maxHeldBytes: memory.arena.heap.length },
+    memory: {
+      heldBytes: memory.arena.heap.used,
+      maxHeldBytes: memory.arena.heap.length,
+      keptBytes: flows.tcp.shares.keptBytes,
+      maxKeptBytes: flows.tcp.shares.mostKeptBytes,
+    },
     ...(capture === undefined ? {} : { capture }),
     counters: countersOf(network),
   }
+}
+
+/** By link. */
+function sums<Flow extends AnyFlow>(
+  flows: readonly Flow[],
+  of: (flow: Flow) => number,
+): Map<unknown, number> {
+  const sums = new Map<unknown, number>()
+  for (const flow of flows) sums.set(flow.link, (sums.get(flow.link) ?? 0) + of(flow))
+  return sums
 }
 
 /** The address of each machine by its newest lease. */
@@ -58,10 +74,11 @@ function newestAddresses(leases: readonly Lease[]): ReadonlyMap<string | undefin
 
 interface Known {
   readonly flows: number
+  readonly backlogBytes: number
   readonly address: string | undefined
 }
 
-function machineEntry(network: NetworkThread, machine: Machine, { flows, address }: Known): MachineEntry {
+function machineEntry(network: NetworkThread, machine: Machine, { address, ...known }: Known): MachineEntry {
   const { port, spec } = machine
   const capture = network.captures.status(machine.name)
   const address6 = address6Of(network, machine)
@@ -74,7 +91,8 @@ function machineEntry(network: NetworkThread, machine: Machine, { flows, address
     ...(address === undefined ? {} : { address }),
     ...(address6 === undefined ? {} : { address6 }),
     mtu: port.mtu,
-    flows,
+    ...known,
+    keptBytes: network.flows.tcp.shares.keptBytesOf(port),
     ...(machine.policy === undefined ? {} : { policy: machine.policy.spec }),
     ...(machine.faults === undefined ? {} : { faults: machine.faults }),
     ...(capture === undefined ? {} : { capture }),

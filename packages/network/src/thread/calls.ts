@@ -202,6 +202,10 @@ export interface MachineEntry {
   readonly mtu: number
   /** Flows at this moment. */
   readonly flows: number
+  /** Bytes of its streams that hosts have not taken, or that came early: what they take of memory. */
+  readonly keptBytes: number
+  /** Bytes of hosts that it has not acknowledged, as far as they are not in the hosts' sockets. */
+  readonly backlogBytes: number
   /** Its own policy, where it has one. */
   readonly policy?: PolicySpec
   readonly faults?: FaultSpec
@@ -220,9 +224,12 @@ export interface ThreadStatus {
   /** Since the start, by reason. */
   readonly refusals: CounterRecord
   readonly memory: {
-    /** Bytes of streams that wait, and their bound. */
+    /** The heap's bytes that are in use, for streams, queues of links, fragments, and all there are. */
     readonly heldBytes: number
     readonly maxHeldBytes: number
+    /** Those kept of all machines' streams, and their bound. */
+    readonly keptBytes: number
+    readonly maxKeptBytes: number
   }
   readonly capture?: CaptureStatus
   /** Since the start. */

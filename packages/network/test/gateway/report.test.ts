@@ -4,7 +4,7 @@ import * as sys from "@skep/loop/sys"
 import { describe, expect, it } from "vitest"
 import { flowPage, statusOf } from "../../src/gateway/report.ts"
 import { parseFlows } from "../../src/status.ts"
-import { datagram, IPV4, SYN, segment } from "./packets.ts"
+import { ACK, datagram, hear, IPV4, RST, SYN, segment } from "./packets.ts"
 import { type Machine, PLAN, type Rig, rig } from "./rig.ts"
 import { HostSocket } from "./sockets.ts"
 
@@ -84,5 +84,29 @@ describe("statusOf()", () => {
     expect(status.memory.heldBytes).toBeGreaterThan(0)
     expect(status.memory.heldBytes).toBeLessThanOrEqual(status.memory.maxHeldBytes)
     expect(Object.values(status.counters).every((count) => Number.isSafeInteger(count))).toBe(true)
+  })
+
+  it("tells what is kept of a machine's streams, until they are over", () => {
+    using it = rig()
+    using listener = HostSocket.listen()
+    const [web] = [it.machine("web"), it.machine("db")]
+    const ends = { from: GUEST, to: PLAN.gateway, fromPort: 9, toPort: listener.port }
+    web.send(IPV4, segment(ends, { flags: SYN, sequence: 0 }))
+    it.settle()
+    const [answer] = web.take().map(hear)
+    const acknowledgement = (answer?.sequence ?? 0) + 1
+    web.send(IPV4, segment(ends, { flags: ACK, sequence: 1, acknowledgement }))
+    // Before it, 100 bytes are missing.
+    const payload = new Uint8Array(1000)
+    web.send(IPV4, segment(ends, { flags: ACK, sequence: 101, acknowledgement, payload }))
+    it.settle()
+    const { memory, machines } = statusOf(it.network)
+    expect(memory.keptBytes).toBeGreaterThanOrEqual(1000)
+    expect(memory.keptBytes).toBeLessThan(memory.maxKeptBytes)
+    expect(machines.map(({ keptBytes }) => keptBytes)).toEqual([memory.keptBytes, 0])
+    web.send(IPV4, segment(ends, { flags: RST, sequence: 1 }))
+    it.settle()
+    const after = statusOf(it.network)
+    expect([after.memory.keptBytes, after.machines[0]?.keptBytes]).toEqual([0, 0])
   })
 })

@@ -11,7 +11,7 @@ import { SidecarError } from "@skep/contract"
 import { Command } from "commander"
 import * as z from "zod"
 import { Cleanup } from "../cleanup.ts"
-import { renderMetrics } from "../control/metrics.ts"
+import { type Metric, renderMetrics } from "../control/metrics.ts"
 import type { Routes } from "../control/routes.ts"
 import { startControlServer } from "../control/server.ts"
 import { describeFileError } from "../files.ts"
@@ -32,7 +32,7 @@ export interface Flag {
   readonly parse?: (text: string) => unknown
 }
 
-export interface ServeOptions<R> {
+export interface ServeOptions<R, Status = unknown> {
   readonly version: string
   /** One sentence for `--help`. */
   readonly description: string
@@ -41,6 +41,8 @@ export interface ServeOptions<R> {
   readonly examples?: readonly string[]
   /** The verbs of the role. */
   readonly routes?: (running: R) => Routes
+  /** What `/metrics` shows beside the counters of a status. */
+  readonly metrics?: (status: Status) => readonly Metric[]
   /** How long a stop may take before the process ends anyway; 5 s unless told. */
   readonly stopDeadlineMs?: number
 }
@@ -62,7 +64,7 @@ export async function serve<
   R extends Running<Status>,
 >(
   sidecar: Sidecar<Options, Status, R>,
-  options: ServeOptions<R>,
+  options: ServeOptions<R, Status>,
   argv: readonly string[] = process.argv,
 ): Promise<void> {
   const stop = new AbortController()
@@ -94,7 +96,7 @@ interface Life {
 
 async function run<Options, Status extends { readonly counters: Counters }, R extends Running<Status>>(
   sidecar: Sidecar<Options, Status, R>,
-  serveOptions: ServeOptions<R>,
+  serveOptions: ServeOptions<R, Status>,
   args: Arguments,
   life: Life,
 ): Promise<void> {
@@ -122,7 +124,10 @@ async function run<Options, Status extends { readonly counters: Counters }, R ex
         routes: {
           "GET /health": async () => health(),
           "GET /status": () => running.status(),
-          "GET /metrics": async () => renderMetrics(sidecar.name, (await running.status()).counters),
+          "GET /metrics": async () => {
+            const status = await running.status()
+            return renderMetrics(sidecar.name, status.counters, serveOptions.metrics?.(status))
+          },
           "POST /stop": async () => {
             setImmediate(() => requested.abort(interrupted("POST /stop")))
           },
@@ -166,9 +171,9 @@ async function ended<Status>(
   }
 }
 
-async function parseArguments<R>(
+async function parseArguments<R, Status>(
   name: string,
-  options: ServeOptions<R>,
+  options: ServeOptions<R, Status>,
   argv: readonly string[],
   stop: AbortController,
 ): Promise<Arguments> {

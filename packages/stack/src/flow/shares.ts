@@ -64,6 +64,10 @@ export class Shares<Flow extends Sharer> {
     return this.#allowance.taken
   }
 
+  get mostKeptBytes(): number {
+    return this.#limits.mostKept
+  }
+
   keptBytesOf(link: Outlet): number {
     return this.#ofLink.get(link)?.allowance.taken ?? 0
   }

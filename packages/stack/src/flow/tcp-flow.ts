@@ -139,6 +139,11 @@ export class TcpFlow implements Keyed, StreamEvents {
     return this.#toHost.bytes
   }
 
+  /** Bytes of the host's that the driver keeps until the guest has acknowledged them. */
+  get backlogBytes(): number {
+    return this.#stream?.keptBytes ?? 0
+  }
+
   // ---- Beginning
 
   /** The host's side of a flow that the guest began. It may stand already. */

@@ -39,6 +39,8 @@ export interface StreamEvents {
 export interface HostStream {
   /** Whether it stands. */
   readonly connected: boolean
+  /** Bytes that the driver keeps until they are discarded; 0 where they stay in the socket. */
+  readonly keptBytes: number
   /** Writes what the socket takes: the number of bytes, or `-errno`; -EAGAIN where it takes none, and `onWritable` tells. */
   write(parts: Parts): number
   /**

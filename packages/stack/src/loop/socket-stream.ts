@@ -68,6 +68,10 @@ export class SocketStream implements HostStream {
     this.#source = this.#makeSource(options)
   }
 
+  get keptBytes(): number {
+    return this.#source.keptBytes
+  }
+
   write(parts: Parts): number {
     if (++this.#writes === 2) this.#prepare()
     return this.#transfer.write(this.#fd, parts)

@@ -20,6 +20,8 @@ import type { Transfer } from "./transfer.ts"
 
 /** Results are those of `HostStream`. */
 export interface Source {
+  /** Bytes that are not in the socket any more and were not discarded. */
+  readonly keptBytes: number
   peek(into: Parts, offset: number): number
   discard(bytes: number): void
   /** The socket is about to be closed: one that has unread bytes would reset (RFC 2525, section 2.17). */
@@ -61,6 +63,7 @@ const FEW = 3
  * ```
  */
 export class KernelSource implements Source {
+  readonly keptBytes = 0
   readonly #fd: number
   readonly #transfer: Transfer
   readonly #leftovers: Leftovers
@@ -166,6 +169,10 @@ export class RingSource implements Source {
   constructor(options: RingSourceOptions) {
     this.#options = options
     this.#backlog = new Backlog(options.memory)
+  }
+
+  get keptBytes(): number {
+    return this.#backlog.bytes
   }
 
   peek(into: Parts, offset: number): number {

@@ -87,6 +87,10 @@ export class NodeStream implements HostStream {
     })
   }
 
+  get keptBytes(): number {
+    return this.#backlog.bytes
+  }
+
   write(parts: Parts): number {
     if (this.#errno !== 0) return -this.#errno
     const length = Math.min(parts.bytes, UNWRITTEN_MOST - this.socket.writableLength)

@@ -20,6 +20,7 @@ export interface MemoryStreamOptions {
 
 export class MemoryStream implements HostStream {
   connected = true
+  readonly keptBytes = 0
   /** Told, some time after, when there is more to be read than the last look showed: the end. */
   readonly onMore: () => void
   readonly got: Uint8Array[] = []
