@@ -8,7 +8,7 @@
  * it gone with them at the next start, and asks for them again.
  *
  * Limits, declared as gaps in the contract suite: IPv4 only; forwards lead to the guest's own address; a port of the host where nobody listens is
- * no refusal but a silence (Debian 12's passt); no names of its own. `policy` is kept by the kernel: command-line.ts says how.
+ * no refusal but a silence (Debian 12's passt); no names of its own, as it only leads to the host's name servers. `policy` is kept by the kernel: command-line.ts says how.
  *
  * @module
  */
