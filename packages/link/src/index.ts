@@ -3,25 +3,23 @@
  *
  * @module
  */
-export { finishChecksum, sumParts } from "./finish/checksum.ts"
+export { sumParts } from "./finish/checksum.ts"
 export { Finisher, type Forwarded } from "./finish/finisher.ts"
-export { FRAME_MAX, FRAME_MIN, Frame, HEAD } from "./frame.ts"
+export { FRAME_MAX, Frame, HEAD } from "./frame.ts"
 export { Gather } from "./gather/gather.ts"
 export type { Link, LinkCounters, Outlet, Receiver } from "./link.ts"
-export { Arena, type ArenaMemory, type ArenaOptions } from "./memory/arena.ts"
+export type { ArenaMemory, ArenaOptions } from "./memory/arena.ts"
 export { PoolMemory } from "./memory/pool-memory.ts"
-export { HEADROOM, SLOT, SLOT_PAYLOAD, Slots } from "./memory/slots.ts"
 export { SystemMemory, type SystemMemoryOptions } from "./memory/system-memory.ts"
 export type { Memory } from "./memory.ts"
-export { Machine, type MachineFrame, MemoryLink, type MemoryLinkOptions } from "./memory-link.ts"
+export { type Machine, type MachineFrame, MemoryLink, type MemoryLinkOptions } from "./memory-link.ts"
 export { Capture, type CaptureOptions, captureFile } from "./middleware/capture.ts"
 export { FaultyLink, type FaultyOptions } from "./middleware/faulty-link.ts"
 export { type FaultCounts, type Faults } from "./middleware/impairment.ts"
 export { type InterposedFaults, InterposedLink } from "./middleware/interposed.ts"
 export { type Counted, counted, type Kind, type KindCount, type KindCounts } from "./middleware/kinds.ts"
 export { type FaultClock } from "./middleware/later.ts"
-export { ObservedLink, type Observer, type Outgoing } from "./middleware/observed.ts"
-export { seededRandom } from "./middleware/random.ts"
+export type { Observer, Outgoing } from "./middleware/observed.ts"
 export {
   GSO_NONE,
   GSO_TCP4,

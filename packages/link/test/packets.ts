@@ -27,7 +27,6 @@ export const SYN = 2
 export const RST = 4
 export const PSH = 8
 export const ACK = 16
-export const CWR = 128
 
 export const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1")
 
@@ -124,7 +123,7 @@ export function u16(value: number): number[] {
   return [(value >>> 8) & 0xff, value & 0xff]
 }
 
-export function u32(value: number): number[] {
+function u32(value: number): number[] {
   return [...u16(value >>> 16), ...u16(value & 0xffff)]
 }
 

@@ -48,7 +48,7 @@ export class Recorder implements Receiver {
 }
 
 /** All bytes of a frame, by its parts; what can be read directly must be the same. */
-export function wholeOf(link: Link, frame: Frame): Uint8Array {
+function wholeOf(link: Link, frame: Frame): Uint8Array {
   const bytes = new Uint8Array(frame.length)
   let at = 0
   for (let index = 0; index < frame.parts.count; index++) {

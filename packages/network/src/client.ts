@@ -26,7 +26,7 @@ export type { Zone, ZoneRecord } from "./dns/names/zone.ts"
 export { parseForwardSpec } from "./forward/forward-spec.ts"
 export { parseLinkSpec } from "./links/link-schema.ts"
 export type { LinkSpec } from "./links/link-spec.ts"
-export { controlSocketOf, type NetworkOptions, ownPaths, parseNetworkOptions } from "./options.ts"
+export { controlSocketOf, type NetworkOptions, parseNetworkOptions } from "./options.ts"
 export type { PolicyMode, PolicySpec, PortRange } from "./policy/policy-spec.ts"
 export { parseSkepNetworkStatus, type RefusalLine, type SkepNetworkStatus } from "./status.ts"
 export type {

@@ -15,7 +15,6 @@ export {
   type NetworkPlan,
   type NetworkVerbs,
   networkProcess,
-  ownPaths,
   type PolicySpec,
   parseForwardSpec,
   parseLinkSpec,

@@ -10,7 +10,6 @@ import type { NetworkPlan } from "./addressing/plan.ts"
 import { parsed } from "./bad-options.ts"
 import type { Driver } from "./options.ts"
 import { PolicySchema } from "./policy/policy-schema.ts"
-import type { PolicySpec } from "./policy/policy-spec.ts"
 import {
   type CaptureStatus,
   type FaultSpec,
@@ -43,7 +42,7 @@ const counters = z.record(text, z.number())
 const chance = z.number().min(0).max(1).exactOptional()
 const HOUR_MS = 3_600_000
 
-export const FaultSchema: z.ZodType<FaultSpec> = z.strictObject({
+const FaultSchema: z.ZodType<FaultSpec> = z.strictObject({
   partition: z.boolean().exactOptional(),
   loss: chance,
   duplicate: chance,
@@ -196,10 +195,6 @@ export function parseCaptureStatus(value: unknown): CaptureStatus {
   return Capture.parse(value)
 }
 
-export function parsePlan(value: unknown): NetworkPlan {
-  return Plan.parse(value)
-}
-
 /** Checks faults from outside. Throws "bad-options". */
 export function parseFaults(input: unknown): FaultSpec {
   return parsed(FaultSchema, input, "faults")
@@ -209,5 +204,3 @@ export function parseFaults(input: unknown): FaultSpec {
 export function parseFlowQuery(input: unknown): FlowQuery {
   return parsed(Query, input, "query")
 }
-
-export type { PolicySpec }

@@ -20,8 +20,6 @@ export const HEADER = 14
 export const TYPE_IPV4 = 0x0800
 export const TYPE_ARP = 0x0806
 export const TYPE_IPV6 = 0x86dd
-/** Below this it is no type but a length, as in IEEE 802.2. */
-export const TYPE_MIN = 0x0600
 
 /** A frame's header. The payload goes on to the end of the frame, padding included. */
 export interface View {

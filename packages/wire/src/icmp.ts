@@ -22,7 +22,7 @@ export const ECHO_REPLY = 0
 export const UNREACHABLE = 3
 export const ECHO = 8
 export const TIME_EXCEEDED = 11
-export const PARAMETER_PROBLEM = 12
+const PARAMETER_PROBLEM = 12
 
 /** Codes of `UNREACHABLE`. */
 export const NET_UNREACHABLE = 0
@@ -30,8 +30,6 @@ export const HOST_UNREACHABLE = 1
 export const PROTOCOL_UNREACHABLE = 2
 export const PORT_UNREACHABLE = 3
 export const FRAGMENTATION_NEEDED = 4
-export const NET_PROHIBITED = 9
-export const HOST_PROHIBITED = 10
 export const PROHIBITED = 13
 
 /** Codes of `TIME_EXCEEDED`. */
@@ -81,10 +79,6 @@ export function identifierOf(rest: number): number {
 /** Of an echo. */
 export function sequenceOf(rest: number): number {
   return rest & 0xffff
-}
-
-export function echoRest(identifier: number, sequence: number): number {
-  return ((identifier << 16) | sequence) >>> 0
 }
 
 /** Writes `HEADER` bytes at `at`, the checksum 0: see `finish`, and for ICMPv6 `transport.finish`. */

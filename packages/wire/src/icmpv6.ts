@@ -5,17 +5,7 @@
  */
 import { describe, type View } from "./icmp.ts"
 
-export {
-  echoRest,
-  emit,
-  HEADER,
-  identifierOf,
-  type Malformed,
-  parse,
-  sequenceOf,
-  type View,
-  view,
-} from "./icmp.ts"
+export { emit, type View } from "./icmp.ts"
 
 export const UNREACHABLE = 1
 export const PACKET_TOO_BIG = 2
@@ -38,8 +28,6 @@ export const REASSEMBLY_EXCEEDED = 1
 export const BAD_FIELD = 0
 export const UNKNOWN_NEXT_HEADER = 1
 export const UNKNOWN_OPTION = 2
-/** RFC 7112: the first fragment lacks some of the headers. */
-export const INCOMPLETE_CHAIN = 3
 
 /** Whether it tells of an error; such a message is never answered by another (RFC 4443, section 2.4 (e)). */
 export function isError(type: number): boolean {

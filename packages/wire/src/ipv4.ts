@@ -21,7 +21,7 @@ const HOP_LIMIT = 8
 const PROTOCOL = 9
 const CHECKSUM = 10
 export const SOURCE = 12
-export const DESTINATION = 16
+const DESTINATION = 16
 /** Bytes of a header without options, which is what `emit` writes. */
 export const HEADER = 20
 

@@ -20,7 +20,7 @@ const LENGTH = 4
 const NEXT = 6
 const HOP_LIMIT = 7
 export const SOURCE = 8
-export const DESTINATION = 24
+const DESTINATION = 24
 /** Bytes of a header without extensions, which is what `emit` writes. */
 export const HEADER = 40
 /** Bytes of a fragment header. */

@@ -7,7 +7,6 @@ export const BROADCAST = 0xffff_ffff_ffff
 
 const TEXT = /^[0-9a-f]{1,2}([:-])[0-9a-f]{1,2}(\1[0-9a-f]{1,2}){4}$/i
 const GROUP = 0x0100_0000_0000
-const LOCAL = 0x0200_0000_0000
 /** RFC 2464, section 7: 33-33, then the last four bytes of the group. */
 const GROUP_IPV6 = 0x3333_0000_0000
 
@@ -29,11 +28,6 @@ export function format(mac: number): string {
 /** Whether it is for a group of stations, all of them included; no station sends from such an address. */
 export function isGroup(mac: number): boolean {
   return Math.floor(mac / GROUP) % 2 === 1
-}
-
-/** Whether it is given out locally, and not by a maker of hardware. */
-export function isLocal(mac: number): boolean {
-  return Math.floor(mac / LOCAL) % 2 === 1
 }
 
 /** The address of an IPv6 multicast group, of whose address this is the last 32 bits. */

@@ -15,7 +15,7 @@ const INTERFACE = 1
 const STATISTICS = 5
 const PACKET = 6
 const BYTE_ORDER = 0x1a2b3c4d
-export const LINK_ETHERNET = 1
+const LINK_ETHERNET = 1
 
 const OPTION_END = 0
 const OPTION_COMMENT = 1

@@ -30,7 +30,6 @@ export const SYN = 0x02
 export const RST = 0x04
 export const PSH = 0x08
 export const ACK = 0x10
-export const URG = 0x20
 export const ECE = 0x40
 export const CWR = 0x80
 
@@ -46,8 +45,6 @@ const WINDOW_SCALE_SIZE = 3
 const SACK_PERMITTED_SIZE = 2
 const TIMESTAMPS_SIZE = 10
 const SACK_BLOCK = 8
-/** So many blocks fit. */
-export const SACK_MAX = 4
 
 /** What a header says; sequence numbers are unsigned 32-bit numbers. */
 export interface Fields {

@@ -9,7 +9,6 @@ import {
   type Summer,
   sum,
   update,
-  update32,
   wasmSummer,
 } from "../src/checksum/index.ts"
 import { hex } from "./hex.ts"
@@ -97,12 +96,6 @@ describe("update()", () => {
         expect(update(finish(reference(before)), from, word)).toBe(finish(reference(after)))
       }),
     )
-  })
-
-  it("takes a 32-bit word too", () => {
-    const before = hex("4500 0a000001 1234")
-    const after = hex("4500 c0a84002 1234")
-    expect(update32(finish(reference(before)), 0x0a00_0001, 0xc0a8_4002)).toBe(finish(reference(after)))
   })
 })
 

@@ -19,7 +19,7 @@ export function runs(count: number): { readonly numRuns: number; readonly seed?:
 }
 
 /** Noise, and sound packets with some bytes changed; cut anywhere, in the midst of other bytes. */
-export function hostile(sound: readonly Uint8Array[]): fc.Arbitrary<Hostile> {
+function hostile(sound: readonly Uint8Array[]): fc.Arbitrary<Hostile> {
   const change = fc.tuple(fc.nat(1000), fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 0xff)))
   const changed = fc
     .tuple(fc.constantFrom(...sound), fc.array(change, { maxLength: 4 }))
@@ -46,7 +46,7 @@ export function hostile(sound: readonly Uint8Array[]): fc.Arbitrary<Hostile> {
 }
 
 /** Runs `use` with bytes that tell which of them was read; returns the place of the last one, or -1, and the first one, or Infinity. */
-export function placesRead(bytes: Uint8Array, use: (watched: Uint8Array) => void): [number, number] {
+function placesRead(bytes: Uint8Array, use: (watched: Uint8Array) => void): [number, number] {
   let first = Number.POSITIVE_INFINITY
   let last = -1
   use(

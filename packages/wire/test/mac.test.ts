@@ -37,13 +37,8 @@ describe("parse()", () => {
 })
 
 describe("the kinds of address", () => {
-  it("are told by two bits", () => {
+  it("are told by a bit", () => {
     expect([0x0100_5e00_0001, mac.BROADCAST, 0x0200_0000_0001].map(mac.isGroup)).toEqual([true, true, false])
-    expect([0x0200_0000_0001, 0x5a94_efe4_0cdd, 0x0016_3e00_0001].map(mac.isLocal)).toEqual([
-      true,
-      true,
-      false,
-    ])
   })
 
   it("belong to groups of IPv6", () => {

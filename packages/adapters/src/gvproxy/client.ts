@@ -30,7 +30,7 @@ export interface RemoteGvproxy extends NetworkRunning {
 }
 
 /** Beside the socket of the network. */
-export function controlSocketOf({ socket }: Pick<GvproxyOptions, "socket">): string {
+function controlSocketOf({ socket }: Pick<GvproxyOptions, "socket">): string {
   return `${socket}.control`
 }
 

@@ -8,18 +8,7 @@ import * as ethernet from "@skep/wire/ethernet"
 import type { Link } from "../link.ts"
 import { ObservedLink } from "./observed.ts"
 
-export const KINDS = [
-  "arp",
-  "tcp4",
-  "udp4",
-  "icmp4",
-  "other4",
-  "tcp6",
-  "udp6",
-  "icmp6",
-  "other6",
-  "other",
-] as const
+const KINDS = ["arp", "tcp4", "udp4", "icmp4", "other4", "tcp6", "udp6", "icmp6", "other6", "other"] as const
 export type Kind = (typeof KINDS)[number]
 
 /** What was counted of one kind in one direction. */
@@ -58,7 +47,7 @@ export function counted(link: Link): Counted {
 }
 
 /** The kind of a frame of which `head` bytes can be read. Of IPv6 only the first header is looked at. */
-export function kindOf(bytes: Uint8Array, at: number, head: number): Kind {
+function kindOf(bytes: Uint8Array, at: number, head: number): Kind {
   if (head < TYPE + 2) return "other"
   switch (u16(bytes, at + TYPE)) {
     case ethernet.TYPE_ARP:

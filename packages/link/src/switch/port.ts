@@ -40,7 +40,7 @@ export interface PortCounters {
   unfinished: number
 }
 
-export function newPortCounters(): PortCounters {
+function newPortCounters(): PortCounters {
   return {
     toGateway: 0,
     forwarded: 0,

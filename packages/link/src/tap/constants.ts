@@ -7,7 +7,6 @@
 export const TUNSETIFF = 0x400454ca
 export const TUNSETOFFLOAD = 0x400454d0
 export const TUNGETIFF = 0x800454d2
-export const TUNGETVNETHDRSZ = 0x800454d7
 export const TUNSETVNETHDRSZ = 0x400454d8
 export const IFF_TAP = 0x2
 export const IFF_NO_PI = 0x1000

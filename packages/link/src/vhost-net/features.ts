@@ -10,21 +10,21 @@ import type { Offloads } from "../offload.ts"
 import { HEADER, LEGACY_HEADER } from "./header.ts"
 
 /** The driver leaves checksums to us. */
-export const CSUM: bigint = 1n << 0n
+const CSUM: bigint = 1n << 0n
 /** We leave checksums to the driver. */
-export const GUEST_CSUM: bigint = 1n << 1n
-export const MTU: bigint = 1n << 3n
+const GUEST_CSUM: bigint = 1n << 1n
+const MTU: bigint = 1n << 3n
 /** We send it segments that it need not have cut. */
-export const GUEST_TSO4: bigint = 1n << 7n
-export const GUEST_TSO6: bigint = 1n << 8n
+const GUEST_TSO4: bigint = 1n << 7n
+const GUEST_TSO6: bigint = 1n << 8n
 /** It sends us segments that are still to be cut. */
-export const HOST_TSO4: bigint = 1n << 11n
-export const HOST_TSO6: bigint = 1n << 12n
+const HOST_TSO4: bigint = 1n << 11n
+const HOST_TSO6: bigint = 1n << 12n
 /** A frame may lie in several of its buffers. */
-export const MRG_RXBUF: bigint = 1n << 15n
-export const STATUS: bigint = 1n << 16n
+const MRG_RXBUF: bigint = 1n << 15n
+const STATUS: bigint = 1n << 16n
 /** Several pairs of queues. */
-export const MQ: bigint = 1n << 22n
+const MQ: bigint = 1n << 22n
 
 const OFFERED =
   ring.VIRTIO_F_ANY_LAYOUT |

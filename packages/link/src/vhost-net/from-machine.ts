@@ -22,7 +22,7 @@ export type MalformedFrame = MalformedHeader | "truncated" | "too-long"
 
 export type MalformedCounters = Record<MalformedFrame, number>
 
-export function malformedCounters(): MalformedCounters {
+function malformedCounters(): MalformedCounters {
   return {
     truncated: 0,
     "too-long": 0,

@@ -7,7 +7,7 @@
  */
 import { DriverRing, type GuestRam, type Buffer as Piece } from "@skep/fake-qemu"
 
-export const HEADER = 12
+const HEADER = 12
 
 /** struct virtio_net_hdr, little-endian. */
 export interface VirtioHeader {

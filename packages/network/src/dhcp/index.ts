@@ -3,19 +3,16 @@
  *
  * @module
  */
-export { hostNameOf, labelOf } from "./host-name.ts"
-export type { Identity, Lease } from "./lease.ts"
-export { type Edits, LeaseFile, type LeaseFileOptions } from "./lease-file.ts"
-export { LeaseKeeper, type LeaseKeeperOptions } from "./lease-keeper.ts"
-export type { DhcpNetwork, Reservation } from "./plan.ts"
+export { labelOf } from "./host-name.ts"
+export type { Lease } from "./lease.ts"
+export { type Edits, LeaseFile } from "./lease-file.ts"
+export { LeaseKeeper } from "./lease-keeper.ts"
+export type { DhcpNetwork } from "./plan.ts"
 export type { Reply } from "./reply.ts"
 export {
-  type Arrival,
   DEFAULT_BOUNDS,
   DhcpServer,
-  type NamedLease,
   type ServerBounds,
-  type ServerCounter,
   type ServerOptions,
 } from "./server.ts"
-export { memoryStore, type Store } from "./store.ts"
+export { memoryStore } from "./store.ts"

@@ -6,8 +6,8 @@
 import { addressOf } from "./address.ts"
 import type { Lease } from "./lease.ts"
 
-export const FORMAT = "skep-leases"
-export const VERSION = 1
+const FORMAT = "skep-leases"
+const VERSION = 1
 
 type Fields = Readonly<Record<string, unknown>>
 

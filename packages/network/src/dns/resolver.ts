@@ -60,7 +60,7 @@ export interface ResolverLimits {
   readonly failureMs: number
 }
 
-export const RESOLVER_LIMITS: ResolverLimits = {
+const RESOLVER_LIMITS: ResolverLimits = {
   perMachine: 128,
   flights: 1024,
   cache: CACHE_LIMITS,

@@ -22,7 +22,7 @@ export interface DnsServerLimits {
   readonly idleMs: number
 }
 
-export const DNS_SERVER_LIMITS: DnsServerLimits = { connections: 256, pipelined: 32, idleMs: 10_000 }
+const DNS_SERVER_LIMITS: DnsServerLimits = { connections: 256, pipelined: 32, idleMs: 10_000 }
 
 export interface DnsServerOptions {
   /** Where it listens. Only this user may connect. */

@@ -10,8 +10,8 @@ import { badOptions, parsed } from "../bad-options.ts"
 import type { LinkSpec } from "./link-spec.ts"
 
 /** RFC 791 and RFC 8200 want no less of a link that carries both; 65,520 is what QEMU and virtio take. */
-export const MTU_MIN = 1280
-export const MTU_MAX = 65_520
+const MTU_MIN = 1280
+const MTU_MAX = 65_520
 
 /** Names of the gateway's own, under the network's domain. */
 const TAKEN_NAMES: readonly string[] = ["host", "gateway"]

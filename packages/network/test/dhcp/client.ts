@@ -92,7 +92,7 @@ export function say(
   return reply === undefined ? undefined : hear(reply)
 }
 
-export function hear(reply: Reply): Heard {
+function hear(reply: Reply): Heard {
   const read = parse(reply.bytes, 0, reply.bytes.length)
   if (typeof read === "string") throw new Error(`the server's own message is ${read}`)
   const options = Object.fromEntries([...read.options].map(([key, value]) => [key, decode(key, value)]))

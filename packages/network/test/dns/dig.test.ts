@@ -5,7 +5,7 @@ import { writeFile } from "node:fs/promises"
 import { temporaryDirectory } from "@skep/testkit"
 import type { Answer, Packet } from "dns-packet"
 import { describe, expect, it } from "vitest"
-import { Dns } from "../../src/dns/index.ts"
+import { Dns } from "../../src/dns/dns.ts"
 import { DIG, dig, door, hasDig, OWN, type Read, records, type Upstream, upstream } from "./rig.ts"
 
 const SOA = {

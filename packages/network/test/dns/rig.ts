@@ -8,7 +8,9 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram"
 import { existsSync } from "node:fs"
 import { type AddressInfo, createServer, type Socket } from "node:net"
 import { type Answer, type DecodedPacket, decode, encode, type Packet, type RecordType } from "dns-packet"
-import type { NameServer, OwnNames, Resolver } from "../../src/dns/index.ts"
+import type { NameServer } from "../../src/dns/host/resolv-conf.ts"
+import type { OwnNames } from "../../src/dns/names/own.ts"
+import type { Resolver } from "../../src/dns/resolver.ts"
 import { framed, Messages } from "../../src/dns/stream.ts"
 
 export const RD = 0x0100

@@ -158,12 +158,7 @@ const NOTHING: Omit<Heard, "type" | "destinationMac"> = {
 }
 
 /** A message of Neighbor Discovery, with its checksum; it says that it has not left the link. */
-export function neighbourly(
-  from: string,
-  to: string,
-  message: Uint8Array,
-  hopLimit = ndp.HOP_LIMIT,
-): Uint8Array {
+function neighbourly(from: string, to: string, message: Uint8Array, hopLimit = ndp.HOP_LIMIT): Uint8Array {
   const bytes = packet(from, to, ip.PROTOCOL_ICMPV6, message)
   bytes[7] = hopLimit
   return bytes

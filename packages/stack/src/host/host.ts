@@ -102,7 +102,7 @@ export const EAGAIN = 11
 export const EACCES = 13
 export const ENETUNREACH = 101
 export const ECONNRESET = 104
-export const ETIMEDOUT = 110
+const ETIMEDOUT = 110
 export const ECONNREFUSED = 111
 export const EHOSTUNREACH = 113
 

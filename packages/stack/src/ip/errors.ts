@@ -48,7 +48,7 @@ export interface Original {
 }
 
 /** So much is quoted at most: with all headers not more than the 576 bytes that RFC 1812, section 4.3.2.3 wants. */
-export const QUOTE_MAX = 512
+const QUOTE_MAX = 512
 
 const HOP_LIMIT = 64
 /** Longer than any packet says it is. */

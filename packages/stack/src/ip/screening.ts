@@ -23,17 +23,6 @@ export type Unwelcome =
   | "destination-unspecified"
   | "destination-loopback"
 
-export const UNWELCOME: readonly Unwelcome[] = [
-  "source-for-many",
-  "source-loopback",
-  "source-ours",
-  "source-unspecified",
-  "source-elsewhere",
-  "source-scope",
-  "destination-unspecified",
-  "destination-loopback",
-]
-
 /**
  * Says why a packet of a machine is to be dropped, or undefined. Without an address come only what asks for one: DHCP (UDP to 255.255.255.255), and
  * ICMPv6 to a group.

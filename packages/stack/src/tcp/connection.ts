@@ -405,7 +405,7 @@ export class Connection {
 }
 
 /** The smallest shift by which the capacity fits into 16 bits. */
-export function scaleFor(capacity: number): number {
+function scaleFor(capacity: number): number {
   let scale = 0
   while (scale < SCALE_MOST && capacity >>> scale > 0xffff) scale++
   // 1 at least: 0 would say "none" to `scaleOffer`, and costs nothing.

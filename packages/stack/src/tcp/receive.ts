@@ -12,7 +12,7 @@ import { add, after, before, distance } from "./seq.ts"
 /** More holes than that are not remembered; what comes after is sent again. */
 const HOLES = 64
 /** SACK blocks in one segment without other options (RFC 2018, section 3). */
-export const SACK_BLOCKS = 4
+const SACK_BLOCKS = 4
 
 export type Arrival =
   /** `skip` and `take` say which bytes go to the host now; `next` is after them. */

@@ -222,7 +222,7 @@ const NAMES = [
   [ACK, "ack"],
 ] as const
 
-export function nameOf(flags: number): string {
+function nameOf(flags: number): string {
   return NAMES.filter(([flag]) => (flags & flag) !== 0)
     .map(([, name]) => name)
     .join(" ")

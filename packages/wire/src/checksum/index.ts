@@ -3,6 +3,6 @@
  *
  * @module
  */
-export { append, finish, fold, pseudo, sum, update, update32 } from "./sum.ts"
+export { append, finish, fold, pseudo, sum, update } from "./sum.ts"
 export { type Summer, wasmSummer } from "./wasm-summer.ts"
 export { fixedMemory, type WasmMemory } from "./web-assembly.ts"

@@ -50,11 +50,6 @@ export function update(checksum: number, from: number, to: number): number {
   return finish((~checksum & 0xffff) + (~from & 0xffff) + to)
 }
 
-/** The same for a 32-bit word that begins at an even offset. */
-export function update32(checksum: number, from: number, to: number): number {
-  return update(update(checksum, from >>> 16, to >>> 16), from & 0xffff, to & 0xffff)
-}
-
 /**
  * The sum of the pseudo-header of RFC 9293 section 3.1 and RFC 8200 section 8.1. In both IP headers the destination follows the source, so
  * `sourceAt` says where both are. `length` is that of the transport header and its payload.

@@ -12,7 +12,7 @@
 export type { MessageType } from "./codes.ts"
 export * as code from "./codes.ts"
 export { DATAGRAM_HEADERS, DATAGRAM_MIN, emit } from "./emit.ts"
-export { type DhcpMessage, type Malformed, MESSAGE_MIN } from "./message.ts"
+export type { DhcpMessage, Malformed } from "./message.ts"
 export { decodeName, decodeNames, encodeNames } from "./names.ts"
 export { parse } from "./parse.ts"
 export { pretty } from "./pretty.ts"

@@ -25,7 +25,7 @@ export const OP_REPLY = 2
 export const ETHERNET = 1
 export const ETHERNET_LENGTH = 6
 export const FLAG_BROADCAST = 0x8000
-export const COOKIE = [99, 130, 83, 99] as const
+const COOKIE = [99, 130, 83, 99] as const
 const HARDWARE_TYPE_AT = 1
 const HARDWARE_LENGTH_AT = 2
 

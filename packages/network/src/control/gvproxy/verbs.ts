@@ -27,7 +27,7 @@ import { ruleName } from "../../forward/rule.ts"
 import type { SkepNetwork } from "../../verbs.ts"
 
 /** Who owns what is exposed here. */
-export const OWNER = "gvproxy"
+const OWNER = "gvproxy"
 
 export interface PortAnswer {
   readonly status: 200 | 400 | 404 | 500

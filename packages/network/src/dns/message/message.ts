@@ -33,17 +33,6 @@ export type Malformed =
   | "duplicate-opt"
   | "trailing"
 
-export const MALFORMED: readonly Malformed[] = [
-  "truncated",
-  "bad-label",
-  "bad-pointer",
-  "name-too-long",
-  "bad-count",
-  "bad-opt",
-  "duplicate-opt",
-  "trailing",
-]
-
 export interface Question {
   /** As `Name.text`. */
   readonly name: string

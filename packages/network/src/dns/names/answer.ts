@@ -10,7 +10,7 @@ import type { Known } from "../message/reply.ts"
 import { isIPv6 } from "./reverse.ts"
 
 /** Seconds for which a machine may believe our own tables: they change while it runs. */
-export const OWN_TTL = 5
+const OWN_TTL = 5
 
 /** The records of a name that has these addresses: those of the family asked for, or none (NODATA). */
 export function addressRecords(question: Question, addresses: readonly string[]): readonly Answer[] {

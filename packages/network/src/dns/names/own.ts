@@ -18,7 +18,7 @@ import type { Known } from "../message/reply.ts"
 import { addressRecords, found, nothing, pointerRecord, soaRecord } from "./answer.ts"
 import { parseReverse, reverseZones } from "./reverse.ts"
 
-export const OWN_DOMAIN = "skep.internal"
+const OWN_DOMAIN = "skep.internal"
 const BORROWED = ["docker.internal", "containers.internal"]
 
 export interface NamedMachine {

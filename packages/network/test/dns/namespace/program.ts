@@ -6,7 +6,7 @@ import { execFile } from "node:child_process"
 import { createSocket } from "node:dgram"
 import type { Packet } from "dns-packet"
 import { decode, encode } from "dns-packet"
-import { Dns } from "../../../src/dns/index.ts"
+import { Dns } from "../../../src/dns/dns.ts"
 import { dig, door, OWN, records } from "../rig.ts"
 
 const ADDRESSES: Readonly<Record<string, string>> = {
