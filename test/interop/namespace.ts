@@ -9,6 +9,7 @@ import { existsSync, readdirSync } from "node:fs"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { Cleanup } from "@skep/runtime"
+import { fromSource } from "@skep/testkit"
 import type { ConversationCall, Conversations } from "./conversation.ts"
 import type { Reply } from "./speaker.ts"
 
@@ -133,7 +134,7 @@ interface Spoken extends AsyncDisposable {
 }
 
 async function speakerIn(name: string): Promise<Spoken> {
-  const node = [process.execPath, "--conditions=source", "--import", "tsx", SPEAKER]
+  const node = [process.execPath, ...fromSource(SPEAKER)]
   const child = spawn("ip", ["netns", "exec", name, ...node], {
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   })

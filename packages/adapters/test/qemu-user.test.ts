@@ -1,5 +1,4 @@
 import { connect, type Socket } from "node:net"
-import { join } from "node:path"
 import type { NetworkRunning, NetworkStatus, Sidecar } from "@skep/contract"
 import {
   freeRule,
@@ -12,7 +11,7 @@ import {
   testContext,
 } from "@skep/contract-tests"
 import { networkClient, parseNetworkStatus, spawn } from "@skep/runtime"
-import { processesMentioning, temporaryDirectory } from "@skep/testkit"
+import { fromSource, processesMentioning, temporaryDirectory } from "@skep/testkit"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { type QemuUserOptions, qemuUser } from "../src/qemu-user/qemu-user.ts"
@@ -25,7 +24,7 @@ const spawned: QemuUserSidecar = spawn<QemuUserOptions, NetworkStatus, NetworkRu
   {
     name: "qemu-user",
     file: process.execPath,
-    args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/qemu-user/main.ts")],
+    args: fromSource(import.meta.dirname, "../src/qemu-user/main.ts"),
     control: (options) => `${options.qmp}.control`,
     parseOptions: (input) => qemuUser.parseOptions(input),
     parseStatus: parseNetworkStatus,

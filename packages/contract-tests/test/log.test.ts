@@ -6,9 +6,8 @@
 import { spawnSync } from "node:child_process"
 import { closeSync, openSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
-import { temporaryDirectory } from "@skep/testkit"
+import { fromSource, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
-import { fromSource } from "./echo/fixture.ts"
 
 const MAX = 4 << 20
 
@@ -18,7 +17,7 @@ describe("openLog()", () => {
     const path = directory.at("x.log")
     const fd = openSync(path, "a")
     const program = join(import.meta.dirname, "chatter.ts")
-    const { status } = spawnSync(process.execPath, [...fromSource, program], {
+    const { status } = spawnSync(process.execPath, fromSource(program), {
       stdio: ["ignore", "ignore", fd],
     })
     closeSync(fd)

@@ -4,38 +4,38 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { adopt, call, isAlive, type Remote, subscribe } from "@skep/runtime"
-import { leftoversOf, temporaryDirectory } from "@skep/testkit"
+import { fromSource, leftoversOf, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { testContext } from "../src/index.ts"
 import { type EchoStatus, parseEchoStatus } from "./echo/echo.ts"
-import { fromSource, spawnedEcho } from "./echo/fixture.ts"
+import { spawnedEcho } from "./echo/fixture.ts"
 
 const main = join(import.meta.dirname, "echo", "main.ts")
 const never = new AbortController().signal
 
 describe("serve()", () => {
   it("prints help with examples and exit codes", () => {
-    const help = spawnSync(process.execPath, [...fromSource, main, "--help"], { encoding: "utf8" })
+    const help = spawnSync(process.execPath, [...fromSource(main), "--help"], { encoding: "utf8" })
     expect(help.status).toBe(0)
     expect(help.stdout).toContain("--socket <path>")
     expect(help.stdout).toContain("Examples:")
     expect(help.stdout).toContain("Exit codes:")
   })
   it("exits with 2 on bad options, with the code on stdout and in the log", () => {
-    const run = spawnSync(process.execPath, [...fromSource, main], { encoding: "utf8" })
+    const run = spawnSync(process.execPath, [...fromSource(main)], { encoding: "utf8" })
     expect(run.status).toBe(2)
     expect(JSON.parse(run.stdout)).toMatchObject({ ready: false, error: { code: "bad-options" } })
     expect(JSON.parse(run.stderr.trim().split("\n").at(-1) ?? "")).toMatchObject({ code: "bad-options" })
   })
   it.each(["--no-such-flag", "--socket"])("exits with 2 on %s alone", (flag) => {
-    const run = spawnSync(process.execPath, [...fromSource, main, flag], { encoding: "utf8" })
+    const run = spawnSync(process.execPath, [...fromSource(main), flag], { encoding: "utf8" })
     expect([run.status, run.stderr]).toEqual([2, expect.stringContaining(flag)])
   })
   it("leaves a file that lies where its control socket should be", async () => {
     await using directory = await temporaryDirectory()
     const file = directory.at("notes")
     writeFileSync(file, "mine")
-    const argv = [...fromSource, main, "--socket", directory.at("e.sock"), "--control", file]
+    const argv = [...fromSource(main), "--socket", directory.at("e.sock"), "--control", file]
     const run = spawnSync(process.execPath, argv, { encoding: "utf8" })
     expect(run.status).toBe(1)
     expect(JSON.parse(run.stdout)).toMatchObject({ ready: false, error: { code: "exists" } })
@@ -65,8 +65,7 @@ describe("serve()", () => {
   it("stops on SIGTERM with exit code 0 and leaves nothing", async () => {
     await using directory = await temporaryDirectory()
     const args = [
-      ...fromSource,
-      main,
+      ...fromSource(main),
       "--socket",
       directory.at("e.sock"),
       "--control",

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { bundle } from "@skep/testkit/bundle"
 import { expect, it } from "vitest"
-import { bundle } from "./thread/bundle.ts"
 
 it("the README's example runs", async () => {
   const readme = readFileSync(join(import.meta.dirname, "../README.md"), "utf8")
@@ -10,8 +10,8 @@ it("the README's example runs", async () => {
   try {
     for (const [, name = "", source = ""] of readme.matchAll(/```ts\n\/\/ (\w+\.ts)[^\n]*\n(.*?)```/gs))
       writeFileSync(join(directory, name), source)
-    using bundled = await bundle({ main: join(directory, "main.ts"), greeter: join(directory, "greeter.ts") })
-    const { stdout, stderr, status } = spawnSync(process.execPath, [join(bundled.path, "main.js")], {
+    using bundled = await bundle({ main: "main.ts", greeter: "greeter.ts" }, { from: directory })
+    const { stdout, stderr, status } = spawnSync(process.execPath, [bundled.at("main.js")], {
       encoding: "utf8",
     })
     expect({ stdout, stderr, status }).toEqual({ stdout: "Hello, bee, now\n", stderr: "", status: 0 })

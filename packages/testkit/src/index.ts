@@ -1,7 +1,8 @@
 /**
- * What tests share. Never a dependency of anything that ships.
+ * What tests share. Never a dependency of anything that ships. Bundles are in `@skep/testkit/bundle`, which loads esbuild.
  *
  * @module
  */
 export { leftoversOf, processesMentioning } from "./leftovers.ts"
+export { fromSource } from "./source.ts"
 export { type TemporaryDirectory, temporaryDirectory } from "./temporary.ts"

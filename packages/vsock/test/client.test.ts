@@ -1,16 +1,15 @@
 import { connect } from "node:net"
-import { join } from "node:path"
 import type { SidecarEvent } from "@skep/contract"
 import { testContext } from "@skep/contract-tests"
 import { isAlive } from "@skep/runtime"
-import { processesMentioning, temporaryDirectory } from "@skep/testkit"
+import { fromSource, processesMentioning, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { adoptVsock, controlSocketOf, parseVsockStatus, vsockProcess } from "../src/client.ts"
 
 const neverAborts = new AbortController().signal
 const command = {
   file: process.execPath,
-  args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")],
+  args: fromSource(import.meta.dirname, "../src/main.ts"),
 }
 
 describe("adoptVsock()", () => {

@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { join } from "node:path"
-import { temporaryDirectory } from "@skep/testkit"
+import { fromSource, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { ownPaths, parseVsockOptions } from "../src/options.ts"
 
@@ -70,7 +69,7 @@ describe("devices", () => {
 })
 
 describe("skep-vsock --device", () => {
-  const program = ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")]
+  const program = fromSource(import.meta.dirname, "../src/main.ts")
 
   it("may be repeated", async () => {
     await using directory = await temporaryDirectory()

@@ -1,39 +1,16 @@
 // The entries that programs load who only start, adopt and dial: no loop, and no native code but what the runtime has for its locks.
-import { join } from "node:path"
-import { build, stop } from "esbuild"
-import { afterAll, expect, it } from "vitest"
-
-afterAll(() => stop())
-
-/** Every file that comes with an entry, and every package that is left outside, with who wants it. */
-async function loaded(entry: string): Promise<readonly string[]> {
-  const { metafile } = await build({
-    stdin: { contents: `export * from "${entry}"`, resolveDir: import.meta.dirname },
-    absWorkingDir: join(import.meta.dirname, "../../.."),
-    bundle: true,
-    write: false,
-    metafile: true,
-    format: "esm",
-    platform: "node",
-    conditions: ["source"],
-    external: ["koffi", "*.node"],
-    logLevel: "silent",
-  })
-  const outside = Object.entries(metafile.inputs).flatMap(([file, { imports }]) =>
-    imports.filter(({ external }) => external === true).map(({ path }) => `${file}: ${path}`),
-  )
-  return [...Object.keys(metafile.inputs), ...outside]
-}
+import { loadedBy } from "@skep/testkit/bundle"
+import { expect, it } from "vitest"
 
 const heavy = (path: string): boolean =>
   /packages\/(loop|vhost-user)\/|: koffi$/.test(path) && !path.endsWith("runtime/src/lock.ts: koffi")
 
 it.each(["@skep/vsock/client", "@skep/vsock/dialect"])("%s loads no loop", async (entry) => {
-  const paths = await loaded(entry)
+  const paths = await loadedBy([entry], import.meta.dirname)
   expect(paths.some((path) => path.endsWith("src/dialect/greeting.ts"))).toBe(true)
   expect(paths.filter(heavy)).toEqual([])
 })
 
 it("is seen in the whole package", async () => {
-  expect((await loaded("@skep/vsock")).filter(heavy)).not.toEqual([])
+  expect((await loadedBy(["@skep/vsock"], import.meta.dirname)).filter(heavy)).not.toEqual([])
 })

@@ -2,10 +2,9 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, readdirSync } from "node:fs"
-import { join } from "node:path"
 import { testContext } from "@skep/contract-tests"
 import { Loop } from "@skep/loop"
-import { temporaryDirectory } from "@skep/testkit"
+import { fromSource, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { vsock } from "../src/index.ts"
 import { watchCompany } from "../src/lonely.ts"
@@ -65,7 +64,7 @@ describe("lonelyMs", () => {
 
   it("ends the process with code 0", async () => {
     await using directory = await temporaryDirectory()
-    const program = ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")]
+    const program = fromSource(import.meta.dirname, "../src/main.ts")
     const flags = ["--guest-cid", "3", "--socket", directory.at("vhost.sock"), "--lonely-ms", String(SOON_MS)]
     const child = spawn(process.execPath, [...program, ...flags], { stdio: "ignore" })
     expect(await once(child, "exit")).toEqual([0, null])

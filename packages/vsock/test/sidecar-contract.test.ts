@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { setImmediate as turn } from "node:timers/promises"
 import type { Sidecar } from "@skep/contract"
 import { type SidecarFixture, sidecarContract } from "@skep/contract-tests"
-import { processesMentioning, temporaryDirectory } from "@skep/testkit"
+import { fromSource, processesMentioning, temporaryDirectory } from "@skep/testkit"
 import {
   ownPaths,
   type VsockOptions,
@@ -17,7 +17,7 @@ import {
 
 const spawned = vsockProcess({
   file: process.execPath,
-  args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")],
+  args: fromSource(import.meta.dirname, "../src/main.ts"),
   endWithParent: true,
 })
 

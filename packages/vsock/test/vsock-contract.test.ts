@@ -1,15 +1,14 @@
 // Our own vsock in the role's contract, with a modelled guest on the rings of a fake QEMU.
-import { join } from "node:path"
 import type { Sidecar } from "@skep/contract"
 import { testContext, type VsockFixture, vsockContract, vsockSetup } from "@skep/contract-tests"
-import { temporaryDirectory } from "@skep/testkit"
+import { fromSource, temporaryDirectory } from "@skep/testkit"
 import { expect } from "vitest"
 import { type VsockOptions, type VsockRunning, type VsockStatus, vsock, vsockProcess } from "../src/index.ts"
 import { startMachine } from "./contract/modelled-machine.ts"
 
 const spawned = vsockProcess({
   file: process.execPath,
-  args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")],
+  args: fromSource(import.meta.dirname, "../src/main.ts"),
   endWithParent: true,
 })
 

@@ -4,23 +4,13 @@
  * @module
  */
 import { spawnSync } from "node:child_process"
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { build, stop } from "esbuild"
+import { bundle } from "@skep/testkit/bundle"
 import { GUEST } from "../../src/gvproxy/command-line.ts"
 
-const root = join(import.meta.dirname, "../../../..")
 // oxlint-disable-next-line node/no-process-env -- whoever runs the tests says which
 const PROGRAM = process.env["SKEP_GVPROXY"] ?? "gvproxy"
-/** What the CommonJS packages inside expect around them, under names that nobody else has. */
-const COMMON_JS = [
-  'import { createRequire as __createRequire } from "node:module"',
-  'import { dirname as __dirnameOf } from "node:path"',
-  'import { fileURLToPath as __fileOf } from "node:url"',
-  "const require = __createRequire(import.meta.url)",
-  "const __filename = __fileOf(import.meta.url)",
-  "const __dirname = __dirnameOf(__filename)",
-].join("\n")
 
 /** The program, where it is installed. */
 export function installedGvproxy(): string | undefined {
@@ -36,28 +26,14 @@ export interface StandIn extends Disposable {
  * addresses. It refuses what it does not know. Bundled, as it ships: it starts five times as fast as from source.
  */
 export async function standIn(): Promise<StandIn> {
-  const parent = join(root, "node_modules/.cache")
-  mkdirSync(parent, { recursive: true })
-  const directory = mkdtempSync(join(parent, "gvproxy-"))
-  const source = join(root, "packages/network/src")
-  await build({
-    entryPoints: { network: join(source, "main.ts"), "network-thread": join(source, "thread.ts") },
-    outdir: directory,
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    conditions: ["source"],
-    external: ["koffi", "*.node"],
-    banner: { js: COMMON_JS },
-    logLevel: "warning",
-  })
-  await stop() // its service process would outlive the test
-  const program = join(directory, "gvproxy")
-  writeFileSync(program, scriptOf(join(directory, "network.js")))
+  const made = await bundle(
+    { network: "main.ts", "network-thread": "thread.ts" },
+    { from: join(import.meta.dirname, "../../../network/src") },
+  )
+  const program = made.at("gvproxy")
+  writeFileSync(program, scriptOf(made.at("network.js")))
   chmodSync(program, 0o755)
-  return { program, [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }) }
+  return { program, [Symbol.dispose]: () => made[Symbol.dispose]() }
 }
 
 function scriptOf(network: string): string {

@@ -3,7 +3,6 @@
 
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
 import { connect } from "node:net"
-import { join } from "node:path"
 import type { NetworkRunning, NetworkStatus, Sidecar } from "@skep/contract"
 import {
   freeRule,
@@ -15,7 +14,7 @@ import {
   type TrafficFixture,
   testContext,
 } from "@skep/contract-tests"
-import { leftoversOf, temporaryDirectory } from "@skep/testkit"
+import { fromSource, leftoversOf, temporaryDirectory } from "@skep/testkit"
 import { afterAll, describe, expect, it } from "vitest"
 import { gvproxyApi, proxyOf, ruleOf } from "../../src/gvproxy/api.ts"
 import { gvproxyProcess } from "../../src/gvproxy/client.ts"
@@ -36,7 +35,7 @@ interface Variant {
 
 const spawned: GvproxySidecar = gvproxyProcess({
   file: process.execPath,
-  args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../../src/gvproxy/main.ts")],
+  args: fromSource(import.meta.dirname, "../../src/gvproxy/main.ts"),
   endWithParent: true,
 })
 const installed = installedGvproxy()

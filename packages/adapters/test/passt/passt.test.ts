@@ -12,7 +12,7 @@ import {
   type TrafficFixture,
   testContext,
 } from "@skep/contract-tests"
-import { leftoversOf, temporaryDirectory } from "@skep/testkit"
+import { fromSource, leftoversOf, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { passtProcess } from "../../src/passt/client.ts"
 import { passtArguments } from "../../src/passt/command-line.ts"
@@ -29,7 +29,7 @@ const MAC = "52:54:00:00:00:07"
 const unavailable = passtUnavailable()
 const spawned: PasstSidecar = passtProcess({
   file: process.execPath,
-  args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../../src/passt/main.ts")],
+  args: fromSource(import.meta.dirname, "../../src/passt/main.ts"),
   endWithParent: true,
 })
 

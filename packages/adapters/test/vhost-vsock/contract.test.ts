@@ -14,7 +14,7 @@ import {
   vsockSetup,
 } from "@skep/contract-tests"
 import { type Remote, spawn } from "@skep/runtime"
-import { processesMentioning, temporaryDirectory } from "@skep/testkit"
+import { fromSource, processesMentioning, temporaryDirectory } from "@skep/testkit"
 import { hostPaths } from "@skep/vsock-host/options"
 import { z } from "zod"
 import type { VhostVsockOptions } from "../../src/vhost-vsock/options.ts"
@@ -31,7 +31,7 @@ const spawned = spawn<VhostVsockOptions, VsockStatus, Remote<VsockStatus>>(
   {
     name: "vhost-vsock",
     file: process.execPath,
-    args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "unix-main.ts")],
+    args: fromSource(import.meta.dirname, "unix-main.ts"),
     control: ({ udsPath }) => `${udsPath}.control`,
     parseOptions: (input) => onUnix.parseOptions(input),
     parseStatus: (value) => Status.parse(value),

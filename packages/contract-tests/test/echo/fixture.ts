@@ -5,22 +5,18 @@
  */
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
-import { join } from "node:path"
 import type { Running, Sidecar } from "@skep/contract"
 import { spawn } from "@skep/runtime"
-import { leftoversOf, temporaryDirectory } from "@skep/testkit"
+import { fromSource, leftoversOf, temporaryDirectory } from "@skep/testkit"
 import type { SidecarFixture } from "../../src/index.ts"
 import { type EchoOptions, type EchoStatus, echo, parseEchoStatus } from "./echo.ts"
-
-/** How tests run a `main.ts` from source. */
-export const fromSource: readonly string[] = ["--conditions=source", "--import", "tsx"]
 
 export function spawnedEcho(): Sidecar<EchoOptions, EchoStatus> {
   return spawn<EchoOptions, EchoStatus, Running<EchoStatus>>(
     {
       name: "echo",
       file: process.execPath,
-      args: [...fromSource, join(import.meta.dirname, "main.ts")],
+      args: fromSource(import.meta.dirname, "main.ts"),
       control: (options) => `${options.socket}.control`,
       parseOptions: (input) => echo.parseOptions(input),
       parseStatus: parseEchoStatus,

@@ -4,6 +4,7 @@ import { once } from "node:events"
 import { existsSync, statSync, writeFileSync } from "node:fs"
 import { connect, type Socket } from "node:net"
 import { setImmediate as turn } from "node:timers/promises"
+import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import {
   NodeStreamIo,
@@ -14,7 +15,6 @@ import {
   type StreamReason,
 } from "../../src/index.ts"
 import { Recorder } from "../recorder.ts"
-import { temporaryDirectory } from "../temporary.ts"
 import { framed, frameOf } from "./peer.ts"
 
 const MIB = 1024 * 1024

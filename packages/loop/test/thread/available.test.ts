@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { available } from "@skep/loop"
+import { bundle } from "@skep/testkit/bundle"
 import { describe, expect, it } from "vitest"
-import { bundle } from "./bundle.ts"
 
 describe("available()", () => {
   it("is true here, where the rest of these tests runs", () => {
@@ -13,8 +13,11 @@ describe("available()", () => {
 
   it("says why not where koffi is not installed, and nothing throws before it is used", async () => {
     // Outside the repository no koffi is found.
-    using bundled = await bundle({ loop: "../../src/index.ts", sys: "../../src/sys/index.ts" }, tmpdir())
-    const url = (name: string): string => JSON.stringify(pathToFileURL(join(bundled.path, name)).href)
+    using bundled = await bundle(
+      { loop: "index.ts", sys: "sys/index.ts" },
+      { from: join(import.meta.dirname, "../../src"), parent: tmpdir() },
+    )
+    const url = (name: string): string => JSON.stringify(pathToFileURL(bundled.at(name)).href)
     const script = `
       const { available, startLoop } = await import(${url("loop.js")})
       const sys = await import(${url("sys.js")})

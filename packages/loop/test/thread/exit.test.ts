@@ -3,18 +3,18 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
+import { fromSource } from "@skep/testkit"
+import { type Bundle, bundle } from "@skep/testkit/bundle"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { bundle } from "./bundle.ts"
 
 const programs = join(import.meta.dirname, "programs")
-let bundled: Awaited<ReturnType<typeof bundle>>
+let bundled: Bundle
 
 beforeAll(async () => {
-  bundled = await bundle({
-    exit: "programs/exit.ts",
-    idle: "programs/idle.ts",
-    loop: "../../src/index.ts",
-  })
+  bundled = await bundle(
+    { exit: "programs/exit.ts", idle: "programs/idle.ts", loop: "../../src/index.ts" },
+    { from: import.meta.dirname },
+  )
 })
 afterAll(() => bundled[Symbol.dispose]())
 
@@ -30,7 +30,7 @@ async function run(
   mode: string,
   onReady: (kill: (signal: NodeJS.Signals) => void) => void = () => undefined,
 ): Promise<End> {
-  return ended(spawn(process.execPath, [join(bundled.path, "exit.js"), mode]), onReady)
+  return ended(spawn(process.execPath, [bundled.at("exit.js"), mode]), onReady)
 }
 
 async function ended(
@@ -80,8 +80,7 @@ describe("a process with a loop thread ends", () => {
   })
 
   it("run from TypeScript as well", async () => {
-    const flags = ["--import", "tsx", "--conditions=source"]
-    const child = spawn(process.execPath, [...flags, join(programs, "exit.ts"), "process.exit"])
+    const child = spawn(process.execPath, [...fromSource(programs, "exit.ts"), "process.exit"])
     const end = await ended(child)
     expect(end).toMatchObject({ code: 5, signal: null })
     expect(end.err).toContain("disposed")

@@ -1,22 +1,21 @@
 import { readdirSync, readlinkSync } from "node:fs"
-import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { startLoop } from "@skep/loop"
+import { type Bundle, bundle } from "@skep/testkit/bundle"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { bundle } from "./bundle.ts"
 import type { Idle } from "./programs/idle.ts"
 
 const CYCLES = 60
-let bundled: Awaited<ReturnType<typeof bundle>>
+let bundled: Bundle
 
 beforeAll(async () => {
-  bundled = await bundle({ idle: "programs/idle.ts" })
+  bundled = await bundle({ idle: "programs/idle.ts" }, { from: import.meta.dirname })
 })
 afterAll(() => bundled[Symbol.dispose]())
 
 describe("starting and stopping", () => {
   it(`leaves no descriptor, thread or listener after ${CYCLES} times`, async () => {
-    const entry = pathToFileURL(join(bundled.path, "idle.js"))
+    const entry = pathToFileURL(bundled.at("idle.js"))
     const cycle = async (): Promise<void> => {
       await using thread = await startLoop<Idle>(entry, { data: true })
       await thread.call("open", undefined)

@@ -5,7 +5,7 @@ import { execFile } from "node:child_process"
 import { existsSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { temporaryDirectory } from "@skep/testkit"
+import { fromSource, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { hasDig } from "./rig.ts"
 
@@ -49,14 +49,7 @@ describe.skipIf(!able)("a host with its files and a name server", () => {
       (name) => `mount --bind ${directory.at(name)} "$(realpath /etc/${name})"`,
     )
     const script = [...mounts, "ip link set lo up", 'exec "$@"'].join(" && ")
-    const node = [
-      process.execPath,
-      "--conditions=source",
-      "--import",
-      "tsx",
-      PROGRAM,
-      ...Object.keys(EXPECTED),
-    ]
+    const node = [process.execPath, ...fromSource(PROGRAM), ...Object.keys(EXPECTED)]
     const printed = await new Promise<string>((resolve, reject) => {
       const args = ["--mount", "--net", "sh", "-c", script, "sh", ...node]
       execFile(UNSHARE, args, { timeout: 50_000 }, (error, stdout) => {

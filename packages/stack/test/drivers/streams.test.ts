@@ -2,10 +2,10 @@
 
 import { once } from "node:events"
 import { type AddressInfo, createServer, type Socket, connect as toServer } from "node:net"
+import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { host } from "../../src/index.ts"
 import { errnoOf } from "../../src/node/errno.ts"
-import { temporaryDirectory } from "../rig/temporary.ts"
 import { type Driver, kinds } from "./driver.ts"
 import { Flow, loopback, pattern } from "./flow.ts"
 

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { Cleanup } from "@skep/runtime"
-import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
+import { fromSource, type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import type { Lease, ServerOptions } from "../../../src/dhcp/index.ts"
 
 /** Nothing here takes a tenth of it; what does hangs, and the test says so instead of waiting. */
@@ -112,7 +112,7 @@ export async function guest(): Promise<Guest> {
 }
 
 async function serve(namespace: string, options: Omit<ServerOptions, "store">): Promise<Served> {
-  const args = ["--conditions=source", "--import", "tsx", PROGRAM, "cable0", JSON.stringify(options)]
+  const args = [...fromSource(PROGRAM), "cable0", JSON.stringify(options)]
   const server = program(namespace, [process.execPath, ...args])
   await server.line((line) => line.includes('"ready"'))
   const parse = (line: string): Heard | undefined => {
