@@ -1,4 +1,3 @@
-import { connect, type Socket } from "node:net"
 import type { NetworkRunning, NetworkStatus, Sidecar } from "@skep/contract"
 import {
   freeRule,
@@ -11,7 +10,7 @@ import {
   testContext,
 } from "@skep/contract-tests"
 import { networkClient, parseNetworkStatus, spawn } from "@skep/runtime"
-import { fromSource, processesMentioning, temporaryDirectory } from "@skep/testkit"
+import { fromSource, openClient, processesMentioning, temporaryDirectory } from "@skep/testkit"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { type QemuUserOptions, qemuUser } from "../src/qemu-user/qemu-user.ts"
@@ -46,17 +45,7 @@ async function fixture(
     hold: async (running) => {
       const rule = await freeRule("tcp")
       await running.forward(rule)
-      const client: Socket = connect(rule.hostPort, rule.hostAddress)
-      client.on("error", () => client.destroy())
-      const closed = new Promise((resolve) => {
-        client.on("close", resolve)
-      })
-      return {
-        [Symbol.asyncDispose]: async () => {
-          client.destroy()
-          await closed
-        },
-      }
+      return await openClient({ port: rule.hostPort, host: rule.hostAddress })
     },
     crash: async () => {
       machines[0]?.process.kill("SIGKILL")

@@ -20,6 +20,7 @@ export {
   tapGuest,
 } from "./guest/namespace.ts"
 export { type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
+export { killNetwork, loneNetwork, type StreamNetwork, streamTraffic } from "./network-fixtures.ts"
 export type { TrafficFixture } from "./network-traffic.ts"
 export { type SidecarFixture, type SidecarSuite, sidecarContract, testContext } from "./sidecar-contract.ts"
 export { vsockContract } from "./vsock-contract.ts"

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs"
 import type { Sidecar } from "@skep/contract"
 import {
   freeRule,
+  loneNetwork,
   networkContract,
   type SidecarFixture,
   sidecarContract,
@@ -72,20 +73,10 @@ for (const [name, sidecar] of Object.entries(sidecars)) {
   sidecarContract({ name: `network ${name}`, open: () => fixture(sidecar) })
   networkContract({
     name: `network ${name}`,
-    open: async () => {
-      const directory = await temporaryDirectory()
-      const options = sidecar.parseOptions({
-        directory: directory.at("net"),
-        qemu: [`web=${directory.at("web.sock")}`],
-      })
-      const network = await sidecar.start(options, testContext())
-      return {
-        network,
-        [Symbol.asyncDispose]: async () => {
-          await network[Symbol.asyncDispose]()
-          await directory[Symbol.asyncDispose]()
-        },
-      }
-    },
+    open: () =>
+      loneNetwork((directory) => {
+        const words = { directory: directory.at("net"), qemu: [`web=${directory.at("web.sock")}`] }
+        return sidecar.start(sidecar.parseOptions(words), testContext())
+      }),
   })
 }

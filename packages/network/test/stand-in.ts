@@ -3,9 +3,7 @@
  *
  * @module
  */
-import { once } from "node:events"
-import { connect, type Socket } from "node:net"
-import { setImmediate as turn } from "node:timers/promises"
+import { openClient } from "@skep/testkit"
 import { networkProcess } from "../src/client.ts"
 import { keepLeases } from "../src/dhcp/lease-store.ts"
 import { serveNames } from "../src/names/host-names.ts"
@@ -29,17 +27,4 @@ export function standInProcess({ file }: Bundle, endWithParent = true): ReturnTy
 }
 
 /** A machine on a link's socket. Disposing it hangs up. */
-export async function machineOn(socket: string): Promise<Socket & AsyncDisposable> {
-  const client = connect(socket)
-  client.on("error", () => client.destroy())
-  await once(client, "connect")
-  return Object.assign(client, {
-    [Symbol.asyncDispose]: async () => {
-      client.destroy()
-      if (!client.closed) await once(client, "close")
-      // The handle is freed at the end of a turn.
-      await turn()
-      await turn()
-    },
-  })
-}
+export const machineOn: typeof openClient = openClient

@@ -4,6 +4,8 @@
  * @module
  */
 import {
+  killNetwork,
+  loneNetwork,
   namespaceGuestUnavailable,
   networkContract,
   type TrafficFixture,
@@ -14,6 +16,7 @@ import { processesMentioning, temporaryDirectory } from "@skep/testkit"
 import { afterAll } from "vitest"
 import { networkProcess, type RemoteNetwork } from "../src/client.ts"
 import { bundleNetwork } from "./bundle.ts"
+import { ownNames } from "./own-names.ts"
 
 const MAC = "52:54:00:00:00:08"
 const MACHINE = "web"
@@ -34,17 +37,7 @@ const isRoot = process.getuid?.() === 0
 
 networkContract({
   name: "skep-network, spawned, on a TAP interface",
-  open: async () => {
-    const directory = await temporaryDirectory()
-    const network = await start(directory.at("net"))
-    return {
-      network,
-      [Symbol.asyncDispose]: async () => {
-        await network[Symbol.asyncDispose]()
-        await directory[Symbol.asyncDispose]()
-      },
-    }
-  },
+  open: () => loneNetwork((directory) => start(directory.at("net"))),
   traffic: {
     // Entering another's namespace takes privileges over it, which who made it as a user alone has only within.
     unavailable: isRoot ? namespaceGuestUnavailable() : "only root enters a namespace that others made",
@@ -56,19 +49,12 @@ async function openTraffic(): Promise<TrafficFixture> {
   const directory = await temporaryDirectory()
   const guest = await tapGuest(MAC)
   let network = await start(directory.at("net"), guest.pid)
-  const { plan } = await network.status()
   return {
     network,
     guest,
-    names: {
-      "host.docker.internal": plan.host,
-      "gateway.docker.internal": plan.gateway,
-      "host.skep.internal": plan.host,
-    },
+    names: await ownNames(network),
     restart: async () => {
-      process.kill(network.identity.pid, "SIGKILL")
-      await network.closed.catch(() => undefined)
-      await network[Symbol.asyncDispose]()
+      await killNetwork(network, network.identity.pid)
       network = await start(directory.at("net"), guest.pid)
       return network
     },

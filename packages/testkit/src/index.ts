@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { openClient } from "./client.ts"
 export { leftoversOf, processesMentioning } from "./leftovers.ts"
 export { fromSource } from "./source.ts"
 export { type TemporaryDirectory, temporaryDirectory } from "./temporary.ts"

@@ -1,11 +1,8 @@
-import { once } from "node:events"
 import { existsSync } from "node:fs"
-import { connect } from "node:net"
 import { join } from "node:path"
-import { setImmediate as turn } from "node:timers/promises"
 import type { Sidecar } from "@skep/contract"
 import { type SidecarFixture, sidecarContract } from "@skep/contract-tests"
-import { fromSource, processesMentioning, temporaryDirectory } from "@skep/testkit"
+import { fromSource, openClient, processesMentioning, temporaryDirectory } from "@skep/testkit"
 import {
   ownPaths,
   type VsockOptions,
@@ -47,20 +44,7 @@ async function fixture<R extends VsockRunning>(
       { ...input(0), socket: "relative" },
       { ...input(0), more: 1 },
     ],
-    hold: async () => {
-      const client = connect(join(input(0).directory, "connect"))
-      client.on("error", () => client.destroy())
-      await once(client, "connect")
-      return {
-        [Symbol.asyncDispose]: async () => {
-          client.destroy()
-          if (!client.closed) await once(client, "close")
-          // The handle of the test's own client is freed at the end of a turn.
-          await turn()
-          await turn()
-        },
-      }
-    },
+    hold: () => openClient(join(input(0).directory, "connect")),
     ...(crash === undefined ? {} : { crash }),
     leftovers: async () => [
       ...ownPaths(vsock.parseOptions(input(0))).filter((path) => existsSync(path)),

@@ -2,19 +2,18 @@
 // same service and framing.
 
 import { mkdirSync, readFileSync, rmSync } from "node:fs"
-import { connect } from "node:net"
 import type { NetworkRunning, NetworkStatus, Sidecar } from "@skep/contract"
 import {
   freeRule,
-  namespaceGuest,
+  loneNetwork,
   namespaceGuestUnavailable,
   networkContract,
   type SidecarFixture,
   sidecarContract,
-  type TrafficFixture,
+  streamTraffic,
   testContext,
 } from "@skep/contract-tests"
-import { fromSource, leftoversOf, temporaryDirectory } from "@skep/testkit"
+import { fromSource, leftoversOf, openClient, temporaryDirectory } from "@skep/testkit"
 import { afterAll, describe, expect, it } from "vitest"
 import { gvproxyApi, proxyOf, ruleOf } from "../../src/gvproxy/api.ts"
 import { gvproxyProcess } from "../../src/gvproxy/client.ts"
@@ -73,20 +72,7 @@ async function fixture({
       { socket: "/x", forwards: [{ transport: "sctp" }] },
     ],
     // A client of the service: the machine's end of the stream would end gvproxy with it.
-    hold: async (running) => {
-      const client = connect(apiSocketOf(running.endpoints[0] ?? ""))
-      client.on("error", () => client.destroy())
-      client.resume()
-      const closed = new Promise((resolve) => {
-        client.on("close", resolve)
-      })
-      return {
-        [Symbol.asyncDispose]: async () => {
-          client.destroy()
-          await closed
-        },
-      }
-    },
+    hold: (running) => openClient(apiSocketOf(running.endpoints[0] ?? "")),
     crash: async () => void process.kill(pidOf(directory.at("s", "0.sock")), "SIGKILL"),
     leftovers: async () => {
       // What stands in for it has a directory of its own.
@@ -116,48 +102,19 @@ for (const variant of VARIANTS) {
     name,
     unavailable: variant.unavailable,
     gaps: program === substitute ? GAPS_OF_STAND_IN : GAPS,
-    open: async () => {
-      const directory = await temporaryDirectory()
-      const network = await start(directory.at("net.sock"))
-      return {
-        network,
-        [Symbol.asyncDispose]: async () => {
-          await network[Symbol.asyncDispose]()
-          await directory[Symbol.asyncDispose]()
-        },
-      }
-    },
+    open: () => loneNetwork((directory) => start(directory.at("net.sock"))),
     traffic: {
       unavailable: namespaceGuestUnavailable(),
-      open: () => openTraffic(start),
+      open: () =>
+        streamTraffic({
+          start,
+          pidOf,
+          mac: GUEST.mac,
+          hostAddress: HOST,
+          names: async () => ({ "host.docker.internal": HOST, "host.containers.internal": HOST }),
+        }),
     },
   })
-}
-
-async function openTraffic(start: (socket: string) => Promise<NetworkRunning>): Promise<TrafficFixture> {
-  const directory = await temporaryDirectory()
-  const socket = directory.at("net.sock")
-  let network = await start(socket)
-  const guest = await namespaceGuest({ socket, mac: GUEST.mac })
-  return {
-    network,
-    guest,
-    hostAddress: HOST,
-    names: { "host.docker.internal": HOST, "host.containers.internal": HOST },
-    restart: async () => {
-      process.kill(pidOf(socket), "SIGKILL")
-      await network.closed.catch(() => undefined)
-      await network[Symbol.asyncDispose]()
-      network = await start(socket)
-      await guest.rejoined()
-      return network
-    },
-    [Symbol.asyncDispose]: async () => {
-      await guest[Symbol.asyncDispose]()
-      await network[Symbol.asyncDispose]()
-      await directory[Symbol.asyncDispose]()
-    },
-  }
 }
 
 describe("gvproxyArguments()", () => {

@@ -1,18 +1,17 @@
 import { readFileSync } from "node:fs"
-import { connect, type Socket } from "node:net"
 import { join } from "node:path"
 import type { NetworkRunning, NetworkStatus, Sidecar } from "@skep/contract"
 import {
   freeRule,
-  namespaceGuest,
+  loneNetwork,
   namespaceGuestUnavailable,
   networkContract,
   type SidecarFixture,
   sidecarContract,
-  type TrafficFixture,
+  streamTraffic,
   testContext,
 } from "@skep/contract-tests"
-import { fromSource, leftoversOf, temporaryDirectory } from "@skep/testkit"
+import { fromSource, leftoversOf, openClient, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import { passtProcess } from "../../src/passt/client.ts"
 import { passtArguments } from "../../src/passt/command-line.ts"
@@ -21,6 +20,7 @@ import { arpRequest } from "../../src/passt/introduce.ts"
 import { leakingInterfaces } from "../../src/passt/localnet.ts"
 import { type PasstOptions, parsePasstOptions } from "../../src/passt/options.ts"
 import { passt } from "../../src/passt/passt.ts"
+import { recordOf } from "../../src/passt/program.ts"
 import { passtUnavailable } from "./available.ts"
 
 type PasstSidecar = Sidecar<PasstOptions, NetworkStatus, NetworkRunning>
@@ -32,6 +32,11 @@ const spawned: PasstSidecar = passtProcess({
   args: fromSource(import.meta.dirname, "../../src/passt/main.ts"),
   endWithParent: true,
 })
+
+function pidOf(socket: string): number {
+  const { pid }: { readonly pid: number } = JSON.parse(readFileSync(recordOf(socket), "utf8"))
+  return pid
+}
 
 async function fixture(
   sidecar: PasstSidecar,
@@ -51,26 +56,8 @@ async function fixture(
       { socket: "/x", forwards: [{ transport: "sctp" }] },
     ],
     // The machine: it joins, and stays to the end.
-    hold: async (running) => {
-      const machine: Socket = connect(running.endpoints[0] ?? "")
-      machine.on("error", () => machine.destroy())
-      machine.resume()
-      const closed = new Promise((resolve) => {
-        machine.on("close", resolve)
-      })
-      return {
-        [Symbol.asyncDispose]: async () => {
-          machine.destroy()
-          await closed
-        },
-      }
-    },
-    crash: async () => {
-      const { pid }: { readonly pid: number } = JSON.parse(
-        readFileSync(directory.at("0.sock.passt.json"), "utf8"),
-      )
-      process.kill(pid, "SIGKILL")
-    },
+    hold: (running) => openClient(running.endpoints[0] ?? ""),
+    crash: async () => void process.kill(pidOf(directory.at("0.sock")), "SIGKILL"),
     leftovers: async () => {
       const left = await leftoversOf(directory.at("0.sock"))
       return left.filter((line) => !line.endsWith(".lock"))
@@ -104,45 +91,17 @@ for (const [name, sidecar] of Object.entries({ "in process": passt, spawned })) 
     name: `passt ${name}`,
     unavailable,
     gaps: GAPS,
-    open: async () => {
-      const directory = await temporaryDirectory()
-      const network = await start(directory.at("net.sock"))
-      return {
-        network,
-        [Symbol.asyncDispose]: async () => {
-          await network[Symbol.asyncDispose]()
-          await directory[Symbol.asyncDispose]()
-        },
-      }
+    open: () => loneNetwork((directory) => start(directory.at("net.sock"))),
+    traffic: {
+      unavailable: namespaceGuestUnavailable(),
+      open: () =>
+        streamTraffic({
+          start,
+          pidOf,
+          mac: MAC,
+        }),
     },
-    traffic: { unavailable: namespaceGuestUnavailable(), open: () => openTraffic(start) },
   })
-}
-
-async function openTraffic(start: (socket: string) => Promise<NetworkRunning>): Promise<TrafficFixture> {
-  const directory = await temporaryDirectory()
-  const socket = directory.at("net.sock")
-  let network = await start(socket)
-  const guest = await namespaceGuest({ socket, mac: MAC })
-  return {
-    network,
-    guest,
-    names: {},
-    restart: async () => {
-      const { pid }: { readonly pid: number } = JSON.parse(readFileSync(`${socket}.passt.json`, "utf8"))
-      process.kill(pid, "SIGKILL")
-      await network.closed.catch(() => undefined)
-      await network[Symbol.asyncDispose]()
-      network = await start(socket)
-      await guest.rejoined()
-      return network
-    },
-    [Symbol.asyncDispose]: async () => {
-      await guest[Symbol.asyncDispose]()
-      await network[Symbol.asyncDispose]()
-      await directory[Symbol.asyncDispose]()
-    },
-  }
 }
 
 describe.skipIf(unavailable !== undefined)("passt", () => {

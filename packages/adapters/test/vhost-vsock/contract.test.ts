@@ -1,9 +1,6 @@
 // The adapter in the contracts: on Unix sockets in the place of the kernel's, and on the kernel's where that has a guest to offer.
-import { once } from "node:events"
 import { existsSync } from "node:fs"
-import { connect } from "node:net"
 import { join } from "node:path"
-import { setImmediate as turn } from "node:timers/promises"
 import type { Sidecar, VsockRunning, VsockStatus } from "@skep/contract"
 import {
   type SidecarFixture,
@@ -14,7 +11,7 @@ import {
   vsockSetup,
 } from "@skep/contract-tests"
 import { type Remote, spawn } from "@skep/runtime"
-import { fromSource, processesMentioning, temporaryDirectory } from "@skep/testkit"
+import { fromSource, openClient, processesMentioning, temporaryDirectory } from "@skep/testkit"
 import { hostPaths } from "@skep/vsock-host/options"
 import { z } from "zod"
 import type { VhostVsockOptions } from "../../src/vhost-vsock/options.ts"
@@ -102,20 +99,7 @@ async function openLife<R extends VsockRunning>(
       { ...input(0), services: [-1] },
       { ...input(0), more: 1 },
     ],
-    hold: async () => {
-      const client = connect(join(input(0).directory, "connect"))
-      client.on("error", () => client.destroy())
-      await once(client, "connect")
-      return {
-        [Symbol.asyncDispose]: async () => {
-          client.destroy()
-          if (!client.closed) await once(client, "close")
-          // The handle of the test's own client is freed at the end of a turn.
-          await turn()
-          await turn()
-        },
-      }
-    },
+    hold: () => openClient(join(input(0).directory, "connect")),
     ...(crash === undefined ? {} : { crash }),
     leftovers: async () => [
       ...hostPaths(onUnix.parseOptions(input(0)))

@@ -6,15 +6,15 @@ import { createServer } from "node:net"
 import type { Sidecar } from "@skep/contract"
 import {
   freeRule,
-  namespaceGuest,
+  loneNetwork,
   namespaceGuestUnavailable,
   networkContract,
   sidecarContract,
-  type TrafficFixture,
+  streamTraffic,
   testContext,
 } from "@skep/contract-tests"
 import { available } from "@skep/loop"
-import { processesMentioning, temporaryDirectory } from "@skep/testkit"
+import { processesMentioning, type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { afterAll, describe, expect, it } from "vitest"
 import { networkProcess, type RemoteNetwork } from "../../src/client.ts"
 import { keepLeases } from "../../src/dhcp/lease-store.ts"
@@ -25,6 +25,7 @@ import type { SkepNetworkStatus } from "../../src/status.ts"
 import { nodeEngine } from "../../src/thread/node-engine.ts"
 import type { SkepNetwork } from "../../src/verbs.ts"
 import { bundleNodeNetwork } from "../bundle.ts"
+import { ownNames } from "../own-names.ts"
 import { machineOn } from "../stand-in.ts"
 
 type AnyNetwork = Sidecar<NetworkOptions, SkepNetworkStatus, SkepNetwork>
@@ -87,49 +88,27 @@ function isRemote(network: SkepNetwork): network is RemoteNetwork {
 
 networkContract({
   name: "network on Node's sockets, spawned",
-  open: async () => {
-    const directory = await temporaryDirectory()
-    const network = await start(directory.at("net"), directory.at("web.sock"))
-    return {
-      network,
-      [Symbol.asyncDispose]: async () => {
-        await network[Symbol.asyncDispose]()
-        await directory[Symbol.asyncDispose]()
-      },
-    }
+  open: () => loneNetwork((directory) => start(directory.at("web.sock"), directory)),
+  traffic: {
+    unavailable: namespaceGuestUnavailable(),
+    open: () =>
+      streamTraffic({
+        start,
+        pidOf: (_socket, { identity }) => identity.pid,
+        mac: "52:54:00:00:00:11",
+        names: ownNames,
+      }),
   },
-  traffic: { unavailable: namespaceGuestUnavailable(), open: openTraffic },
 })
 
-function start(directory: string, socket: string) {
-  const words = { directory, driver: "node", qemu: [`web=${socket}`], policy: "loopback" }
-  return spawned.start(spawned.parseOptions(words), testContext())
-}
-
-async function openTraffic(): Promise<TrafficFixture> {
-  const directory = await temporaryDirectory()
-  const socket = directory.at("web.sock")
-  let network = await start(directory.at("net"), socket)
-  const { plan } = await network.status()
-  const guest = await namespaceGuest({ socket, mac: "52:54:00:00:00:11" })
-  return {
-    network,
-    guest,
-    names: { "host.docker.internal": plan.host, "host.skep.internal": plan.host },
-    restart: async () => {
-      process.kill(network.identity.pid, "SIGKILL")
-      await network.closed.catch(() => undefined)
-      await network[Symbol.asyncDispose]()
-      network = await start(directory.at("net"), socket)
-      await guest.rejoined()
-      return network
-    },
-    [Symbol.asyncDispose]: async () => {
-      await guest[Symbol.asyncDispose]()
-      await network[Symbol.asyncDispose]()
-      await directory[Symbol.asyncDispose]()
-    },
+function start(socket: string, directory: TemporaryDirectory): Promise<RemoteNetwork> {
+  const words = {
+    directory: directory.at("net"),
+    driver: "node",
+    qemu: [`web=${socket}`],
+    policy: "loopback",
   }
+  return spawned.start(spawned.parseOptions(words), testContext())
 }
 
 describe("the driver", () => {
