@@ -5,7 +5,7 @@
  */
 import { CommanderError } from "commander"
 import { EXIT, exitCodeFor } from "./cli/exit.ts"
-import { asSidecarError, Output } from "./cli/output.ts"
+import { forUser, Output } from "./cli/output.ts"
 import { buildProgram } from "./cli/program.ts"
 import { asksForJson } from "./cli/usage.ts"
 
@@ -18,7 +18,7 @@ try {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage
   } else {
     new Output(asksForJson(process.argv)).error(error)
-    process.exitCode = exitCodeFor(asSidecarError(error).code)
+    process.exitCode = exitCodeFor(forUser(error).code)
   }
 }
 // Sockets that a library keeps for reuse must not hold the prompt back.

@@ -66,6 +66,12 @@ export class SidecarError extends Error {
     this.detail = options.detail ?? []
   }
 
+  /** The error itself where it is one of ours; else one with this code, its words, and it as the cause. */
+  static of(error: unknown, code: ErrorCode = "internal"): SidecarError {
+    if (error instanceof SidecarError) return error
+    return new SidecarError(code, error instanceof Error ? error.message : String(error), { cause: error })
+  }
+
   toJSON(): ErrorBody {
     return {
       code: this.code,

@@ -5,6 +5,7 @@
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
+import { LEAN } from "@skep/runtime"
 import type { GuestAddress, LinkKind, Peer, PeerContext, RunningPeer } from "./peer.ts"
 import { start } from "./process.ts"
 
@@ -13,8 +14,6 @@ export const OURS = "skep-network"
 
 const program = join(import.meta.dirname, "../../../apps/skep/dist/programs/network.js")
 
-/** As the skep command starts it: see apps/skep/src/client/program.ts. */
-const LEAN = ["--max-semi-space-size=1", "--no-warnings"]
 const MACHINE = "box"
 
 const OUR_GUEST: GuestAddress = {
@@ -38,6 +37,7 @@ function ourCommand(link: readonly string[], { directory, mtu, port, driver }: W
   const forward = `0.0.0.0:${port}:${OUR_GUEST.address}:${port}`
   const forwards = ["--forward", forward, "--forward", `${forward}/udp`]
   const words = ["--directory", directory, "--mtu", String(mtu), "--policy", "loopback", "--driver", driver]
+  // As the skep command starts it.
   return [process.execPath, ...LEAN, program, ...words, ...link, ...forwards]
 }
 

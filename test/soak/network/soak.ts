@@ -16,6 +16,7 @@ import { once } from "node:events"
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
+import { LEAN } from "@skep/runtime"
 import { parse as parseMac } from "@skep/wire/mac"
 import type { Tallies } from "./exchange.ts"
 import type { Places } from "./frames.ts"
@@ -169,8 +170,8 @@ function commandOf(
     `--qemu foe=${join(directory, "foe.sock")} --qemu broken=${join(directory, "broken.sock")}`,
     `--forward good=${forwarded}:${own} --forward wild=${deafForward}:${own}`,
   ]
-  // As the skep command starts it: see apps/skep/src/client/program.ts.
-  return [process.execPath, "--max-semi-space-size=1", PROGRAM, ...words.join(" ").split(" ")]
+  // As the skep command starts it.
+  return [process.execPath, ...LEAN, PROGRAM, ...words.join(" ").split(" ")]
 }
 
 async function startAgents(

@@ -143,7 +143,7 @@ export class Machine {
       await this.#open()
       if (this.#record === undefined || !(await mayRun(this.paths))) return
     } catch (error) {
-      this.#crash = asSidecarError(error)
+      this.#crash = SidecarError.of(error)
       this.#log.info("cannot open the machine", { reason: String(error) })
       return
     }
@@ -337,7 +337,7 @@ export class Machine {
       this.#own(vm)
       this.#log.info("found running", { state: vm.state })
     } catch (error) {
-      this.#crash = asSidecarError(error)
+      this.#crash = SidecarError.of(error)
       throw error
     }
   }
@@ -394,7 +394,7 @@ export class Machine {
       this.#broken = undefined
     } catch (error) {
       this.#record = undefined
-      this.#broken = asSidecarError(error)
+      this.#broken = SidecarError.of(error)
     }
   }
 
@@ -456,12 +456,6 @@ export class Machine {
       })
     return this.#record
   }
-}
-
-function asSidecarError(error: unknown): SidecarError {
-  if (error instanceof SidecarError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return new SidecarError("internal", message, { cause: error })
 }
 
 const neverAborts = new AbortController().signal

@@ -64,7 +64,7 @@ export class Output {
 
   /** One sentence, the facts, the next step. */
   error(error: unknown): void {
-    const known = asSidecarError(error)
+    const known = forUser(error)
     if (this.json) {
       this.item({ error: known })
       return
@@ -77,7 +77,8 @@ export class Output {
   }
 }
 
-export function asSidecarError(error: unknown): SidecarError {
+/** As a user is told of it: what is not ours is a bug, to be reported with its stack. */
+export function forUser(error: unknown): SidecarError {
   if (error instanceof SidecarError) return error
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return new SidecarError("internal", `Internal error: ${message}`, {

@@ -14,6 +14,11 @@ const COLOUR = /^\u001b\[[0-9;:]*m$/
 /** Takes back every colour. */
 export const PLAIN = "\u001b[0m"
 
+/** Keeps tabs and newlines, and drops all other control characters and sequences, colours too. */
+export function plain(text: string): string {
+  return text.replace(CONTROLS, "")
+}
+
 /** Keeps colours, tabs and newlines, and drops all other control characters and sequences. */
 export function printable(text: string): string {
   return text.replace(CONTROLS, (found) => (COLOUR.test(found) ? found : ""))

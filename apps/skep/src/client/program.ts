@@ -1,12 +1,9 @@
 /**
- * How to run the other programs of Skep: from the build beside this file, or from source with tsx.
+ * How to run the other programs of Skep.
  *
  * @module
  */
-import { fileURLToPath } from "node:url"
-
-/** Small young generations: these processes wait most of the time, and their memory is what a user sees. */
-const LEAN = ["--max-semi-space-size=1", "--no-warnings"]
+import { nodeArguments } from "@skep/runtime"
 
 const SOURCES = {
   backend: "../backend/main.ts",
@@ -20,13 +17,5 @@ const SOURCES = {
 
 /** Node's arguments that run a program. */
 export function programArguments(name: keyof typeof SOURCES): readonly string[] {
-  if (!import.meta.url.endsWith(".ts"))
-    return [...LEAN, fileURLToPath(new URL(`./${name}.js`, import.meta.url))]
-  return [
-    ...LEAN,
-    "--conditions=source",
-    "--import",
-    "tsx",
-    fileURLToPath(new URL(SOURCES[name], import.meta.url)),
-  ]
+  return nodeArguments(import.meta.url, { built: name, source: SOURCES[name] })
 }

@@ -3,7 +3,7 @@
  */
 import { SidecarError } from "@skep/contract"
 import { describe, expect, test } from "vitest"
-import { asSidecarError, formatBytes, formatDuration, Output } from "../../src/cli/output.ts"
+import { formatBytes, formatDuration, forUser, Output } from "../../src/cli/output.ts"
 import { printed } from "./printed.ts"
 
 test.each([
@@ -70,14 +70,14 @@ describe("Output", () => {
   })
 })
 
-test("asSidecarError() keeps ours, and makes a bug of anything else", () => {
+test("forUser() keeps ours, and makes a bug of anything else", () => {
   const ours = new SidecarError("busy", "x")
-  expect(asSidecarError(ours)).toBe(ours)
+  expect(forUser(ours)).toBe(ours)
   const cause = new TypeError("undefined is no function")
-  expect(asSidecarError(cause)).toMatchObject({
+  expect(forUser(cause)).toMatchObject({
     code: "internal",
     cause,
     next: expect.stringContaining("doctor"),
   })
-  expect(asSidecarError("text")).toMatchObject({ code: "internal", message: "Internal error: text" })
+  expect(forUser("text")).toMatchObject({ code: "internal", message: "Internal error: text" })
 })

@@ -5,7 +5,7 @@ import fc from "fast-check"
 import { expect, test } from "vitest"
 import { logPrinter } from "../../src/cli/log-printer.ts"
 import { Output } from "../../src/cli/output.ts"
-import { printable } from "../../src/cli/printable.ts"
+import { plain, printable } from "../../src/cli/printable.ts"
 import { printed } from "./printed.ts"
 
 const ESC = "\u001b"
@@ -25,6 +25,10 @@ test.each([
   ["ünïcode ✓", "ünïcode ✓"],
 ])("printable(%j) is %j", (text, expected) => {
   expect(printable(text)).toBe(expected)
+})
+
+test("plain() drops colours too, and keeps tabs and newlines", () => {
+  expect(plain(`${ESC}[1;31mred${ESC}[0m\tand\r\n${ESC}]0;title\u0007after`)).toBe("red\tand\nafter")
 })
 
 test("printable() leaves no control character but tab, newline and those of colours, whatever comes", () => {

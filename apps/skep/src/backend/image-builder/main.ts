@@ -6,7 +6,7 @@
 import { SidecarError } from "@skep/contract"
 import { buildImage } from "@skep/guest"
 import { silentLog } from "@skep/runtime"
-import { asSidecarError } from "../../cli/output.ts"
+import { forUser } from "../../cli/output.ts"
 import type { FromBuilder, ToBuilder } from "./messages.ts"
 
 const aborted = new AbortController()
@@ -25,7 +25,7 @@ try {
   })
   await tell({ image })
 } catch (error) {
-  await tell({ error: asSidecarError(error).toJSON() })
+  await tell({ error: forUser(error).toJSON() })
 }
 process.exit()
 

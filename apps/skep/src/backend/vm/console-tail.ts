@@ -4,6 +4,7 @@
  * @module
  */
 import { open } from "node:fs/promises"
+import { plain } from "../../cli/printable.ts"
 
 const TAIL_BYTES = 8192
 
@@ -14,17 +15,11 @@ export async function consoleTail(path: string, lines: number): Promise<readonly
     const { size } = await file.stat()
     const length = Math.min(size, TAIL_BYTES)
     const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length)
-    return clean(buffer.toString("utf8"))
+    return plain(buffer.toString("utf8"))
       .split("\n")
       .filter((line) => line.trim() !== "")
       .slice(-lines)
   } catch {
     return [] // no console yet: nothing to show
   }
-}
-
-/** Drops what would move the reader's cursor or change their colours. */
-function clean(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- terminal control is what this takes out
-  return text.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "").replace(/[\u0000-\u0009\u000b-\u001f\u007f]/g, "")
 }

@@ -180,11 +180,7 @@ export class Vm {
     } catch (error) {
       this.#engine = undefined
       // A start that was interrupted has not failed: the next one goes on where it was.
-      if (!signal.aborted)
-        this.#failure =
-          error instanceof SidecarError
-            ? error
-            : new SidecarError("internal", String(error), { cause: error })
+      if (!signal.aborted) this.#failure = SidecarError.of(error)
       throw error
     }
   }
@@ -291,7 +287,10 @@ export class Vm {
   }
 
   async #end(): Promise<SidecarError | undefined> {
-    const crash = await this.#launcher.closed.then(() => undefined, asSidecarError)
+    const crash = await this.#launcher.closed.then(
+      () => undefined,
+      (error: unknown) => SidecarError.of(error, "crashed"),
+    )
     // Where only the launcher is gone, the machine goes on with its sidecars, and another launcher takes it over; unless it is to end.
     const lostOnly = crash !== undefined && this.#state !== "stopping"
     // Where nobody can tell, it is for the next launcher to find out.
@@ -323,10 +322,6 @@ function agentOf(context: VmContext, phases: GuestPhases, { connect }: MachineVs
   const dial = (signal: AbortSignal): Promise<Socket> =>
     dialGuest({ connect, port: GUEST_PORTS.agent }, signal)
   return new GuestAgent({ dial, phases, log, emit })
-}
-
-function asSidecarError(error: unknown): SidecarError {
-  return error instanceof SidecarError ? error : new SidecarError("crashed", String(error), { cause: error })
 }
 
 /** The NIC comes back by itself, as QEMU tells another keeper of it at once. */
