@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process"
+import { execFile, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, readdirSync } from "node:fs"
-import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { Cleanup } from "@skep/runtime"
-import { fromSource } from "@skep/testkit"
+import { fromSource, type Program, startProgram } from "@skep/testkit"
 import type { ConversationCall, Conversations } from "./conversation.ts"
 import type { Reply } from "./speaker.ts"
 
@@ -46,12 +45,6 @@ export interface Namespace extends AsyncDisposable {
   start(command: string, ...args: readonly string[]): Program
 }
 
-export interface Program extends AsyncDisposable {
-  readonly child: ChildProcess
-  /** Waits for a line, from the first one on. Rejects if the program ends before, or after PATIENCE_MS. */
-  line(matches: (line: string) => boolean): Promise<string>
-}
-
 let made = 0
 
 /** Needs root. Those of runs that were killed are removed. */
@@ -83,49 +76,8 @@ export async function namespace(): Promise<Namespace> {
       throw new Error(`${command} ${args.join(" ")} ended with ${code}: ${text}`)
     },
     try: (command, ...args) => attempt(command, args),
-    start: (command, ...args) => owned.use(program("ip", inside(command, args))),
+    start: (command, ...args) => owned.use(startProgram("ip", inside(command, args))),
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
-  }
-}
-
-/** Also one that ends before it is asked to. */
-export function program(file: string, args: readonly string[]): Program {
-  const child = spawn(file, args, { stdio: "pipe" })
-  const lines: string[] = []
-  const waiting = new Set<() => void>()
-  const wake = (): void => {
-    for (const each of waiting) each()
-  }
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on("line", (line) => {
-      lines.push(line)
-      wake()
-    })
-  }
-  const closed = once(child, "close").then(wake)
-  return {
-    child,
-    line: async (matches) => {
-      const end = AbortSignal.timeout(PATIENCE_MS)
-      end.addEventListener("abort", wake)
-      for (;;) {
-        const found = lines.find(matches)
-        if (found !== undefined) return found
-        if (hasEnded(child) || end.aborted)
-          throw new Error(`no such line of ${args.join(" ")}:\n${lines.join("\n")}`)
-        await new Promise<void>((resolve) => {
-          const go = (): void => {
-            waiting.delete(go)
-            resolve()
-          }
-          waiting.add(go)
-        })
-      }
-    },
-    [Symbol.asyncDispose]: async () => {
-      if (!hasEnded(child)) child.kill("SIGTERM")
-      await closed
-    },
   }
 }
 
@@ -182,10 +134,6 @@ function sweep(): void {
     const pid = new RegExp(`^${PREFIX}(\\d+)-\\d+$`).exec(name)?.[1]
     if (pid !== undefined && !existsSync(`/proc/${pid}`)) ip("netns", "delete", name)
   }
-}
-
-function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null
 }
 
 function ip(...args: readonly string[]): void {

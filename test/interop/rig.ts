@@ -17,9 +17,9 @@ import { promisify } from "node:util"
 import { testContext } from "@skep/contract-tests"
 import { type NetworkPlan, networkProcess, type RemoteNetwork } from "@skep/network/client"
 import { Cleanup } from "@skep/runtime"
-import { leftoversOf, type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
+import { leftoversOf, type Program, type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { expect, inject } from "vitest"
-import { type Namespace, namespace, type Program } from "./namespace.ts"
+import { type Namespace, namespace } from "./namespace.ts"
 
 const PROGRAM = join(import.meta.dirname, "../../apps/skep/dist/programs/network.js")
 export const DEVICE = "tap0"

@@ -6,10 +6,11 @@
  */
 import { execFileSync } from "node:child_process"
 import { writeFile } from "node:fs/promises"
+import type { Program } from "@skep/testkit"
 import { leftoversOf } from "@skep/testkit"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { DhcpNetwork } from "../../../src/dhcp/index.ts"
-import { type Guest, guest, missing, type Program } from "./guest.ts"
+import { type Guest, guest, missing } from "./guest.ts"
 
 const NETWORK: DhcpNetwork = {
   subnet: "192.168.64.0/22",

@@ -3,13 +3,17 @@
  *
  * @module
  */
-import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from "node:child_process"
-import { once } from "node:events"
-import { createInterface } from "node:readline"
+import { execFile, execFileSync, spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { Cleanup } from "@skep/runtime"
-import { fromSource, type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
+import {
+  fromSource,
+  type Program,
+  startProgram,
+  type TemporaryDirectory,
+  temporaryDirectory,
+} from "@skep/testkit"
 import type { Lease, ServerOptions } from "../../../src/dhcp/index.ts"
 
 /** Nothing here takes a tenth of it; what does hangs, and the test says so instead of waiting. */
@@ -42,13 +46,6 @@ export interface Guest extends AsyncDisposable {
   serve(options: Omit<ServerOptions, "store">): Promise<Served>
   /** Gives the server's end one more address. */
   addNeighbour(address: string): void
-}
-
-export interface Program extends AsyncDisposable {
-  readonly child: ChildProcess
-  /** Waits for a line, from the first one on, and returns it. Rejects if the program ends before, or after PATIENCE_MS. */
-  line(matches: (line: string) => boolean): Promise<string>
-  readonly lines: readonly string[]
 }
 
 export interface Served extends AsyncDisposable {
@@ -95,7 +92,7 @@ export async function guest(): Promise<Guest> {
   return {
     device: "cable1",
     directory,
-    start: (command, ...args) => ownership.use(program(own, [command, ...args])),
+    start: (command, ...args) => ownership.use(programIn(own, [command, ...args])),
     run: async (command, ...args) => {
       const options = { timeout: PATIENCE_MS, killSignal: "SIGKILL" as const }
       const { stdout, stderr } = await promisify(execFile)(
@@ -113,7 +110,7 @@ export async function guest(): Promise<Guest> {
 
 async function serve(namespace: string, options: Omit<ServerOptions, "store">): Promise<Served> {
   const args = [...fromSource(PROGRAM), "cable0", JSON.stringify(options)]
-  const server = program(namespace, [process.execPath, ...args])
+  const server = programIn(namespace, [process.execPath, ...args])
   await server.line((line) => line.includes('"ready"'))
   const parse = (line: string): Heard | undefined => {
     const heard: Partial<Heard> = JSON.parse(line)
@@ -138,42 +135,8 @@ async function serve(namespace: string, options: Omit<ServerOptions, "store">): 
   }
 }
 
-function program(namespace: string, command: readonly string[]): Program {
-  const child = spawn("ip", ["netns", "exec", namespace, ...command], { stdio: "pipe" })
-  const lines: string[] = []
-  let waiting: (() => void)[] = []
-  const wake = (): void => {
-    const all = waiting
-    waiting = []
-    for (const each of all) each()
-  }
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on("line", (line) => {
-      lines.push(line)
-      wake()
-    })
-  }
-  const closed = once(child, "close").then(wake)
-  return {
-    child,
-    lines,
-    line: async (matches) => {
-      const end = AbortSignal.timeout(PATIENCE_MS)
-      end.addEventListener("abort", wake)
-      for (;;) {
-        const found = lines.find(matches)
-        if (found !== undefined) return found
-        if (child.exitCode !== null || child.signalCode !== null || end.aborted) {
-          throw new Error(`no such line of ${command.join(" ")}:\n${lines.join("\n")}`)
-        }
-        await new Promise<void>((resolve) => waiting.push(resolve))
-      }
-    },
-    [Symbol.asyncDispose]: async () => {
-      if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM")
-      await closed
-    },
-  }
+function programIn(namespace: string, command: readonly string[]): Program {
+  return startProgram("ip", ["netns", "exec", namespace, ...command])
 }
 
 function ip(...args: readonly string[]): void {
