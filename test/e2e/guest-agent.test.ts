@@ -10,12 +10,12 @@ import {
   type AgentSession,
   GUEST_PORTS,
   HOST_PORTS,
-  Lines,
   LOG_LINE_MAX,
   type LogRecord,
   openAgentSession,
   parseLogRecord,
 } from "@skep/guest/agent"
+import { Lines } from "@skep/runtime"
 import ssh2 from "ssh2"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { BARE_SECRET, prepareBare, withVsock } from "../vm/bare-qemu.ts"

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type LoopThread, startLoop } from "@skep/loop"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { KeeperCalls } from "../../packages/vsock/test/process/keeper-thread.ts"
 import { prepareBare, withVhostNet } from "../vm/bare-qemu.ts"
-import type { KeeperCalls } from "../vm/keeper-thread.ts"
 import type { NicCalls, NicStatus } from "../vm/nic-thread.ts"
 import { ECHO_PORT, GATEWAY, SAY_PORT } from "../vm/scripted-gateway.ts"
 import { sharedSkep } from "./skep.ts"
@@ -72,9 +72,12 @@ beforeAll(async () => {
     bootLocal: BOOT_LOCAL,
   })
   nic = await startNic()
-  keeper = await startLoop<KeeperCalls>(new URL("../vm/keeper-thread.ts", import.meta.url), {
-    data: { front: at("front.sock"), back: at("back.sock") },
-  })
+  keeper = await startLoop<KeeperCalls>(
+    new URL("../../packages/vsock/test/process/keeper-thread.ts", import.meta.url),
+    {
+      data: { front: at("front.sock"), back: at("back.sock") },
+    },
+  )
   qemu = spawn("qemu-system-x86_64", [...withVhostNet(argv, MEMORY_MIB, at("front.sock"))], {
     stdio: ["ignore", "ignore", "inherit"],
   })

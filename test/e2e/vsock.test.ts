@@ -9,8 +9,8 @@ import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { type LoopThread, startLoop } from "@skep/loop"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { KeeperCalls } from "../../packages/vsock/test/process/keeper-thread.ts"
 import { prepareBare, withVsock } from "../vm/bare-qemu.ts"
-import type { KeeperCalls } from "../vm/keeper-thread.ts"
 import { sharedSkep } from "./skep.ts"
 
 const MEMORY_MIB = 512
@@ -85,9 +85,12 @@ beforeAll(async () => {
   service.listen(join(at("v"), "00000002.00001b58"))
   silent.listen(join(at("v"), "00000002.00001b59"))
   over.listen(join(at("v"), "00000002.00001b5a"))
-  keeper = await startLoop<KeeperCalls>(new URL("../vm/keeper-thread.ts", import.meta.url), {
-    data: { front: at("front.sock"), back: at("back.sock") },
-  })
+  keeper = await startLoop<KeeperCalls>(
+    new URL("../../packages/vsock/test/process/keeper-thread.ts", import.meta.url),
+    {
+      data: { front: at("front.sock"), back: at("back.sock") },
+    },
+  )
   qemu = spawn("qemu-system-x86_64", [...withVsock(argv, MEMORY_MIB, at("front.sock"))], { stdio: "ignore" })
   const end = Date.now() + BOOT_MS
   while ((await echoed("ready")) !== "ready") {

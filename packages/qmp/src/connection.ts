@@ -7,8 +7,7 @@
  */
 import { connect, type Socket } from "node:net"
 import { SidecarError } from "@skep/contract"
-import { errnoOf, type Resolvers, withDeadline, withResolvers } from "@skep/runtime"
-import { Lines } from "./lines.ts"
+import { errnoOf, Lines, type Resolvers, withDeadline, withResolvers } from "@skep/runtime"
 import { emit, type Message, parse, type QmpEvent } from "./message.ts"
 
 const DEADLINE_MS = 10_000

@@ -20,6 +20,7 @@ export {
   writeFileWhole,
 } from "./files.ts"
 export { identityOf, isAlive, ownIdentity, signalProcess } from "./identity.ts"
+export { Lines } from "./lines.ts"
 export { type Lock, tryLock, waitForLock } from "./lock.ts"
 export { type LogOptions, openLog, silentLog, withFields } from "./log.ts"
 export { type AdoptOptions, adopt, notRunning, type Remote } from "./process/adopt.ts"

@@ -14,8 +14,8 @@ import { setTimeout as delay } from "node:timers/promises"
 import { type LoopThread, startLoop } from "@skep/loop"
 import { type SocketAddress, UNIX_PATH_MAX } from "@skep/loop/sys"
 import { freePort } from "../../../apps/skep/src/machine/port.ts"
+import type { KeeperCalls } from "../../../packages/vsock/test/process/keeper-thread.ts"
 import { prepareBare, withSerialPorts, withVsock } from "../../vm/bare-qemu.ts"
-import type { KeeperCalls } from "../../vm/keeper-thread.ts"
 import { processCpu } from "./cpu.ts"
 
 const MEMORY_MIB = 1024
@@ -95,9 +95,12 @@ export async function bootGuest(options: GuestOptions): Promise<BenchGuest> {
   try {
     const sidecar = await startSidecar(options.sidecar, at)
     owned.sidecar = sidecar
-    owned.keeper = await startLoop<KeeperCalls>(new URL("../../vm/keeper-thread.ts", import.meta.url), {
-      data: { front: at("front.sock"), back: at("back.sock") },
-    })
+    owned.keeper = await startLoop<KeeperCalls>(
+      new URL("../../../packages/vsock/test/process/keeper-thread.ts", import.meta.url),
+      {
+        data: { front: at("front.sock"), back: at("back.sock") },
+      },
+    )
     const serial = SERVICES.map((name) => ({ name: `bench.${name}`, socket: at(`serial-${name}.sock`) }))
     const words = withSerialPorts(withVsock(argv, MEMORY_MIB, at("front.sock")), serial)
     const qemu = spawn("qemu-system-x86_64", words, { stdio: ["ignore", "ignore", "pipe"] })

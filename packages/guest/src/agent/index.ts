@@ -5,7 +5,6 @@
  * @module
  */
 export type { GuestAddress, GuestFacts, GuestListener, Stall } from "./lines/facts.ts"
-export { Lines } from "./lines/lines.ts"
 export { LOG_LINE_MAX, type LogRecord, parseLogRecord } from "./lines/log-record.ts"
 export type { FailedPhase, Hello, Malformed, ReachedPhase } from "./lines/protocol.ts"
 export {

@@ -8,9 +8,8 @@
  */
 import type { Duplex } from "node:stream"
 import { SidecarError } from "@skep/contract"
-import { orAborted, type Resolvers, withDeadline, withResolvers } from "@skep/runtime"
+import { Lines, orAborted, type Resolvers, withDeadline, withResolvers } from "@skep/runtime"
 import { type GuestFacts, parseFacts } from "./lines/facts.ts"
-import { Lines } from "./lines/lines.ts"
 import * as protocol from "./lines/protocol.ts"
 
 const DEADLINE_MS = 5000

@@ -1,9 +1,9 @@
 /** The host's end of the agent, against a guest that is the other end of a pair of streams. */
 import { Duplex, duplexPair } from "node:stream"
+import { Lines } from "@skep/runtime"
 import * as fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { type AgentOptions, type AgentSession, type Clock, openAgentSession } from "../../src/agent/index.ts"
-import { Lines } from "../../src/agent/lines/lines.ts"
 
 const HELLO = "hello 1 8cafe1b0-ec95-43fa-845e-3266066b9e5f 5.48\n"
 const FACTS = ["uptime 54.53", "load 0.07 0.03 0.01", "memory MemTotal 996512", "memory MemAvailable 762288"]

@@ -1,5 +1,5 @@
 /**
- * A loop thread with a keeper between a fake QEMU and the sidecar of a test.
+ * A loop thread with a keeper between the front end and the back end of a test.
  *
  * @module
  */

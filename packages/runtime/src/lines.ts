@@ -16,7 +16,7 @@ export class Lines {
     this.#max = maxBytes
   }
 
-  /** The lines that `chunk` completes. Says "too-long" once a line passes the bound; the rest is then of no use. */
+  /** The lines that `chunk` completes; or "too-long" once a line passes the bound, and nothing is of use after that. */
   push(chunk: Uint8Array): readonly string[] | "too-long" {
     const lines: string[] = []
     let from = 0
@@ -33,7 +33,8 @@ export class Lines {
   #keep(part: Uint8Array): boolean {
     this.#bytes += part.length
     if (this.#bytes > this.#max) return false
-    if (part.length > 0) this.#parts.push(part)
+    // A copy: many short lines in one chunk must not keep it alive.
+    if (part.length > 0) this.#parts.push(Uint8Array.from(part))
     return true
   }
 }
