@@ -29,7 +29,7 @@ function waiting(mostMs: number) {
   return {
     counters,
     /** What it took to wait up to `timeoutMs` for an event that comes in `inMs`. */
-    round(inMs: number, timeoutMs = Number.POSITIVE_INFINITY, workedMs = 0) {
+    round: (inMs: number, timeoutMs = Number.POSITIVE_INFINITY, workedMs = 0) => {
       due = now + inMs
       asked = 0
       slept = []
