@@ -8,6 +8,7 @@ import { closeSync, fstatSync, openSync, statSync, unlinkSync } from "node:fs"
 import { SidecarError } from "@skep/contract"
 import koffi from "koffi"
 import { sleep } from "./deadline.ts"
+import { writeHolder } from "./lock-holder.ts"
 
 /** sys/file.h, the same on Linux and macOS. */
 const LOCK_EX = 2
@@ -19,7 +20,7 @@ export interface Lock extends Disposable {
   readonly path: string
 }
 
-/** Takes the lock or returns undefined when another process holds it. The directory of `path` must exist. */
+/** Takes the lock and writes who has it, or returns undefined when another process holds it. The directory of `path` must exist. */
 export function tryLock(path: string): Lock | undefined {
   for (;;) {
     const fd = openSync(path, "a", 0o600)
@@ -28,7 +29,10 @@ export function tryLock(path: string): Lock | undefined {
       return undefined
     }
     // Its former owner may have removed the file between our open and our lock: then we hold a lock on nothing.
-    if (sameFile(fd, path)) return held(path, fd)
+    if (sameFile(fd, path)) {
+      writeHolder(fd)
+      return held(path, fd)
+    }
     closeSync(fd)
   }
 }

@@ -6,6 +6,7 @@
 import { request as httpRequest, type IncomingMessage } from "node:http"
 import { createInterface } from "node:readline"
 import { type ErrorBody, SidecarError, type SidecarEvent } from "@skep/contract"
+import { orAborted, withResolvers } from "../deadline.ts"
 import { errnoOf } from "../files.ts"
 
 /** Names the instance that a request is meant for. */
@@ -62,6 +63,8 @@ export async function* stream(socketPath: string, options: ControlCall): AsyncGe
 /** Events of a control socket. Ends when the other side closes; `onEnd` runs once. */
 export interface Subscription extends Disposable {
   readonly ended: Promise<void>
+  /** Resolves when the other side has answered, which takes a tenth of what a request does. Rejects with the signal's reason. */
+  ping(signal: AbortSignal): Promise<void>
 }
 
 /** Resolves when subscribed. Codes, signal and `instance` are those of `call`. */
@@ -96,7 +99,17 @@ export async function subscribe(
     signal.removeEventListener("abort", abort)
   }
   client.on("error", () => client.terminate())
-  return { ended, [Symbol.dispose]: () => client.terminate() }
+  const ping: Subscription["ping"] = async (limit) => {
+    const answered = withResolvers<void>()
+    client.once("pong", answered.resolve)
+    try {
+      client.ping()
+      await orAborted(answered.promise, limit)
+    } finally {
+      client.off("pong", answered.resolve)
+    }
+  }
+  return { ended, ping, [Symbol.dispose]: () => client.terminate() }
 }
 
 async function open(socketPath: string, options: ControlCall): Promise<IncomingMessage> {

@@ -10,6 +10,7 @@ import type { Server } from "node:net"
 import { SidecarError } from "@skep/contract"
 import { checkSocketPath, describeFileError, errnoOf, removeStaleSocket } from "../files.ts"
 import { type Lock, waitForLock } from "../lock.ts"
+import { socketLockOf } from "../lock-holder.ts"
 
 const LOCK_PATIENCE_MS = 500
 
@@ -46,7 +47,7 @@ export async function listenPrivately(server: Server, endpoint: string): Promise
 /** A process that was killed holds its locks for a moment after it counts as dead. */
 async function lockFor(endpoint: string): Promise<Lock> {
   try {
-    return await waitForLock(`${endpoint}.lock`, LOCK_PATIENCE_MS, new AbortController().signal)
+    return await waitForLock(socketLockOf(endpoint), LOCK_PATIENCE_MS, new AbortController().signal)
   } catch (error) {
     if (!(error instanceof SidecarError) || error.code !== "busy")
       throw describeFileError("listen on", endpoint, error)

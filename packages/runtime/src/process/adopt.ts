@@ -8,10 +8,12 @@ import * as z from "zod"
 import { type ControlCall, call, subscribe } from "../control/client.ts"
 import { sleep, within, withResolvers } from "../deadline.ts"
 import { isAlive, signalProcess } from "../identity.ts"
+import { readHolder, socketLockOf } from "../lock-holder.ts"
+import { LIVENESS, type Liveness, untilSilent } from "./liveness.ts"
 
-const HEALTH_DEADLINE_MS = 3000
+const SUBSCRIBE_DEADLINE_MS = 5000
 const STOP_DEADLINE_MS = 10_000
-const KILL_POLL_MS = 25
+const POLL_MS = 25
 
 export const InstanceBody: z.ZodType<Instance> = z.object({
   pid: z.int().min(1),
@@ -35,6 +37,8 @@ export interface AdoptOptions<Status> {
   readonly emit?: (event: SidecarEvent) => void
   /** How long a stop may take before the process is killed; 10 s unless told. */
   readonly stopDeadlineMs?: number
+  /** When a process that does not answer is taken for one that hangs, and is killed: after some 15 s unless told. */
+  readonly liveness?: Liveness
 }
 
 /** A running sidecar of another process, with the verbs of its role behind `request`. */
@@ -49,13 +53,13 @@ export interface Remote<Status> extends Running<Status> {
 }
 
 /**
- * Connects to a running sidecar. Rejects with "unreachable" when nobody listens on the control socket, "timeout" when
- * somebody does and does not answer, "not-running" when it is not the one that was meant.
+ * Connects to a running sidecar, and looks from then on whether it answers: one that hangs is killed, and `closed` says so. Rejects with
+ * "unreachable" when nobody listens on the control socket, or who did hung and was killed; "timeout" when somebody does who cannot be
+ * named, and does not answer; "not-running" when it is not the one that was meant.
  */
 export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remote<Status>> {
-  const { control } = options
-  const limit = (): AbortSignal => within(HEALTH_DEADLINE_MS, options.signal)
-  const health = await healthOf(options, limit())
+  const { control, liveness = LIVENESS } = options
+  const health = await patiently(options, liveness)
   const instance = health.identity.nonce
   const { promise: closed, resolve, reject } = withResolvers<void>()
   closed.catch(() => undefined) // whoever awaits `closed` gets the reason; nobody has to
@@ -68,14 +72,23 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
       last = event
       options.emit?.(event)
     },
-    limit(),
+    within(SUBSCRIBE_DEADLINE_MS, options.signal),
     { instance },
   )
+  const watch = new AbortController()
+  let hang: SidecarError | undefined
+  void untilSilent((signal) => subscription.ping(signal), liveness, watch.signal).then((seconds) => {
+    if (seconds === undefined) return
+    hang = hung(`The sidecar "${health.name}"`, seconds)
+    // Its end closes the subscription.
+    signalProcess(health.identity, "SIGKILL")
+  })
   void subscription.ended.then(() => {
     over = true
+    watch.abort()
     if (released) return
     if (last?.type === "stopped") resolve()
-    else reject(crash(health.name, last))
+    else reject(hang ?? crash(health.name, last))
   })
   const request: Remote<Status>["request"] = async (method, path, body, requestSignal) => {
     if (over) throw notRunning(health.name)
@@ -95,12 +108,37 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
     status: async () => options.parseStatus(await request("GET", "/status")),
     release: () => {
       released = true
+      watch.abort()
       subscription[Symbol.dispose]()
     },
     [Symbol.asyncDispose]: () => {
+      watch.abort() // a stop has a deadline of its own
       stopping ??= stop(health.identity, request, options.stopDeadlineMs ?? STOP_DEADLINE_MS)
       return stopping
     },
+  }
+}
+
+/** Asks until there is an answer or it is clear that there will be none; then the way is free for another one. */
+async function patiently<Status>(
+  options: AdoptOptions<Status>,
+  { answerMs, misses }: Liveness,
+): Promise<z.infer<typeof HealthBody>> {
+  const { control, signal } = options
+  const began = performance.now()
+  for (let missed = 1; ; missed++) {
+    try {
+      return await healthOf(options, within(answerMs, signal))
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof SidecarError) || error.code !== "timeout") throw error
+      if (missed < misses) continue
+      const holder = readHolder(socketLockOf(control))
+      if (holder === undefined || holder.pid === process.pid) throw error
+      await kill(holder)
+      const { message } = hung(`Process ${holder.pid}`, Math.round((performance.now() - began) / 1000))
+      throw new SidecarError("unreachable", `Cannot adopt "unix:${control}": ${message}`, { cause: error })
+    }
   }
 }
 
@@ -121,12 +159,15 @@ async function stop(
   request: Remote<unknown>["request"],
   deadlineMs: number,
 ): Promise<void> {
-  await request("POST", "/stop").catch(() => undefined) // gone already, or about to be killed
-  const end = Date.now() + deadlineMs
-  while (isAlive(identity)) {
-    if (Date.now() >= end) signalProcess(identity, "SIGKILL")
-    await sleep(KILL_POLL_MS, neverAborts)
-  }
+  const end = performance.now() + deadlineMs
+  await request("POST", "/stop", undefined, AbortSignal.timeout(deadlineMs)).catch(() => undefined) // gone already, or about to be killed
+  while (isAlive(identity) && performance.now() < end) await sleep(POLL_MS, neverAborts)
+  await kill(identity)
+}
+
+async function kill(identity: Identity): Promise<void> {
+  signalProcess(identity, "SIGKILL")
+  while (isAlive(identity)) await sleep(POLL_MS, neverAborts)
 }
 
 const neverAborts = new AbortController().signal
@@ -137,6 +178,10 @@ function crash(name: string, last: SidecarEvent | undefined): SidecarError {
   const message =
     typeof reason === "string" ? reason : `The sidecar "${name}" crashed: its process ended without a word`
   return new SidecarError("crashed", message)
+}
+
+function hung(who: string, seconds: number): SidecarError {
+  return new SidecarError("timeout", `${who} did not answer for ${seconds} s and was ended`)
 }
 
 export function notRunning(name: string): SidecarError {

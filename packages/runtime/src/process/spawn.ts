@@ -15,6 +15,7 @@ import {
 } from "@skep/contract"
 import { orAborted } from "../deadline.ts"
 import { adopt, InstanceBody, type Remote } from "./adopt.ts"
+import type { Liveness } from "./liveness.ts"
 
 export interface SpawnCommand<Options, Status> {
   readonly name: string
@@ -30,6 +31,8 @@ export interface SpawnCommand<Options, Status> {
   /** Ends the process when this one ends: for tests. Otherwise it outlives its parent. */
   readonly endWithParent?: boolean
   readonly stopDeadlineMs?: number
+  /** As of `adopt`. */
+  readonly liveness?: Liveness
 }
 
 /** A sidecar in a process of its own. `wrap` adds the verbs of the role to the remote. */
@@ -66,6 +69,7 @@ async function start<Options, Status>(
       signal: context.signal,
       emit: context.emit,
       ...(command.stopDeadlineMs === undefined ? {} : { stopDeadlineMs: command.stopDeadlineMs }),
+      ...(command.liveness === undefined ? {} : { liveness: command.liveness }),
     })
     if (command.endWithParent !== true) detach(child)
     return { ...remote, [Symbol.asyncDispose]: () => remote[Symbol.asyncDispose]().then(() => exited) }
