@@ -114,6 +114,10 @@ export interface LauncherOptions extends MachineDescription {
   readonly provingMs: number
   /** How long a guest under a proven accelerator may stay silent before it is started again. */
   readonly silenceMs: number
+  /** The phase that ends the guest's boot: until it is reported, a guest that hangs is started again. One that names none is not watched. */
+  readonly bootedPhase?: string
+  /** How long a guest that boots may neither print nor use its disks. */
+  readonly bootSilenceMs: number
   /** Bound of console.log and console.log.1 together. */
   readonly consoleLogBytes: number
 }
@@ -218,6 +222,11 @@ export const LauncherOptions: z.ZodType<LauncherOptions> = z.strictObject({
   program: z.string().min(1).default("qemu-system-x86_64"),
   provingMs: milliseconds.default(5000),
   silenceMs: milliseconds.default(20_000),
+  bootedPhase: z
+    .string()
+    .regex(/^\S{1,64}$/, "must be a word")
+    .exactOptional(),
+  bootSilenceMs: milliseconds.default(30_000),
   consoleLogBytes: z
     .int()
     .min(4096)

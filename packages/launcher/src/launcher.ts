@@ -29,6 +29,7 @@ import { Upkeep } from "./keeper/upkeep.ts"
 import { adopt } from "./machine/adoption.ts"
 import { end } from "./machine/attempt.ts"
 import { type Booted, boot, checkFiles } from "./machine/boot.ts"
+import { BootWatch } from "./machine/boot-watch.ts"
 import type { Environment } from "./machine/environment.ts"
 import { openProcessLog } from "./machine/process-log.ts"
 import { runningOf } from "./machine/running.ts"
@@ -86,6 +87,7 @@ async function start(options: LauncherOptions, context: Context): Promise<Launch
     machine,
     hypervisor,
     upkeep,
+    bootWatch: adopted === undefined ? new BootWatch(env, machine) : undefined,
     cleanup: cleanup.move(),
     counters,
   })

@@ -44,6 +44,8 @@ export class Machine {
   readonly ended: Promise<Ending>
   /** Fulfils with the guest's first line. Never rejects. */
   readonly firstLine: Promise<void>
+  /** Called when the guest has begun anew, by itself or by us. */
+  onReset: () => void = () => undefined
   readonly #parts: MachineParts
   readonly #file: RecordFile
   readonly #firstLine: Resolvers<void> = withResolvers()
@@ -57,6 +59,8 @@ export class Machine {
   #outOfControl = false
   #shutdown: string | undefined
   #panic: string | undefined
+  /** Whether it said that it gave up, since it began. */
+  #failed = false
   #resets = 0
 
   constructor(parts: MachineParts) {
@@ -81,6 +85,10 @@ export class Machine {
   }
   get accelerator(): Accelerator {
     return this.#record.accelerator
+  }
+  /** Reached since the guest began, in order. */
+  get phases(): readonly GuestPhase[] {
+    return this.#record.phases
   }
   /** As it was started with; undefined where an earlier build started it. */
   get network(): RecordedNetwork | undefined {
@@ -127,8 +135,10 @@ export class Machine {
         // A kernel that panicked restarts itself, and would do so for ever.
         if (this.#panic !== undefined) return this.process.kill()
         this.#resets++
+        this.#failed = false
         this.#record = { ...this.#record, phases: [] }
-        return this.#happen("reset")
+        this.#happen("reset")
+        return this.onReset()
       case "GUEST_PANICKED":
         this.#panic ??= "its panic device said so"
         return
@@ -149,14 +159,26 @@ export class Machine {
         this.#reach({ name: report.name, atSeconds: this.#secondsSinceStart() })
         return
       case "failed":
-        this.#reason = `the guest failed at ${report.phase}: ${report.reason}`
-        this.#parts.emit({ type: "failed", phase: report.phase, reason: report.reason })
-        return
+        return this.fail(report.phase, report.reason)
       case "panic":
         this.#panic = report.reason
         this.#reason = `the guest's kernel panicked: ${report.reason}`
         this.#parts.emit({ type: "panic", reason: report.reason })
     }
+  }
+
+  /** The guest said that it gave up there, or it is clear that it will not get further. */
+  fail(phase: string, reason: string): void {
+    this.#failed = true
+    this.#reason = `the guest failed at ${phase}: ${reason}`
+    this.#parts.emit({ type: "failed", phase, reason })
+  }
+
+  /** Whether its guest is still on its way to that phase. */
+  isBooting(bootedPhase: string): boolean {
+    const { phases } = this.#record
+    if (this.#over || this.#failed || this.#panic !== undefined || this.#state === "stopping") return false
+    return !phases.some(({ name }) => name === bootedPhase)
   }
 
   /** Says that whatever ends it from now on was asked for. */

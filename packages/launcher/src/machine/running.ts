@@ -7,6 +7,7 @@ import { type LauncherRunning, type LauncherStatus, SidecarError } from "@skep/c
 import type { Qmp } from "@skep/qmp"
 import { type Cleanup, notRunning, sleep, withDeadline, withResolvers } from "@skep/runtime"
 import type { Upkeep } from "../keeper/upkeep.ts"
+import type { BootWatch } from "./boot-watch.ts"
 import type { Environment } from "./environment.ts"
 import type { Machine } from "./machine.ts"
 
@@ -22,6 +23,8 @@ export interface RunningParts {
   readonly hypervisor: string
   /** Undefined for a machine without devices of other programs. */
   readonly upkeep: Upkeep | undefined
+  /** Undefined for a machine that was adopted: what its console said before is not known. */
+  readonly bootWatch: BootWatch | undefined
   /** Started before the machine and let go after it: console socket, logs, lock. */
   readonly cleanup: Cleanup
   readonly counters: Readonly<Record<string, number>>
@@ -51,6 +54,7 @@ export function runningOf(parts: RunningParts): LauncherRunning {
       const counters = {
         ...env.console.counters,
         ...parts.counters,
+        ...parts.bootWatch?.counters,
         ...parts.upkeep?.counters,
         ...env.link?.counters,
       }

@@ -12,6 +12,10 @@ export type Behaviour =
   | "stub-only"
   /** Silent the first two times. Needs `log`. */
   | "silent-twice"
+  /** Hangs after its first lines the first two times, then reports the phase "ssh". */
+  | "hangs-twice"
+  /** Says nothing after its first lines while its disk works, then reports the phase "ssh". */
+  | "checks-its-disk"
   /** Ends by SIGABRT at once. */
   | "aborts"
   /** Ends with exit code 1 and a word on stderr. */

@@ -14,6 +14,8 @@ import type { Behaviour, Behaviours } from "./behaviour.ts"
 import { Netdevs } from "./netdevs.ts"
 
 const STUB = "Probing EDD (edd=off to disable)... ok\r\n"
+const SSH = "skep: phase ssh 3.00\r\n"
+const CHECK_LOOKS = 40
 const [behaviours = "{}", ...args] = process.argv.slice(2)
 const { log, monitor, ...byAccelerator }: Behaviours = JSON.parse(behaviours)
 const accelerator = (args[args.indexOf("-accel") + 1] ?? "").split(",")[0] === "kvm" ? "kvm" : "tcg"
@@ -32,6 +34,8 @@ const monitors = new Set<Socket>()
 const netdevs = new Netdevs(say)
 let serial: Socket | undefined
 let status = "prelaunch"
+let resets = 0
+let lookedAt = 0
 
 if (behaviour === "aborts") {
   process.stderr.write("qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69\n")
@@ -116,6 +120,13 @@ function run(command: string): unknown {
       return {}
     case "query-status":
       return { status, running: status === "running" }
+    case "system_reset":
+      resets++
+      say("RESET", { guest: false, reason: "host-qmp-system-reset" })
+      boot()
+      return {}
+    case "query-blockstats":
+      return [{ stats: { rd_operations: reads(), wr_operations: 0 } }]
     case "system_powerdown":
       say("POWERDOWN")
       if (behaviour !== "deaf") setImmediate(() => end("guest-shutdown", true))
@@ -138,6 +149,15 @@ function resume(): unknown {
 
 function boot(): void {
   serial?.write("[    0.000000] Linux version 6.1.0\r\nskep: phase kernel 0.01\r\n")
+  if (behaviour === "hangs-twice" && resets === 2) serial?.write(SSH)
+}
+
+/** A file system is checked for as long as somebody looks so many times. */
+function reads(): number {
+  if (behaviour !== "checks-its-disk") return 7
+  lookedAt++
+  if (lookedAt === CHECK_LOOKS) serial?.write(SSH)
+  return lookedAt
 }
 
 function serveSerial(client: Socket): void {

@@ -25,6 +25,7 @@ import { engineAnswers, pingEngine } from "./ping.ts"
 import { rebindVsock } from "./rebind.ts"
 import type { MachineVsock } from "./vsock.ts"
 
+/** Long enough for the launcher to give up: it starts a guest that hangs again after 30 s, three times. */
 const LINUX = { name: "linux", title: "Linux in the machine", deadlineMs: 180_000 }
 const DOCKER = { name: "docker", title: "Docker", deadlineMs: 180_000 }
 const PORTS = { name: "ports", title: "Published ports", deadlineMs: 30_000 }
@@ -64,6 +65,7 @@ export interface Attachment extends AsyncDisposable {
 export async function attach(options: AttachOptions): Promise<Attachment> {
   const { record, paths, report, signal, log } = options
   await using cleanup = new Cleanup()
+  options.phases.onRestart = (text) => report({ type: "note", text })
   await runPhase(LINUX, report, signal, (limit) => options.phases.wait("ssh", limit))
   const keys = await options.keys()
   const ways = cleanup.use(waysOf(options, keys))

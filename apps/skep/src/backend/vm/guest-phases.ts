@@ -11,14 +11,18 @@ const OPTIONAL: ReadonlySet<string> = new Set(["vsock"])
 
 /** Remembers the phases that were reached and lets callers wait for the next. */
 export class GuestPhases {
+  /** Told in words when a guest that hung in its boot is started again. */
+  onRestart: (text: string) => void = () => undefined
   readonly #reached = new Set<string>()
   #changed = withResolvers<void>()
   #failure: SidecarError | undefined
   readonly #optional = new Map<string, SidecarError>()
 
-  /** Takes the launcher's events `phase` and `failed`; ignores the rest. */
+  /** Takes the launcher's events `phase`, `failed` and `restarted-silent`; ignores the rest. */
   onEvent(event: SidecarEvent): void {
     if (event.type === "phase" && typeof event["name"] === "string") this.reach(event["name"])
+    if (event.type === "restarted-silent")
+      this.onRestart(`the guest hung in its boot for ${String(event["seconds"])} s and was started again`)
     if (event.type === "failed") this.#fail(String(event["phase"]), String(event["reason"]))
   }
 

@@ -29,6 +29,7 @@ export async function startLauncher(
   { report, signal, network, vsock }: LauncherStart,
 ): Promise<Vm> {
   const phases = new GuestPhases()
+  phases.onRestart = (text) => report({ type: "note", text })
   let vm: Vm | undefined
   const log = openSync(context.paths.launcherLog, "a", 0o600)
   let launcher: LauncherRunning

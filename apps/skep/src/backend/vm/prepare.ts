@@ -89,5 +89,6 @@ export async function describeMachine(
     runDirectory: paths.run,
     logDirectory: paths.directory,
     verdictFile: home.verdictFile,
+    bootedPhase: "ssh",
   })
 }
