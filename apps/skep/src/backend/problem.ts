@@ -39,3 +39,8 @@ export function problemOf(facts: ProblemFacts): SidecarError | undefined {
   const { code, message, detail, next = `Start it again with: skep up ${name}` } = crash
   return new SidecarError(code, message, { cause: crash, detail, next })
 }
+
+/** What went wrong, in its own words. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

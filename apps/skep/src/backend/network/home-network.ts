@@ -17,14 +17,21 @@ import {
   parseNetworkOptions,
   type RemoteNetwork,
 } from "@skep/network/client"
-import { privateDirectory, Supervisor } from "@skep/runtime"
+import { privateDirectory, Supervisor, sleep } from "@skep/runtime"
 import type { Home } from "../../home/paths.ts"
+import { reasonOf } from "../problem.ts"
 
 /** Without a machine for so long nobody is left who would want it: the backend ends it before, unless it was killed. */
 const LONELY_MS = 120_000
 /** Who owns the forwards that Docker asked for, and the machine's own. */
 const DOCKER = "docker"
 const OWN = "skep"
+
+/** What a sidecar answers that hangs, or has gone; the next one is on its way. */
+const LOST: ReadonlySet<string> = new Set(["timeout", "crashed", "not-running", "unreachable"])
+/** Two that may time out before the one that hangs is ended, and the next one. */
+const ATTEMPTS = 4
+const RETRY_MS = 100
 
 /** A machine on the network. */
 export interface Member {
@@ -78,7 +85,7 @@ export class HomeNetwork {
     this.#members.set(member.name, member)
     const sidecar = this.#supervise()
     try {
-      await place(await sidecar.ready, member)
+      await placeWithin(sidecar, member)
     } catch (error) {
       await this.#leave(member)
       throw error
@@ -144,7 +151,7 @@ export class HomeNetwork {
       name: "network",
       log,
       open: async (signal) => await this.#open(signal),
-      onDown: () => emit({ type: "sidecar-lost", sidecar: "network" }),
+      onDown: (reason) => emit({ type: "sidecar-lost", sidecar: "network", reason: reasonOf(reason) }),
       onUp: ({ identity }) => {
         emit({ type: "sidecar-up", sidecar: "network", pid: identity.pid })
         for (const listeners of this.#listeners.values()) for (const listener of listeners) listener()
@@ -212,6 +219,20 @@ function linkOf({ name, mac, socket, link }: Member): LinkSpec {
   return { ...link, machine: name, mac, socket }
 }
 
+/** A sidecar that hangs is followed by another one: the machine waits for that. */
+async function placeWithin(sidecar: Supervisor<RemoteNetwork>, member: Member): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const network = await sidecar.ready
+    try {
+      return await place(network, member)
+    } catch (error) {
+      const isLost = error instanceof SidecarError && LOST.has(error.code)
+      if (!isLost || attempt === ATTEMPTS) throw error
+      await sleep(RETRY_MS, neverAborts)
+    }
+  }
+}
+
 /** Puts the machine's link, policy and own forwards in place, where they are not. */
 async function place(network: RemoteNetwork, member: Member): Promise<void> {
   const there = (await network.links()).find(({ name }) => name === member.name)
@@ -223,3 +244,5 @@ async function place(network: RemoteNetwork, member: Member): Promise<void> {
   await network.setPolicy({ mode: member.policy, closedPorts: [] }, member.name)
   for (const rule of member.forwards) await network.forward({ ...rule, machine: member.name, owner: OWN })
 }
+
+const neverAborts = new AbortController().signal

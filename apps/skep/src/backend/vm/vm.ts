@@ -14,7 +14,7 @@ import {
 } from "@skep/contract"
 import { GUEST_PORTS } from "@skep/guest/agent"
 import { hypervisorRuns, pullPlug } from "@skep/launcher"
-import { withResolvers } from "@skep/runtime"
+import { withDeadline, withResolvers } from "@skep/runtime"
 import type { Engine, EngineState } from "../../docker/engine.ts"
 import type { Way } from "../../docker/ways.ts"
 import { dialGuest } from "../../guest/dial.ts"
@@ -32,6 +32,8 @@ import { restoreVsock } from "./restore-vsock.ts"
 import { endVsock, type MachineVsock } from "./vsock.ts"
 
 const CONSOLE_LINES = 12
+/** Whoever asks for the status waits for it. */
+const STATUS_MS = 3000
 const STATES: ReadonlySet<string> = new Set([
   "starting",
   "running",
@@ -193,8 +195,9 @@ export class Vm {
   }
 
   status(): Promise<LauncherStatus | undefined> {
-    return this.#launcher.status().catch((error: unknown) => {
-      if (error instanceof SidecarError) return undefined // it is ending: `ended` will say how
+    const asked = withDeadline("ask the launcher", STATUS_MS, neverAborts, () => this.#launcher.status())
+    return asked.catch((error: unknown) => {
+      if (error instanceof SidecarError) return undefined // it is ending, or hangs and is about to be: `ended` will say how
       throw error
     })
   }
@@ -219,8 +222,10 @@ export class Vm {
     } catch (error) {
       if (!(error instanceof SidecarError)) throw error
       this.#context.log.info("not powered off", { reason: error.message })
+      // Its agent may have heard where a launcher that hangs did not.
+      const runs = await hypervisorRuns(this.#context.paths.run)
       await this.kill()
-      return false
+      return !runs
     }
     await this.ended
     return true
@@ -332,3 +337,5 @@ function isLost({ name, state }: DeviceStatus): boolean {
 function isState(value: unknown): value is MachineState {
   return typeof value === "string" && STATES.has(value)
 }
+
+const neverAborts = new AbortController().signal

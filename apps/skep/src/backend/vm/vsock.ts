@@ -12,6 +12,7 @@ import { connectPath } from "@skep/vsock/dialect"
 import type { MachinePaths } from "../../home/paths.ts"
 import { vsockSecretOf } from "../../machine/keys.ts"
 import type { Report } from "../operation.ts"
+import { reasonOf } from "../problem.ts"
 import type { VmContext } from "./context.ts"
 import { serveGuest } from "./host-services.ts"
 
@@ -42,7 +43,7 @@ export class MachineVsock implements AsyncDisposable {
       name: "vsock",
       log,
       open: async (signal) => (await found(context, signal)) ?? (await started(context, signal)),
-      onDown: () => emit({ type: "sidecar-lost", sidecar: "vsock" }),
+      onDown: (reason) => emit({ type: "sidecar-lost", sidecar: "vsock", reason: reasonOf(reason) }),
       onUp: ({ identity }) => emit({ type: "sidecar-up", sidecar: "vsock", pid: identity.pid }),
     })
   }

@@ -15,6 +15,7 @@ import {
 import type { LauncherOptions } from "@skep/launcher"
 import { adopt, parseNetworkStatus, privateDirectory, Supervisor } from "@skep/runtime"
 import type { MachinePaths } from "../../../home/paths.ts"
+import { reasonOf } from "../../problem.ts"
 import type { VmContext } from "../context.ts"
 import type { MachineNetwork } from "./network.ts"
 
@@ -62,7 +63,7 @@ export class OwnNetwork implements MachineNetwork {
       name: provider,
       log,
       open: async (signal) => (await this.#found(signal)) ?? (await this.#started(signal)),
-      onDown: () => emit({ type: "sidecar-lost", sidecar: provider }),
+      onDown: (reason) => emit({ type: "sidecar-lost", sidecar: provider, reason: reasonOf(reason) }),
       onUp: ({ identity }) => {
         emit({ type: "sidecar-up", sidecar: provider, pid: identity.pid })
         this.#onRenewed()
