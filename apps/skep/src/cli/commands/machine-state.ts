@@ -10,6 +10,7 @@ import { type BackendClient, checkExists, connectBackend } from "../../client/ba
 import { createContext, removeContext } from "../../context/docker-context.ts"
 import { checkName } from "../../home/paths.ts"
 import { type Changes, checkBounds } from "../../machine/record.ts"
+import { portNotes } from "../port-rows.ts"
 import { showProgress } from "../progress.ts"
 import type { Session } from "../session.ts"
 
@@ -37,6 +38,7 @@ async function bring(session: Session, name: string, verb: string, changes: Chan
     output.item({ type: "done", machine, context })
     return
   }
+  for (const note of portNotes(machine.ports)) output.note(note)
   output.note(`${name} is up. ${context.sentence}`)
 }
 

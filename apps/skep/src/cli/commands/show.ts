@@ -10,6 +10,7 @@ import { checkExists, connectBackend, hasMachines } from "../../client/backend.t
 import { EXIT } from "../exit.ts"
 import { guestRows, type Row } from "../guest-rows.ts"
 import { formatBytes, formatDuration } from "../output.ts"
+import { portCount, portRows } from "../port-rows.ts"
 import type { Session } from "../session.ts"
 
 export async function list(session: Session, options: { readonly quiet: boolean }): Promise<void> {
@@ -38,7 +39,7 @@ export async function list(session: Session, options: { readonly quiet: boolean 
       machine.record === undefined ? "-" : formatBytes(machine.record.memoryMiB * 2 ** 20),
       disk(machine),
       machine.vm === undefined ? "-" : formatDuration(Date.now() - machine.vm.startedAtMs),
-      String(machine.ports?.forwards.length ?? "-"),
+      portCount(machine.ports),
     ]),
   )
 }
@@ -55,7 +56,7 @@ export async function status(session: Session, name: string): Promise<void> {
     ...stateRows(machine),
     ...sizeRows(machine),
     ...guestRows(machine.guest, Date.now()),
-    ...portRows(machine),
+    ...portRows(machine.ports),
     ...problemRows(machine),
   ]
   for (const [key, value] of rows)
@@ -95,16 +96,6 @@ function sizeRows(machine: MachineView): readonly Row[] {
 /** Not by vhost-user, as machines on Skep's network are where that is to be had. */
 function isStreamed(vm: MachineView["vm"]): boolean {
   return vm?.network?.provider === "skep" && vm.network.kind === "stream"
-}
-
-function portRows({ ports }: MachineView): readonly Row[] {
-  const forwards = (ports?.forwards ?? []).map(
-    (forward): Row => [
-      "port",
-      `${forward.hostAddress}:${forward.hostPort}/${forward.transport} -> ${forward.container}`,
-    ],
-  )
-  return [...forwards, ...(ports?.warnings ?? []).map((warning): Row => ["warning", warning.reason])]
 }
 
 function problemRows({ problem }: MachineView): readonly Row[] {
