@@ -40,7 +40,8 @@ export default defineConfig({
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           globalSetup: ["test/e2e/setup.ts"],
-          testTimeout: 180_000,
+          // Beyond what one command of it may take (test/e2e/skep.ts).
+          testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,
         },

@@ -5,14 +5,17 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { processesMentioning } from "@skep/testkit"
 import { inject } from "vitest"
 
 const bin = join(import.meta.dirname, "../../apps/skep/bin/skep.js")
-const DEADLINE_MS = 170_000
+/** Beyond the deadline of every phase, so that a command says itself what took too long. */
+const DEADLINE_MS = 240_000
+const LOG_LINES = 40
+const LOG_TAIL_BYTES = 16 << 10
 
 export interface Outcome {
   readonly code: number | null
@@ -91,7 +94,11 @@ export async function run(file: string, args: readonly string[], options: RunOpt
     stdio: ["pipe", "pipe", "pipe"],
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })
-  const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS)
+  let ended = ""
+  const timer = setTimeout(() => {
+    ended = `was ended after ${DEADLINE_MS / 1000} s`
+    child.kill("SIGKILL")
+  }, DEADLINE_MS)
   const out: Buffer[] = []
   const err: Buffer[] = []
   child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
@@ -110,8 +117,28 @@ export async function run(file: string, args: readonly string[], options: RunOpt
     stdout: Buffer.concat(out).toString("utf8"),
     stderr: Buffer.concat(err).toString("utf8"),
   }
-  if (code !== 0 && options.check !== false) {
-    throw new Error(`${file} ${args.join(" ")} ended with ${code}\n${outcome.stdout}\n${outcome.stderr}`)
-  }
-  return outcome
+  // One that hung has no outcome that a test could look at.
+  if (ended === "" && (code === 0 || options.check === false)) return outcome
+  const how = ended === "" ? `ended with ${code}` : ended
+  const said = `${file} ${args.join(" ")} ${how}\n${outcome.stdout}\n${outcome.stderr}`
+  throw new Error([said, ...(ended === "" ? [] : logTails(options.env?.["SKEP_HOME"]))].join("\n"))
+}
+
+/** The ends of the logs of Skep's own and of each machine, for what hung in a home that is gone by now. */
+function logTails(home: string | undefined): readonly string[] {
+  if (home === undefined) return []
+  const machines = join(home, "machines")
+  return [join(home, "logs"), ...entriesOf(machines).map((name) => join(machines, name))]
+    .flatMap((directory) => entriesOf(directory).map((name) => join(directory, name)))
+    .filter((path) => path.endsWith(".log"))
+    .map((path) => `--- the end of ${path}\n${tailOf(path)}`)
+}
+
+function entriesOf(directory: string): readonly string[] {
+  return existsSync(directory) ? readdirSync(directory) : []
+}
+
+function tailOf(path: string): string {
+  const text = readFileSync(path).subarray(-LOG_TAIL_BYTES).toString("utf8")
+  return text.trimEnd().split("\n").slice(-LOG_LINES).join("\n")
 }
