@@ -80,6 +80,24 @@ describe("a killed launcher", () => {
   })
 })
 
+describe("a network and a launcher that hang", () => {
+  it("are noticed and replaced, and the machine runs on", async () => {
+    const { vm } = await skep.json(["status"])
+    const hung = ["launcher.js", "network.js"].map((program) => pidOf((line) => line.includes(program)))
+    const there = hung.map((pid) => identityOf(pid))
+    for (const pid of hung) process.kill(pid, "SIGSTOP")
+    // Somebody who asks meanwhile is not kept waiting for either.
+    expect((await skep.json(["status"])).state).toBe("running")
+    const gone = (): boolean => there.every((one) => one !== undefined && !isAlive(one))
+    await expect.poll(gone, { timeout: 60_000 }).toBe(true)
+    expect((await skep.run(["up"])).stderr).toContain("default is up")
+    expect((await skep.json(["status"])).vm.process.pid).toBe(vm.process.pid)
+    expect((await skep.docker(["run", "--rm", IMAGE, "echo", "still here"])).stdout).toBe("still here\n")
+    const log = await skep.run(["logs", "--source", "backend"])
+    expect(log.stdout).toMatch(/"network\W+ did not answer for \d+ s and was ended/)
+  })
+})
+
 describe("a killed QEMU", () => {
   it("is reported as a crash, and up starts the machine again with its data", async () => {
     await skep.docker([
