@@ -11,7 +11,7 @@
 import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
-import { describeFileError, errnoOf } from "@skep/runtime"
+import { refusedPath } from "./refused-path.ts"
 import type { ThreadCalls, ThreadNotice } from "./thread/calls.ts"
 
 const OWNER_ONLY = 0o600
@@ -63,7 +63,7 @@ export class CaptureFiles implements AsyncDisposable {
       })
       return file
     } catch (error) {
-      throw described(path, error)
+      throw refusedPath("capture to", path, error, "Choose another file")
     }
   }
 
@@ -118,19 +118,4 @@ async function opened(path: string): Promise<FileHandle> {
   } finally {
     await handle.close()
   }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "its directory is not there",
-  EISDIR: "it is a directory",
-  ENXIO: "nobody reads that pipe, or it is a socket",
-}
-
-function described(path: string, error: unknown): unknown {
-  const reason = REASONS[errnoOf(error) ?? ""]
-  if (reason === undefined) return describeFileError("capture to", path, error)
-  return new SidecarError("bad-options", `Cannot capture to "${path}": ${reason}`, {
-    cause: error,
-    next: "Choose another file",
-  })
 }

@@ -31,6 +31,7 @@ import {
   parseNetworkOptions,
   planOf,
 } from "./options.ts"
+import { refusedPath } from "./refused-path.ts"
 import { NAME, RunningNetwork } from "./running.ts"
 import type { SkepNetworkStatus } from "./status.ts"
 import type { LeaseRecord, NamedAddresses, ThreadData } from "./thread/calls.ts"
@@ -86,8 +87,7 @@ async function start(
   const { signal, log, emit } = context
   signal.throwIfAborted()
   await using cleanup = new Cleanup()
-  await privateDirectory(options.directory)
-  const lock = lockOf(options.directory)
+  const lock = await lockOf(options.directory)
   cleanup.defer(() => lock[Symbol.dispose]())
   const plan = await settle(options, parts.routes(), log)
   let engine: Engine | undefined
@@ -169,8 +169,20 @@ async function furnish(running: RunningNetwork, options: NetworkOptions, signal:
   if (options.capture !== undefined) await running.startCapture(options.capture)
 }
 
-function lockOf(directory: string): Lock {
-  const lock = tryLock(join(directory, "network.lock"))
+/** Makes the directory the network's own. */
+async function lockOf(directory: string): Promise<Lock> {
+  let lock: Lock | undefined
+  try {
+    await privateDirectory(directory)
+    lock = tryLock(join(directory, "network.lock"))
+  } catch (error) {
+    throw refusedPath(
+      "use the directory",
+      directory,
+      error,
+      "Choose another directory, for this network alone",
+    )
+  }
   if (lock !== undefined) return lock
   throw new SidecarError("address-in-use", `Cannot serve a network in "${directory}": another process does`, {
     next: "Stop it, or choose another directory",

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path"
 import type { ForwardRule } from "@skep/contract"
-import { checkSocketPath, parseForwardRule } from "@skep/runtime"
+import { parseForwardRule } from "@skep/runtime"
 import * as address from "@skep/wire/address"
 import * as z from "zod"
 import { makePlan, type NetworkPlan } from "./addressing/plan.ts"
@@ -17,6 +17,7 @@ import { DnsSchema } from "./names/dns-options.ts"
 import type { DnsOptions } from "./names/name-service.ts"
 import { PolicySchema } from "./policy/policy-schema.ts"
 import type { PolicySpec } from "./policy/policy-spec.ts"
+import { checkSocket } from "./refused-path.ts"
 import {
   type CaptureSpec,
   FORWARDS_MAX,
@@ -53,7 +54,7 @@ export interface NetworkOptions {
   readonly driver?: Driver
   /** Of all machines, from the start on. */
   readonly capture?: CaptureSpec
-  /** Ends the sidecar when no machine was connected for so long, from its start or the last hang-up on. 0 is never. */
+  /** Ends the sidecar when no machine was connected for so long, from the end of its start or the last hang-up on. 0 is never. */
   readonly lonelyMs: number
   readonly limits: Limits
 }
@@ -151,8 +152,7 @@ export function parseNetworkOptions(input: unknown): NetworkOptions {
     portSocket: portSocket ?? join(rest.directory, "port.sock"),
   }
   for (const link of options.links) checkLink(link)
-  for (const path of [controlSocketOf(options), dnsSocketOf(options), options.portSocket])
-    checkSocketPath(path)
+  for (const path of [controlSocketOf(options), dnsSocketOf(options), options.portSocket]) checkSocket(path)
   refuseTwice(
     "machines",
     options.links.map(({ machine }) => machine),

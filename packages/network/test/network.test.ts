@@ -2,7 +2,7 @@
 
 import { once } from "node:events"
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
-import { mkdir, writeFile } from "node:fs/promises"
+import { chmod, mkdir, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { testContext } from "@skep/contract-tests"
 import * as sys from "@skep/loop/sys"
@@ -93,6 +93,23 @@ describe("links", () => {
     expect((await network.links()).map(({ name }) => name)).toEqual(["web", "db"])
     await network[Symbol.asyncDispose]()
     expect(await directory.list()).toEqual(["net"])
+  })
+
+  it("leave the directory of a socket as it is, and refuse one where others could put theirs", async () => {
+    await using it = await rig()
+    const { network, directory } = it
+    const socket = directory.at("shared/db.sock")
+    await mkdir(directory.at("shared"))
+    await chmod(directory.at("shared"), 0o755)
+    const spec = { kind: "qemu", machine: "db", socket } as const
+    await network.addLink(spec)
+    expect(statSync(directory.at("shared")).mode & 0o777).toBe(0o755)
+    await network.removeLink("db")
+    await chmod(directory.at("shared"), 0o777)
+    await expect(network.addLink(spec)).rejects.toMatchObject({ code: "permission-denied" })
+    expect(await network.links()).toHaveLength(1)
+    await chmod(directory.at("shared"), 0o755)
+    await network.addLink(spec)
   })
 
   it("take the place of a socket that a killed sidecar left", async () => {
@@ -320,15 +337,31 @@ describe("the lease file", () => {
     await second[Symbol.asyncDispose]()
   })
 
-  it("that is none of ours is no obstacle, nor is one that cannot be written", async () => {
+  it("of which only a part is left is no obstacle, nor is one that cannot be written any more", async () => {
     await using directory = await temporaryDirectory()
-    writeFileSync(directory.at("leases"), "192.168.64.2 is mine")
-    await using it = await rig({ leaseFile: directory.at("leases") })
+    const path = directory.at("more/leases")
+    await mkdir(directory.at("more"))
+    writeFileSync(path, '{ "format": "skep-lea')
+    await using it = await rig({ leaseFile: path })
     expect(await it.network.leases()).toEqual([])
-    await using other = await rig({ leaseFile: "/proc/nobody/leases" })
-    await using machine = await machineOn(other.directory.at("web.sock"))
+    await rm(directory.at("more"), { recursive: true })
+    await using machine = await machineOn(it.directory.at("web.sock"))
     machine.write("@192.168.64.2")
-    await expect.poll(() => other.network.leases()).toHaveLength(1)
+    await expect.poll(() => it.network.leases()).toHaveLength(1)
+  })
+
+  it("that is none of ours, or has no place, is refused before anything listens", async () => {
+    await using directory = await temporaryDirectory()
+    writeFileSync(directory.at("letter"), "192.168.64.2 is mine")
+    for (const [leaseFile, code] of [
+      [directory.at("letter"), "exists"],
+      ["/proc/nobody/leases", "bad-options"],
+    ] as const) {
+      const options = standIn.parseOptions({ directory: directory.at("net"), leaseFile })
+      await expect(standIn.start(options, testContext())).rejects.toMatchObject({ code })
+    }
+    expect(readFileSync(directory.at("letter"), "utf8")).toBe("192.168.64.2 is mine")
+    expect(await directory.list()).toEqual(["letter", "net"])
   })
 
   it("may be changed by others, which reaches the thread", async () => {

@@ -154,6 +154,8 @@ describe("parseNetworkOptions()", () => {
       { ...MINIMAL, links: [{ kind: "tap", machine: "a", interface: "sixteen-letters-" }] },
       "no name of an interface",
     ],
+    [{ ...MINIMAL, tap: ["a=ääääääää"] }, "no name of an interface"],
+    [{ ...MINIMAL, tap: ["a=.."] }, "no name of an interface"],
     [{ ...MINIMAL, qemu: ["/run/web.sock"] }, "it is not NAME=SOCKET"],
     [{ ...MINIMAL, mac: ["web=02:00:5e:10:00:01"] }, "there is no such link"],
     [{ ...MINIMAL, reserve: ["web"] }, "it is not NAME=VALUE"],
@@ -184,7 +186,10 @@ describe("parseNetworkOptions()", () => {
       { ...MINIMAL, portSocket: long },
       { ...MINIMAL, qemu: [`a=${long}`] },
     ])
-      expect(thrownBy(() => parseNetworkOptions(input)).code).toBe("path-too-long")
+      expect(thrownBy(() => parseNetworkOptions(input))).toMatchObject({
+        code: "path-too-long",
+        next: "Choose a directory with a shorter path",
+      })
   })
 
   it("throws nothing else, whatever it is given", () => {

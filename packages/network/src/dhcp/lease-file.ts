@@ -4,10 +4,11 @@
  * @module
  */
 import { readFile, rename, stat } from "node:fs/promises"
-import type { Log } from "@skep/contract"
-import { describeFileError, errnoOf, waitForLock, writeFileWhole } from "@skep/runtime"
+import { type Log, SidecarError } from "@skep/contract"
+import { errnoOf, tryLock, waitForLock, writeFileWhole } from "@skep/runtime"
+import { refusedPath } from "../refused-path.ts"
 import type { Lease } from "./lease.ts"
-import { EMPTY, idOf, type LeaseText, parseLeases, printLeases } from "./lease-text.ts"
+import { EMPTY, idOf, isOfOthers, type LeaseText, parseLeases, printLeases } from "./lease-text.ts"
 
 export interface LeaseFileOptions {
   readonly path: string
@@ -27,10 +28,12 @@ const LOCK_DEADLINE_MS = 5000
 const NEVER = new AbortController().signal
 const NO_EDITS: Edits = { removed: [], added: [] }
 const NOTHING = "nothing"
+const CHOOSE = "Choose another file for the leases, one that this user can write"
 
 /** The network that the leases of a file are of; undefined where there is no file that says so. */
 export async function networkOfLeases(path: string): Promise<string | undefined> {
   try {
+    if (!(await stat(path)).isFile()) return undefined
     const text = parseLeases(await readFile(path, "utf8"))
     return typeof text === "string" ? undefined : text.network
   } catch {
@@ -54,11 +57,13 @@ export class LeaseFile {
   }
 
   /**
-   * The leases of the file; none where there is no file. What cannot be read as a lease file is set aside as `PATH.corrupt`, and said in the log.
-   * Throws "permission-denied" and the like where the system refuses.
+   * The leases of the file; none where there is no file. What is left of a lease file that cannot be read is set aside as `PATH.corrupt`, and said in
+   * the log. Throws "exists" where a file of others is there, "bad-options" where there can be none, "permission-denied" where it cannot be read, or not
+   * be written. A full disk is no reason: leases are kept in memory then.
    */
   async open(): Promise<readonly Lease[]> {
-    await this.#read()
+    this.#probe()
+    await this.#read(true)
     return this.#text.leases
   }
 
@@ -75,7 +80,7 @@ export class LeaseFile {
     const kept = leases.filter((lease) => !removed.has(idOf(lease)))
     const added = edits.added.filter((lease) => removed.has(idOf(lease)) || !ids.has(idOf(lease)))
     const text = { ...this.#text, leases: [...kept, ...added] }
-    await writeFileWhole(this.path, printLeases(text, this.#network))
+    await this.#write(printLeases(text, this.#network))
     this.#text = { ...text, moreOf: onlyOf(text) }
     this.#seen = await this.#stat()
     return { removed: edits.removed, added }
@@ -102,16 +107,37 @@ export class LeaseFile {
     }
   }
 
-  /** False where there was nothing to be read. */
-  async #read(): Promise<boolean> {
+  /** Makes the lock beside the file, as each write does. That another process has it now is as good. */
+  #probe(): void {
+    try {
+      tryLock(`${this.path}.lock`)?.[Symbol.dispose]()
+    } catch (error) {
+      const refused = refusedPath("keep leases in", this.path, error, CHOOSE)
+      if (!(refused instanceof SidecarError) || refused.code !== "disk-full") throw refused
+      this.#log.info("lease file cannot be written", { path: this.path, reason: refused.message })
+    }
+  }
+
+  /** False where there was nothing to be read. `first` is when the file may be anybody's. */
+  async #read(first = false): Promise<boolean> {
     // Asked before: a file that changes while it is read is read again the next time.
     this.#seen = await this.#stat()
     const content = await this.#content()
     if (content === undefined) return false
     const text = parseLeases(content)
     if (typeof text === "string") {
+      if (first && isOfOthers(content))
+        throw this.#refused(
+          "exists",
+          `it is no lease file: ${text}`,
+          "Move it away, or choose another file for the leases",
+        )
       const aside = `${this.path}.corrupt`
-      await rename(this.path, aside)
+      try {
+        await rename(this.path, aside)
+      } catch (error) {
+        throw refusedPath("set aside", this.path, error, CHOOSE)
+      }
       this.#log.info("lease file set aside", { path: this.path, aside, reason: text })
       return false
     }
@@ -130,17 +156,32 @@ export class LeaseFile {
       return await readFile(this.path, "utf8")
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return undefined
-      throw describeFileError("read", this.path, error)
+      throw refusedPath("read leases from", this.path, error, CHOOSE)
     }
+  }
+
+  async #write(content: string): Promise<void> {
+    try {
+      await writeFileWhole(this.path, content)
+    } catch (error) {
+      throw refusedPath("write leases to", this.path, error, CHOOSE)
+    }
+  }
+
+  #refused(code: "bad-options" | "exists", reason: string, next: string): SidecarError {
+    return new SidecarError(code, `Cannot keep leases in "${this.path}": ${reason}`, { next })
   }
 
   async #stat(): Promise<string> {
     try {
-      const { ino, mtimeNs, size } = await stat(this.path, { bigint: true })
+      const found = await stat(this.path, { bigint: true })
+      if (!found.isFile()) throw this.#refused("bad-options", "it is a directory, a device or a pipe", CHOOSE)
+      const { ino, mtimeNs, size } = found
       return `${ino} ${mtimeNs} ${size}`
     } catch (error) {
       if (errnoOf(error) === "ENOENT") return NOTHING
-      throw describeFileError("read", this.path, error)
+      if (error instanceof SidecarError) throw error
+      throw refusedPath("read leases from", this.path, error, CHOOSE)
     }
   }
 }

@@ -37,7 +37,7 @@ export class LeaseKeeper implements AsyncDisposable {
     this.#writing ??= this.#write().catch((error: unknown) => {
       this.#options.log.info("lease file not written", {
         path: this.#options.file.path,
-        reason: String(error),
+        reason: error instanceof Error ? error.message : String(error),
       })
     })
     return written

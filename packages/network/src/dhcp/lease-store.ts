@@ -41,7 +41,10 @@ export async function keepLeases({ path, subnet, log, onEdits }: LeaseStoreOptio
         await keeper[Symbol.asyncDispose]()
       } catch (error) {
         // Machines ask for their addresses again, and the same ones are found without the file.
-        log.info("lease file not written", { path, reason: String(error) })
+        log.info("lease file not written", {
+          path,
+          reason: error instanceof Error ? error.message : String(error),
+        })
       }
     },
   }

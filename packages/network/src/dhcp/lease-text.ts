@@ -60,6 +60,15 @@ export function parseLeases(text: string): LeaseText | string {
   }
 }
 
+/** Whether a text that is no lease file is something else, which somebody may want, and not what is left of a lease file. */
+export function isOfOthers(text: string): boolean {
+  const input = parseJson(text)
+  if (isFields(input)) return input["format"] !== FORMAT && Object.keys(input).length > 0
+  if (Array.isArray(input)) return input.length > 0
+  if (input === null) return false
+  return /^[^\s\0{]/.test(text.replace(/^[\s\0]+/, ""))
+}
+
 /** In the order of their addresses, so that two files can be compared by eye. */
 export function printLeases({ leases, more, moreOf, strange }: LeaseText, network: string): string {
   const sorted = leases.toSorted(

@@ -3,18 +3,22 @@
  *
  * @module
  */
-import { dirname } from "node:path"
 import { SidecarError } from "@skep/contract"
-import { type Lock, privateDirectory, removeStaleSocket, tryLock } from "@skep/runtime"
+import { type Lock, removeStaleSocket, tryLock } from "@skep/runtime"
+import { refusedPath } from "../refused-path.ts"
+import { ANOTHER_SOCKET, socketDirectory } from "./socket-directory.ts"
 
 /** Disposing it lets go of all. */
 export class LinkLocks implements Disposable {
   readonly #locks = new Map<string, Lock>()
 
-  /** Makes the socket's directory where it is missing, and removes a stale socket: code "exists" where something else is there, "address-in-use" where another process, or another link of ours, has the socket. */
+  /**
+   * Makes the socket's directory where it is missing, and removes a stale socket: code "exists" where something else is there, "address-in-use" where
+   * another process, or another link of ours, has the socket; and the codes of `socketDirectory`.
+   */
   async take(machine: string, socket: string): Promise<void> {
-    await privateDirectory(dirname(socket))
-    const lock = tryLock(`${socket}.lock`)
+    await socketDirectory(socket)
+    const lock = lockOf(socket)
     if (lock === undefined) {
       throw new SidecarError("address-in-use", `Cannot listen on "unix:${socket}": somebody else does`, {
         next: "Stop it, or choose another socket",
@@ -36,5 +40,13 @@ export class LinkLocks implements Disposable {
 
   [Symbol.dispose](): void {
     for (const machine of this.#locks.keys()) this.release(machine)
+  }
+}
+
+function lockOf(socket: string): Lock | undefined {
+  try {
+    return tryLock(`${socket}.lock`)
+  } catch (error) {
+    throw refusedPath("listen on", `unix:${socket}`, error, ANOTHER_SOCKET)
   }
 }

@@ -3,15 +3,17 @@
  *
  * @module
  */
-import { checkSocketPath } from "@skep/runtime"
 import * as z from "zod"
 import { canonicalAddress, canonicalMac } from "../addressing/address.ts"
 import { badOptions, parsed } from "../bad-options.ts"
+import { checkSocket } from "../refused-path.ts"
 import type { LinkSpec } from "./link-spec.ts"
 
 /** RFC 791 and RFC 8200 want no less of a link that carries both; 65,520 is what QEMU and virtio take. */
 const MTU_MIN = 1280
 const MTU_MAX = 65_520
+
+const IFNAMSIZ = 16
 
 /** Names of the gateway's own, under the network's domain. */
 const TAKEN_NAMES: readonly string[] = ["host", "gateway"]
@@ -50,12 +52,21 @@ export const LinkSchema: z.ZodType<LinkSpec> = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("qemu"), socket: absolutePath, ...any }),
   z.strictObject({
     kind: z.literal("tap"),
-    // IFNAMSIZ is 16 with its zero; the kernel takes neither slashes, spaces nor colons.
-    interface: z.string().regex(/^[^\s/:%]{1,15}$/, "is no name of an interface"),
+    interface: z
+      .string()
+      .refine(
+        isInterfaceName,
+        "is no name of an interface: 1 to 15 bytes without a slash, a colon or a space",
+      ),
     netns: z.union([absolutePath, z.int().min(1)]).exactOptional(),
     ...any,
   }),
 ])
+
+/** IFNAMSIZ is 16 with its zero; the kernel takes neither slashes, spaces, colons nor what names a directory, and puts a number for a percent sign. */
+function isInterfaceName(name: string): boolean {
+  return /^[^\s\0/:%]+$/.test(name) && name !== "." && name !== ".." && Buffer.byteLength(name) < IFNAMSIZ
+}
 
 /** Checks a link from outside. Throws "bad-options", or "path-too-long". */
 export function parseLinkSpec(input: unknown): LinkSpec {
@@ -66,7 +77,7 @@ export function parseLinkSpec(input: unknown): LinkSpec {
 
 /** Throws "path-too-long" for a socket that could not be bound. */
 export function checkLink(spec: LinkSpec): void {
-  if (spec.kind !== "tap") checkSocketPath(spec.socket)
+  if (spec.kind !== "tap") checkSocket(spec.socket)
 }
 
 /** `NAME=SOCKET`. Throws "bad-options". */

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises"
 import { silentLog, tryLock } from "@skep/runtime"
 import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
@@ -11,6 +12,7 @@ import {
   LeaseKeeper,
   memoryStore,
 } from "../../src/dhcp/index.ts"
+import { networkOfLeases } from "../../src/dhcp/lease-file.ts"
 import { parseLeases, printLeases } from "../../src/dhcp/lease-text.ts"
 import { bind, NETWORK, NOW, say } from "./client.ts"
 
@@ -179,6 +181,44 @@ describe("a lease file", () => {
     expect(await directory.list()).toEqual(["leases.json", "leases.json.corrupt"])
   })
 
+  const others = ["root:x:0:0:root:/root:/bin/sh\n", '{"name":"a package"}', "[1]", "\u007fELF"]
+  it.each(others)("of others is refused, and stays: %j", async (content) => {
+    await using directory = await temporaryDirectory()
+    const { file, lines } = fileIn(directory)
+    await writeFile(file.path, content)
+    await expect(file.open()).rejects.toMatchObject({
+      code: "exists",
+      message: expect.stringContaining(`Cannot keep leases in "${file.path}": it is no lease file: `),
+      next: "Move it away, or choose another file for the leases",
+    })
+    expect(await readFile(file.path, "utf8")).toBe(content)
+    expect(await directory.list()).toEqual(["leases.json"])
+    expect(lines).toEqual([])
+  })
+
+  it("that cannot be one is refused in a sentence: a directory, a pipe, a place that is not there", async () => {
+    await using directory = await temporaryDirectory()
+    const { file } = fileIn(directory)
+    await mkdir(file.path)
+    const none = {
+      code: "bad-options",
+      message: `Cannot keep leases in "${file.path}": it is a directory, a device or a pipe`,
+      next: "Choose another file for the leases, one that this user can write",
+    }
+    await expect(file.open()).rejects.toMatchObject(none)
+    await rm(file.path, { recursive: true })
+    execFileSync("mkfifo", [file.path])
+    await expect(file.open()).rejects.toMatchObject(none)
+    expect(await networkOfLeases(file.path)).toBeUndefined()
+    const path = directory.at("no/leases.json")
+    const nowhere = new LeaseFile({ path, network: NETWORK_TEXT, log: silentLog })
+    await expect(nowhere.open()).rejects.toMatchObject({
+      code: "bad-options",
+      message: `Cannot keep leases in "${path}": its directory is not there`,
+    })
+    expect(await directory.list()).toEqual(["leases.json"])
+  })
+
   it("is looked at again if only its time changed", async () => {
     await using directory = await temporaryDirectory()
     const { file } = fileIn(directory)
@@ -200,7 +240,7 @@ describe("a lease file", () => {
     await using directory = await temporaryDirectory()
     await mkdir(directory.at("leases.json"))
     const { file } = fileIn(directory)
-    await expect(file.save([lease(18)])).rejects.toMatchObject({ code: "EISDIR" })
+    await expect(file.save([lease(18)])).rejects.toMatchObject({ code: "bad-options" })
   })
 
   it("any text is leases or a reason, and what is written is read", () => {
@@ -254,7 +294,7 @@ describe("LeaseKeeper", () => {
     const { file } = fileIn(directory)
     await using keeper = new LeaseKeeper({ file, log, onEdits: () => undefined })
     expect(await keeper.save([lease(18)])).toBe(false)
-    await expect(keeper[Symbol.asyncDispose]()).rejects.toMatchObject({ code: "EISDIR" })
+    await expect(keeper[Symbol.asyncDispose]()).rejects.toMatchObject({ code: "bad-options" })
     expect(lines).toEqual(["lease file not written"])
     await rm(file.path, { recursive: true })
     expect(await keeper.save([lease(19)])).toBe(true)

@@ -3,10 +3,12 @@
  *
  * @module
  */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { Log } from "@skep/contract"
 import { listenPrivately } from "@skep/runtime"
 import type { NetworkPlan } from "../../addressing/plan.ts"
+import { ANOTHER_SOCKET, socketDirectory } from "../../links/socket-directory.ts"
+import { refusedPath } from "../../refused-path.ts"
 import type { SkepNetwork } from "../../verbs.ts"
 import { type PortAnswer, PortVerbs } from "./verbs.ts"
 
@@ -40,12 +42,21 @@ export async function startPortServer({
     },
   )
   server.maxConnections = CONNECTIONS_MAX
-  const socket = await listenPrivately(server, endpoint)
+  const socket = await listen(server, endpoint)
   return {
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await socket[Symbol.asyncDispose]()
     },
+  }
+}
+
+async function listen(server: Server, endpoint: string): Promise<AsyncDisposable> {
+  await socketDirectory(endpoint)
+  try {
+    return await listenPrivately(server, endpoint)
+  } catch (error) {
+    throw refusedPath("listen on", `unix:${endpoint}`, error, ANOTHER_SOCKET)
   }
 }
 
