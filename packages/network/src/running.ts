@@ -15,6 +15,7 @@ import { ruleName } from "./forward/rule.ts"
 import type { LinkLocks } from "./links/link-locks.ts"
 import { parseLinkSpec } from "./links/link-schema.ts"
 import { type LinkSpec, socketOf } from "./links/link-spec.ts"
+import { tapRefusal } from "./links/tap-refusal.ts"
 import type { NameService } from "./names/name-service.ts"
 import { CaptureSchema, type Driver, type NetworkOptions, ownPaths } from "./options.ts"
 import { parsePolicy } from "./policy/policy-schema.ts"
@@ -31,7 +32,7 @@ import type {
   MachineEntry,
   ThreadCalls,
 } from "./thread/calls.ts"
-import { type Engine, refusalOf } from "./thread/engine.ts"
+import { type Engine, type NextSteps, refusalOf } from "./thread/engine.ts"
 import type { CaptureRequest, SkepNetwork } from "./verbs.ts"
 
 export const NAME = "network"
@@ -121,7 +122,9 @@ export class RunningNetwork implements SkepNetwork {
     const socket = socketOf(spec)
     try {
       if (socket !== undefined) await this.#parts.locks.take(machine, socket)
-      const added = await this.#call("addLink", spec)
+      const added = await this.#call("addLink", spec, (error) =>
+        spec.kind === "tap" ? tapRefusal(spec, error) : error,
+      )
       this.#endpoints.set(machine, added.endpoint)
       return added
     } catch (error) {
@@ -245,15 +248,17 @@ export class RunningNetwork implements SkepNetwork {
     await this.#owned?.[Symbol.asyncDispose]()
   }
 
+  /** `known` puts its own words for errors that it knows. */
   async #call<Name extends keyof ThreadCalls>(
     name: Name,
     argument: ArgumentOf<ThreadCalls, Name>,
+    known: (error: unknown) => unknown = (error) => error,
   ): Promise<ResultOf<ThreadCalls, Name>> {
     if (this.#over) throw notRunning(NAME)
     try {
       return await this.#parts.engine.call(name, argument)
     } catch (error) {
-      throw refusalOf(error, DOING[name])
+      throw refusalOf(known(error), DOING[name], NEXT[name])
     }
   }
 
@@ -281,4 +286,23 @@ const DOING: Readonly<Record<keyof ThreadCalls, string>> = {
   stopCapture: "stop a capture",
   captureWritten: "write a capture",
   dnsAnswer: "answer a question",
+}
+
+/** What helps where a call is refused. */
+const NEXT: Partial<Readonly<Record<keyof ThreadCalls, NextSteps>>> = {
+  addLink: {
+    "address-in-use": "Stop what listens there, or choose another socket",
+    "permission-denied": "Choose a socket in a directory of this user",
+    exists: "Choose another one, or remove that link first",
+    busy: "Remove a link that nobody needs",
+    unsupported: "Use QEMU's -netdev stream, or the driver loop on Linux",
+  },
+  forward: {
+    "address-in-use": "Stop what listens there, or choose another port",
+    "permission-denied":
+      "Use a port of 1024 or above and an address of this host, such as 127.0.0.1 or 0.0.0.0",
+    unsupported: "Use an IPv4 address of this host",
+    busy: "Remove a forward that nobody needs",
+    "bad-options": "Use an address of this host, such as 127.0.0.1 or 0.0.0.0",
+  },
 }

@@ -108,14 +108,15 @@ function agreeOnOffloads(fd: number, wanted: boolean): boolean {
 
 function configure(there: NetworkInterface, options: TapOptions, elsewhere: boolean): void {
   if (options.hardwareAddress !== undefined) there.hardwareAddress = options.hardwareAddress
-  if (options.mtu !== undefined) there.mtu = options.mtu
+  // Who may only use an interface that root has made may not change it, even to what it is.
+  if (options.mtu !== undefined && there.mtu !== options.mtu) there.mtu = options.mtu
   if (options.queueLength !== undefined) there.queueLength = options.queueLength
   for (const address of options.addresses ?? []) there.addAddress(address)
   if (options.up !== true) return
-  there.bringUp()
+  if (there.up !== true) there.bringUp()
   if (elsewhere) {
     using loopback = new NetworkInterface("lo")
-    loopback.bringUp()
+    if (loopback.up !== true) loopback.bringUp()
   }
   if (options.gateway !== undefined) there.setGateway(options.gateway)
 }

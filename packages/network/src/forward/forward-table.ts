@@ -144,6 +144,7 @@ const REASONS: Readonly<Record<string, readonly [code: ErrorCode, reason: string
   EPERM: ["permission-denied", "the host does not allow it"],
   EADDRNOTAVAIL: ["permission-denied", "that is not an address of this host"],
   EAFNOSUPPORT: ["unsupported", "the host has no such addresses"],
+  EINVAL: ["bad-options", "no program can listen at that address"],
   EMFILE: ["busy", "this process has no descriptor left"],
   ENFILE: ["busy", "the host has no descriptor left"],
 }

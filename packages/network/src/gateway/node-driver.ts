@@ -44,7 +44,6 @@ function openLink(
     throw new SidecarError(
       "unsupported",
       `Cannot add a link for "${spec.machine}": the driver "node" has no ${spec.kind}`,
-      { next: "Use QEMU's -netdev stream, or the driver loop on Linux" },
     )
   }
   const { onBroken, onError } = options

@@ -66,18 +66,16 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ENFILE: "busy",
 }
 
+/** What to do next, by code. */
+export type NextSteps = Partial<Readonly<Record<ErrorCode, string>>>
+
 /** An error of a call as the world may see it; one that is nobody's but ours is returned as it is. */
-export function refusalOf(error: unknown, doing: string): unknown {
+export function refusalOf(error: unknown, doing: string, steps: NextSteps = {}): unknown {
   if (!(error instanceof Error) || error instanceof SidecarError) return error
   const code = "code" in error ? CODES[String(error.code)] : undefined
   if (code === undefined) return error
-  const next = NEXT[code]
+  const next = steps[code]
   // A handler's own sentence says it all; the kernel's does not.
   const message = error.message.startsWith("Cannot ") ? error.message : `Cannot ${doing}: ${error.message}`
   return new SidecarError(code, message, { cause: error, ...(next === undefined ? {} : { next }) })
-}
-
-const NEXT: Partial<Readonly<Record<ErrorCode, string>>> = {
-  "permission-denied": "Use a port of 1024 or above, an address of this host, or a path of this user",
-  "address-in-use": "Stop what is there, or choose another address",
 }

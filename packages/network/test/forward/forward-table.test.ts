@@ -106,6 +106,7 @@ describe("ForwardTable", () => {
     ["EACCES", "permission-denied"],
     ["EADDRNOTAVAIL", "permission-denied"],
     ["EAFNOSUPPORT", "unsupported"],
+    ["EINVAL", "bad-options"],
     ["EMFILE", "busy"],
     ["EIO", "EIO"],
   ])("turns %s of the kernel into %s, and keeps nothing", (errno, code) => {
