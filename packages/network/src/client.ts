@@ -133,6 +133,9 @@ function remoteNetwork(remote: Remote<SkepNetworkStatus>): RemoteNetwork {
     addZone: async (zone) => {
       await request("POST", "/dns", zone)
     },
+    removeZone: async (name) => {
+      await request("DELETE", `/dns/${encodeURIComponent(name)}`)
+    },
   }
 }
 

@@ -238,6 +238,12 @@ export class RunningNetwork implements SkepNetwork {
     this.#parts.names.addZone(parseZone(zone))
   }
 
+  async removeZone(name: string): Promise<void> {
+    if (this.#over) throw notRunning(NAME)
+    if (this.#parts.names.removeZone(name)) return
+    throw new SidecarError("not-found", `Cannot remove the zone "${name}": there is none`)
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     this.#over = true
     this.#stopping ??= this.#stop()

@@ -48,8 +48,10 @@ export interface NetworkVerbs {
   /** Code "not-found". */
   stopCapture(machine?: string): Promise<CaptureStatus>
   zones(): Promise<readonly Zone[]>
-  /** Code "bad-options". */
+  /** Adds to the zone of that name where there is one: later records and a later default win. Codes "bad-options", "busy". */
   addZone(zone: Zone): Promise<void>
+  /** By its name, with or without the dot at its end; with all its records, those of the options too. Code "not-found". */
+  removeZone(name: string): Promise<void>
 }
 
 /** A capture with its bounds left to us. */

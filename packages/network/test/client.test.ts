@@ -77,6 +77,9 @@ describe("adoptNetwork()", () => {
       }
       await network.addZone(zone)
       expect(await network.zones()).toEqual([zone])
+      await network.removeZone("x.internal.")
+      expect(await network.zones()).toEqual([])
+      await expect(network.removeZone("x.internal.")).rejects.toMatchObject({ code: "not-found" })
 
       const status = await network.status()
       expect(status).toMatchObject({

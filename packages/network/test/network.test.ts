@@ -501,6 +501,7 @@ describe("the end", () => {
       () => network.flows(),
       () => network.refusals(),
       () => network.zones(),
+      () => network.removeZone("x."),
       () => network.startCapture({ path: "/tmp/never" }),
     ])
       await expect(asked()).rejects.toMatchObject({ code: "not-running" })

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Zone } from "../src/dns/names/zone.ts"
+import { Zones } from "../src/dns/names/zones.ts"
 import type { NameService, StartNameService } from "../src/names/name-service.ts"
 
 const HEADER = 12
@@ -14,7 +14,8 @@ const REFUSED = 5
 
 /** Keeps the zones that it is given, and answers by none. */
 export const refuseNames: StartNameService = async ({ dns }) => {
-  const zones: Zone[] = [...dns.zones]
+  const zones = new Zones()
+  for (const zone of dns.zones) zones.add(zone)
   let refused = 0
   const service: NameService = {
     answer: async (query) => {
@@ -27,10 +28,9 @@ export const refuseNames: StartNameService = async ({ dns }) => {
       return answer
     },
     setPolicy: () => undefined,
-    zones: () => zones,
-    addZone: (zone) => {
-      zones.unshift(zone)
-    },
+    zones: () => zones.all(),
+    addZone: (zone) => zones.add(zone),
+    removeZone: (name) => zones.remove(name),
     counters: () => ({ refused }),
     [Symbol.asyncDispose]: async () => undefined,
   }

@@ -9,7 +9,7 @@
  *  GET /leases           GET /flows?machine=&limit=&after=      GET /refusals
  *  GET /faults           PUT /faults/MACHINE FAULTS    DELETE /faults/MACHINE
  *  GET /capture          POST /capture CAPTURE         DELETE /capture[?machine=]
- *  GET /dns              POST /dns ZONE
+ *  GET /dns              POST /dns ZONE                DELETE /dns/NAME
  * ```
  *
  * @module
@@ -89,6 +89,7 @@ function toolRoutes(network: SkepNetwork): Routes {
     "DELETE /capture": ({ query }) => network.stopCapture(query.get("machine") ?? undefined),
     "GET /dns": () => network.zones(),
     "POST /dns": ({ body }) => network.addZone(parseZone(body)),
+    "DELETE /dns/:zone": ({ params }) => network.removeZone(params["zone"] ?? ""),
   }
 }
 

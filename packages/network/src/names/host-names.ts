@@ -43,6 +43,7 @@ export const serveNames: StartNameService = async ({ plan, dns, socket, names, .
     },
     zones: () => resolver.zones.all(),
     addZone: (zone) => resolver.zones.add(zone),
+    removeZone: (name) => resolver.zones.remove(name),
     counters: () => resolver.counters,
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   }

@@ -44,6 +44,8 @@ export interface NameService extends AsyncDisposable {
   zones(): readonly Zone[]
   /** Adds a zone, or its records before those of the zone of that name. Codes "bad-options" and "busy". */
   addZone(zone: Zone): void
+  /** Removes the zone of that name, those of the options too. Returns whether there was one. */
+  removeZone(name: string): boolean
   counters(): Counters
 }
 

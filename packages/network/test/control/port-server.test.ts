@@ -197,6 +197,24 @@ describe("the rest", () => {
     expect((await it.post("/services/dns/add", { Name: "x.", Records: [{ IP: "nowhere" }] })).status).toBe(
       400,
     )
+    expect((await it.post("/services/dns/remove", { Name: "x.internal." })).status).toBe(404)
+  })
+
+  it("adds records to a zone that is there, and takes the last default, which may be none", async () => {
+    await using it = await rig()
+    const add = (name: string, last: number, more: object = {}) =>
+      it.post("/services/dns/add", { Name: "x.", Records: [{ Name: name, IP: `10.0.0.${last}` }], ...more })
+    const zone = async () => {
+      const zones: { DefaultIP: string; Records: { Name: string; IP: string }[] }[] = JSON.parse(
+        (await it.get("/services/dns/all")).text,
+      )
+      return zones.map(({ DefaultIP, Records }) => [DefaultIP, ...Records.map(({ IP }) => IP)])
+    }
+    expect(await add("a", 1, { DefaultIP: "10.0.0.9" })).toEqual(OK)
+    expect(await add("b", 2, { DefaultIP: "10.0.0.8" })).toEqual(OK)
+    expect(await zone()).toEqual([["10.0.0.8", "10.0.0.2", "10.0.0.1"]])
+    expect(await add("a", 3)).toEqual(OK)
+    expect(await zone()).toEqual([["", "10.0.0.3", "10.0.0.2", "10.0.0.1"]])
   })
 
   it("tells leases, the places of MAC addresses, and sums", async () => {

@@ -117,6 +117,8 @@ describe("serveNames()", () => {
     it.service.addZone(zone("192.168.64.8"))
     expect(await ask(it, "a.x.internal")).toBe("192.168.64.8")
     expect(it.service.zones().map(({ Name }) => Name)).toEqual(["x.internal."])
+    expect(it.service.removeZone("x.internal")).toBe(true)
+    expect(await ask(it, "a.x.internal")).toBe("REFUSED")
   })
 
   it.each(["nothing", "loopback"] as const)("asks nobody outside under %s", async (policy) => {

@@ -146,9 +146,16 @@ export class PortVerbs {
     )
   }
 
+  /** The records add up, and the default is that of the last, also where it has none. */
   async #addZone(body: unknown): Promise<PortAnswer> {
     try {
-      await this.#network.addZone(parseZone(body))
+      const zone = parseZone(body)
+      await this.#network.addZone(zone)
+      const whole = (await this.#network.zones()).find(({ Name }) => Name === zone.Name)
+      if (whole !== undefined && whole.DefaultIP !== zone.DefaultIP) {
+        await this.#network.removeZone(zone.Name)
+        await this.#network.addZone({ ...whole, DefaultIP: "" })
+      }
       return { status: 200 }
     } catch (error) {
       if (error instanceof SidecarError && error.code === "bad-options") return bad(error.message)

@@ -47,6 +47,11 @@ export class Zones {
     this.#zones.set(zone.Name, compile(merged))
   }
 
+  /** Removes the zone of that name, with all its records. Returns whether there was one. */
+  remove(name: string): boolean {
+    return this.#zones.delete(`${canonicalName(name)}.`)
+  }
+
   all(): readonly Zone[] {
     return [...this.#zones.values()].map(({ zone }) => zone)
   }

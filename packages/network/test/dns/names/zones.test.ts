@@ -85,6 +85,22 @@ describe("a zone that was added", () => {
   })
 })
 
+describe("a zone that was removed", () => {
+  it("answers nothing more, whatever case and dot its name was told with, and may come anew", async () => {
+    const both = { Name: "X.internal.", Records: [{ Name: "a", IP: "10.0.0.1" }], DefaultIP: "10.0.0.2" }
+    const resolver = resolverWith(both, { ...both, Name: "y.internal" })
+    expect(await ask(resolver, "a.x.internal")).toBe("NOERROR 10.0.0.1")
+    expect(resolver.zones.remove("x.Internal")).toBe(true)
+    expect(resolver.zones.remove("x.internal.")).toBe(false)
+    expect(await ask(resolver, "a.x.internal")).toBe("REFUSED")
+    expect(await ask(resolver, "a.y.internal")).toBe("NOERROR 10.0.0.1")
+    expect(resolver.zones.all().map(({ Name }) => Name)).toEqual(["y.internal."])
+    resolver.zones.add(parseZone({ Name: "x.internal", Records: [{ Name: "b", IP: "10.0.0.3" }] }))
+    expect(await ask(resolver, "a.x.internal")).toBe("NXDOMAIN")
+    expect(await ask(resolver, "b.x.internal")).toBe("NOERROR 10.0.0.3")
+  })
+})
+
 describe("parseZone()", () => {
   it.each([
     ["nothing", undefined, /zone/],
