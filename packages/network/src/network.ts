@@ -152,6 +152,8 @@ async function start(
   await furnish(running, options, signal)
   cleanup.use(await startPortServer({ network: running, endpoint: options.portSocket, plan, log }))
   signal.throwIfAborted()
+  await running.started()
+  signal.throwIfAborted()
   running.own(cleanup.move())
   return running
 }

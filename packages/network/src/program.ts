@@ -150,7 +150,8 @@ const REST: readonly Flag[] = [
   },
   {
     flags: "--lonely-ms <ms>",
-    description: "end when no machine was connected for so long; 0, as without it, is never",
+    description:
+      "end when no machine was connected for so long, from the end of the start on; 0, as without it, is never",
     key: "lonelyMs",
     parse: Number,
   },

@@ -79,6 +79,11 @@ export class RunningNetwork implements SkepNetwork {
     this.#owned = owned
   }
 
+  /** All that was asked for is there: the time without machines begins to count. */
+  async started(): Promise<void> {
+    await this.#call("started", undefined)
+  }
+
   get endpoints(): readonly string[] {
     return [...new Set([...ownPaths(this.#parts.options), ...this.#endpoints.values()])]
   }
@@ -283,6 +288,7 @@ const DOING: Readonly<Record<keyof ThreadCalls, string>> = {
   forwards: "list the forwards",
   setPolicy: "set the policy",
   status: "ask the network",
+  started: "start a network",
   leases: "list the leases",
   leasesSaved: "keep the leases",
   editLeases: "change the leases",

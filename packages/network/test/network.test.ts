@@ -13,7 +13,7 @@ import { parseSubnet } from "../src/addressing/subnet.ts"
 import { keepLeases, type LeaseStoreOptions } from "../src/dhcp/lease-store.ts"
 import { createNetwork } from "../src/network.ts"
 import type { RunningNetwork } from "../src/running.ts"
-import { loopEngine } from "../src/thread/engine.ts"
+import { type Engine, loopEngine } from "../src/thread/engine.ts"
 import { machineNetwork } from "../src/verbs.ts"
 import { bundleStandIn } from "./bundle.ts"
 import { refuseNames } from "./refused-names.ts"
@@ -477,6 +477,38 @@ describe("the end", () => {
     await network.closed
     expect(context.events).toContainEqual({ type: "lonely", lonelyMs: 1 })
     expect(await directory.list()).toEqual(["net"])
+  })
+
+  it("does not come before the start is over, however short the time without machines may be", async () => {
+    await using directory = await temporaryDirectory()
+    const calls: string[] = []
+    const sidecar = createNetwork({
+      engines: {
+        loop: async (options) => {
+          const engine = await loopEngine(bundle.thread)(options)
+          const call: Engine["call"] = (name, argument) => {
+            calls.push(name)
+            return engine.call(name, argument)
+          }
+          return {
+            call,
+            closed: engine.closed,
+            [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+          }
+        },
+      },
+      startNames: refuseNames,
+      openLeases: keepLeases,
+      routes: () => [],
+    })
+    const options = sidecar.parseOptions({
+      directory: directory.at("net"),
+      qemu: [`web=${directory.at("web.sock")}`, `db=${directory.at("db.sock")}`],
+      lonelyMs: 1,
+    })
+    const network = await sidecar.start(options, testContext())
+    expect(calls).toEqual(["addLink", "addLink", "started"])
+    await network.closed
   })
 
   it("says that another one serves the directory", async () => {

@@ -78,13 +78,16 @@ class StandIn {
       now: Date.now,
       max: FORWARDS_MAX,
     })
-    if (data.lonelyMs > 0) {
-      const timer = loop.root.timer(() => {
-        notify({ type: "lonely", lonelyMs: data.lonelyMs })
-        loop.stop()
-      })
-      timer.after(data.lonelyMs)
-    }
+  }
+
+  started(): void {
+    const { lonelyMs } = this.#data
+    if (lonelyMs === 0) return
+    const timer = this.#loop.root.timer(() => {
+      this.#notify({ type: "lonely", lonelyMs })
+      this.#loop.stop()
+    })
+    timer.after(lonelyMs)
   }
 
   addLink(spec: LinkSpec): { readonly endpoint: string } {
@@ -277,6 +280,7 @@ runLoop<ThreadCalls, ThreadData, ThreadNotice>(({ loop, data, notify }) => {
     unforward: (which) => standIn.forwards.remove(which),
     forwards: (filter) => standIn.forwards.list(filter),
     setPolicy: (argument) => standIn.setPolicy(argument),
+    started: () => standIn.started(),
     status: () => standIn.status(),
     leases: () => standIn.leases(),
     editLeases: (edits) => standIn.editLeases(edits),

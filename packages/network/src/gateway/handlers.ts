@@ -29,6 +29,7 @@ export function handlersOf(network: NetworkThread): NetworkHandlers {
     unforward: (which) => network.forwards.remove(which),
     forwards: (filter) => network.forwards.list(filter),
     setPolicy: ({ machine, policy }) => network.setPolicy(policy, machine),
+    started: () => network.started(),
     status: () => statusOf(network),
     leases: () => [...network.dhcp.leases()],
     editLeases: (edits) => network.editLeases(edits),

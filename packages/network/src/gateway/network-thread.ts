@@ -79,6 +79,7 @@ export class NetworkThread {
   readonly #due: Alarm
   readonly #telling: Alarm
   readonly #lonely: Alarm
+  #isStarted = false
   /** The number of the last leases that were given to the disk. */
   #saves = 0
 
@@ -155,12 +156,17 @@ export class NetworkThread {
       if (this.promises.due) this.dhcp.flush()
       this.#schedule()
     })
-    if (data.lonelyMs > 0) this.#lonely.at(this.now + data.lonelyMs)
   }
 
   /** The driver's time. */
   get now(): number {
     return this.#driver.clock.now()
+  }
+
+  /** Others can come. The time before that is nobody's fault. */
+  started(): void {
+    this.#isStarted = true
+    this.#company()
   }
 
   // ---- Machines
@@ -406,7 +412,7 @@ export class NetworkThread {
 
   #company(): void {
     const { lonelyMs } = this.#options.data
-    if (lonelyMs === 0) return
+    if (lonelyMs === 0 || !this.#isStarted) return
     const connected = [...this.machines].some(({ port }) => port.carrier)
     if (connected) this.#lonely.cancel()
     else if (this.#lonely.deadline === Number.POSITIVE_INFINITY) this.#lonely.at(this.now + lonelyMs)

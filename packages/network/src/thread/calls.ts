@@ -90,6 +90,8 @@ export interface ThreadCalls {
   /** For one machine, or for all that have none of their own. An undefined policy takes a machine's own away. Flows that it forbids are ended. */
   setPolicy(argument: { readonly machine?: string; readonly policy: PolicySpec | undefined }): void
 
+  /** All that was asked for from the start is there, and others can come: from now on the network may be lonely. */
+  started(argument: undefined): void
   status(argument: undefined): ThreadStatus
   /** All there are, those that have ended too. */
   leases(argument: undefined): readonly LeaseRecord[]
