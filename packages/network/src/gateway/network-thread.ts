@@ -114,6 +114,7 @@ export class NetworkThread {
       this.#addresses.mayHave(number, bytes, at, length)
     this.neighbours = new Neighbours(this.#station, {
       mtu: data.plan.mtu,
+      mtuOf: (number) => this.machines.at({ number })?.port.mtu,
       nameServers: [bytesOf(data.plan.gateway6)],
       mayHave,
       onAnswer: () => driver.later(() => this.listeners.onAnswer()),
@@ -398,8 +399,7 @@ export class NetworkThread {
   #dispatch(): void {
     const { now } = this
     this.dhcp.dispatch(Date.now())
-    const size = this.neighbours.dispatch(now, this.#out)
-    if (size > 0) this.#switch.broadcast(this.#out, 0, size)
+    if (this.neighbours.dispatch(now, this.#out) > 0) this.#advertise()
     this.neighbours.probe(now, this.#out, (number, length) => {
       this.machines.at({ number })?.port.send(this.#out, 0, length)
     })
@@ -408,6 +408,13 @@ export class NetworkThread {
       const told = this.errors.write({ kind: "reassembly-exceeded" }, original, machine, now, this.#out)
       if (told > 0) port?.send(this.#out, 0, told)
     })
+  }
+
+  /** RFC 4861, section 4.2: the MTU that a machine is told is that of its link. */
+  #advertise(): void {
+    for (const { port } of this.machines) {
+      if (port.carrier) port.send(this.#out, 0, this.neighbours.advertise(port.number, this.#out))
+    }
   }
 
   #company(): void {

@@ -158,7 +158,12 @@ const NOTHING: Omit<Heard, "type" | "destinationMac"> = {
 }
 
 /** A message of Neighbor Discovery, with its checksum; it says that it has not left the link. */
-function neighbourly(from: string, to: string, message: Uint8Array, hopLimit = ndp.HOP_LIMIT): Uint8Array {
+export function neighbourly(
+  from: string,
+  to: string,
+  message: Uint8Array,
+  hopLimit = ndp.HOP_LIMIT,
+): Uint8Array {
   const bytes = packet(from, to, ip.PROTOCOL_ICMPV6, message)
   bytes[7] = hopLimit
   return bytes

@@ -36,7 +36,7 @@ export interface Rig extends Disposable {
   readonly notices: readonly ThreadNotice[]
   readonly directory: string
   /** Adds a machine, and puts it on its link. */
-  machine(name: string, spec?: { readonly mac?: string }): Machine
+  machine(name: string, spec?: { readonly mac?: string; readonly mtu?: number }): Machine
   /** Connects to the link of a machine that is there. */
   join(name: string): Machine
   /** Steps until it is so. */

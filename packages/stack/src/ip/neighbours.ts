@@ -186,7 +186,7 @@ export class Neighbours {
     const asker = verdict.anonymous ? undefined : bytes.subarray(packet.sourceAt, packet.sourceAt + 16)
     if (verdict.askedRouter) {
       this.counts.add("advertised")
-      return this.#advertiser.answer(asker, station, out)
+      return this.#advertiser.answer(asker, station, machine, out)
     }
     if (verdict.askedAt === -1) return 0
     this.counts.add("answered")
@@ -245,9 +245,14 @@ export class Neighbours {
     send(probe.machine, this.#askNdp(probe.address, source, out))
   }
 
-  /** What is due to all machines. */
+  /** What is due to all machines. Where their links have MTUs of their own, each is told by `advertise` instead. */
   dispatch(nowMs: number, out: Uint8Array): number {
     return this.#advertiser.dispatch(nowMs, out)
+  }
+
+  /** What a machine is told of us as a router, with the MTU of its own link. */
+  advertise(machine: number, out: Uint8Array): number {
+    return this.#advertiser.advertise(machine, out)
   }
 
   #drop(key: Key, machine: number): void {

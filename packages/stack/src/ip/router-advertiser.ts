@@ -25,19 +25,29 @@ const ALL_NODES = Uint8Array.from([0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 const ALL_NODES_MAC = mac.ofIpv6Group(1)
 
 export interface RouterOptions {
+  /** Of the links that `mtuOf` says nothing of. */
   readonly mtu: number
+  /** That of a machine's own link, which may be another one. */
+  readonly mtuOf?: (machine: number) => number | undefined
   /** At most 8 are told. */
   readonly nameServers: readonly Uint8Array[]
 }
 
+interface Hearer {
+  readonly destination: Uint8Array
+  readonly toMac: number
+}
+
 export class RouterAdvertiser {
   readonly #gateway: Gateway
+  readonly #options: RouterOptions
   readonly #said: ndp.RouterAdvertisement | undefined
   #sent = 0
   #nextMs = 0
 
   constructor(gateway: Gateway, options: RouterOptions) {
     this.#gateway = gateway
+    this.#options = options
     const prefix = gateway.ipv6?.prefix
     if (prefix === undefined) return
     this.#said = {
@@ -62,26 +72,36 @@ export class RouterAdvertiser {
     return this.#said === undefined ? Number.POSITIVE_INFINITY : this.#nextMs
   }
 
-  /** What is due to all machines. Returns the size of the frame, or 0. */
+  /** What is due to all machines, whose links have the same MTU; others hear it by `advertise`. Returns the size of the frame, or 0. */
   dispatch(nowMs: number, out: Uint8Array): number {
     if (nowMs < this.pollAt()) return 0
     this.#sent++
     this.#nextMs = nowMs + (this.#sent < INITIAL ? INITIAL_INTERVAL_MS : INTERVAL_MS)
-    return this.#write(ALL_NODES, ALL_NODES_MAC, out)
+    return this.#write(this.#options.mtu, { destination: ALL_NODES, toMac: ALL_NODES_MAC }, out)
+  }
+
+  /** The same for the link of one machine. */
+  advertise(machine: number, out: Uint8Array): number {
+    return this.#write(this.#mtuOf(machine), { destination: ALL_NODES, toMac: ALL_NODES_MAC }, out)
   }
 
   /**
    * The answer to who asked. Without an address of its own it hears what is for all, but only it has to (RFC 6085), so a multitude that asks does
    * not wake everybody.
    */
-  answer(asker: Uint8Array | undefined, station: number, out: Uint8Array): number {
-    return this.#write(asker ?? ALL_NODES, station, out)
+  answer(asker: Uint8Array | undefined, station: number, machine: number, out: Uint8Array): number {
+    return this.#write(this.#mtuOf(machine), { destination: asker ?? ALL_NODES, toMac: station }, out)
   }
 
-  #write(destination: Uint8Array, toMac: number, out: Uint8Array): number {
+  #mtuOf(machine: number): number {
+    const { mtu, mtuOf } = this.#options
+    return mtuOf?.(machine) ?? mtu
+  }
+
+  #write(mtu: number, to: Hearer, out: Uint8Array): number {
     if (this.#said === undefined) return 0
-    const length = ndp.emitRouterAdvertisement(out, payloadAt(16), this.#said)
+    const length = ndp.emitRouterAdvertisement(out, payloadAt(16), { ...this.#said, mtu })
     const { mac: fromMac, linkLocal: source } = this.#gateway
-    return sealIcmp(out, { fromMac, toMac, source, destination, hopLimit: ndp.HOP_LIMIT }, length)
+    return sealIcmp(out, { fromMac, source, ...to, hopLimit: ndp.HOP_LIMIT }, length)
   }
 }
