@@ -16,6 +16,8 @@ import type { NoticeBudget } from "./notice-budget.ts"
 
 /** After an error of ours a link is opened again, at most so often. */
 const REOPEN_MS = 1000
+/** How long a machine stays away that was behind too many errors of ours. To connect again is no way back: a guest can do that as often as it likes. */
+const CUT_OFF_MS = 60_000
 
 export interface AttachmentsOptions {
   readonly driver: Driver
@@ -29,6 +31,8 @@ export interface AttachmentsOptions {
   readonly onAttached: (machine: Machine) => void
   /** The machine goes: whatever is its own ends, while its port still sends. */
   readonly onDetach: (machine: Machine) => void
+  /** The machine is cut off: its flows end. Its link stays. */
+  readonly onCutOff: (machine: Machine) => void
   /** A machine that does not come back: its forwards end. */
   readonly onRemoved: (name: string) => void
 }
@@ -75,6 +79,32 @@ export class Attachments {
     this.#options.onRemoved(name)
   }
 
+  /** Nothing comes from the machine, or to it, for a minute. Whoever calls may be in one of its flows. */
+  cutOff(name: string): void {
+    const { driver, machines, notices, onCutOff } = this.#options
+    const machine = machines.get(name)
+    if (machine === undefined || machine.cutOffUntil > 0) return
+    machine.cutOffUntil = driver.clock.now() + CUT_OFF_MS
+    machine.port.partitioned = true
+    notices.tell({
+      type: "link-broken",
+      machine: name,
+      reason: "too many exceptions: it is cut off for a minute",
+    })
+    driver.later(() => {
+      if (machines.get(name) === machine) onCutOff(machine)
+    })
+    timerOf(driver.clock, () => this.#readmit(name)).after(CUT_OFF_MS)
+  }
+
+  #readmit(name: string): void {
+    const { driver, machines } = this.#options
+    const machine = machines.get(name)
+    if (machine === undefined || driver.clock.now() < machine.cutOffUntil) return
+    machine.cutOffUntil = 0
+    machine.port.partitioned = machine.faults?.partition ?? false
+  }
+
   /** The machine of a port, also while it is being attached: its carrier may come up from within. */
   at(port: Port): Machine | undefined {
     return this.#options.machines.at(port) ?? this.#admit(port)
@@ -111,6 +141,7 @@ export class Attachments {
       source6: new Uint8Array(16),
       policy: undefined,
       faults: undefined,
+      cutOffUntil: 0,
     }
     const machine = this.at(this.#options.switch.attach(link, { reserve }))
     if (machine === undefined) return
@@ -153,12 +184,14 @@ export class Attachments {
     const broken = machines.get(name)
     if (broken === undefined) return
     notices.tell({ type: "link-broken", machine: name, reason: String(error) })
-    timerOf(driver.clock, () => this.#reopen(broken)).after(REOPEN_MS)
+    timerOf(driver.clock, () => this.#reopen(broken)).after(
+      Math.max(REOPEN_MS, broken.cutOffUntil - driver.clock.now()),
+    )
   }
 
   #reopen(broken: Machine): void {
     const { machines, notices, onRemoved } = this.#options
-    const { name, spec, policy, faults } = broken
+    const { name, spec, policy, faults, cutOffUntil } = broken
     if (machines.get(name) !== broken) return
     this.#detach(broken)
     try {
@@ -171,6 +204,7 @@ export class Attachments {
     const machine = machines.get(name)
     if (machine === undefined) return
     machine.policy = policy
-    if (faults !== undefined) applyFaults(machine, faults)
+    machine.cutOffUntil = cutOffUntil
+    applyFaults(machine, faults)
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Exceptions of ours: bugs, which a guest may have found. Each costs what it came from, and nothing else; too many of them end the thread, so that
- * whoever runs it starts another.
+ * Exceptions of ours: bugs, which a guest may have found. Each costs what it came from, and nothing else. A machine that is behind many of them is cut
+ * off, before they are too many: those end the thread, so that whoever runs it starts another.
  *
  * ```
  *  in a flow ─► that flow (TcpFlows, DatagramFlows) ─┐
- *  in a link ─► that link (Attachments) ─────────────┼─► counted, told ─► FAULTS_MOST within a minute: the thread ends
- *  elsewhere ─► that callback (`contained`) ─────────┘
+ *  in a link ─► that link (Attachments) ─────────────┼─► counted, told ─┬─► FAULTS_OF_ONE of a machine within a minute: it is cut off
+ *  elsewhere ─► that callback (`contained`) ─────────┘                  └─► FAULTS_MOST of all within a minute: the thread ends
  * ```
  *
  * @module
@@ -14,6 +14,8 @@ import type { Driver } from "./driver.ts"
 
 /** Within a minute. What goes wrong so often is no accident any more, and nobody knows what it leaves behind. */
 export const FAULTS_MOST = 64
+/** Of one machine within a minute: three others may do the same, and the thread still runs. */
+export const FAULTS_OF_ONE = 16
 const MINUTE_MS = 60_000
 
 export interface Fault {
@@ -27,6 +29,8 @@ export interface Fault {
 export interface ContainmentOptions {
   readonly now: () => number
   readonly tell: (fault: Fault) => void
+  /** This machine is behind too many, and is to bring about no more for now. */
+  readonly cutOff: (machine: string) => void
   /** There were too many. Called once. */
   readonly giveUp: (error: Error) => void
 }
@@ -35,8 +39,8 @@ export class Containment {
   /** Since the start. */
   count = 0
   readonly #options: ContainmentOptions
-  /** When the latest came. */
-  readonly #times: number[] = []
+  readonly #all = new Lately(FAULTS_MOST)
+  readonly #ofMachine = new Map<string, Lately>()
   #gaveUp = false
 
   constructor(options: ContainmentOptions) {
@@ -44,22 +48,34 @@ export class Containment {
   }
 
   note(fault: Fault): void {
-    const { now, tell, giveUp } = this.#options
+    const { now, tell, cutOff, giveUp } = this.#options
+    const { where, machine, error } = fault
     this.count++
     tell(fault)
     const at = now()
-    this.#times.push(at)
-    if (this.#times.length > FAULTS_MOST) this.#times.shift()
-    const [first = 0] = this.#times
-    if (this.#gaveUp || this.#times.length < FAULTS_MOST || at - first > MINUTE_MS) return
+    if (machine !== undefined && this.#latelyOf(machine).areTooMany(at)) {
+      this.#ofMachine.delete(machine)
+      cutOff(machine)
+    }
+    if (!this.#all.areTooMany(at) || this.#gaveUp) return
     this.#gaveUp = true
-    const { where, error } = fault
     const last = error instanceof Error ? error.message : String(error)
     giveUp(
       new Error(`${FAULTS_MOST} exceptions within a minute, the last in a ${where}: ${last}`, {
         cause: error,
       }),
     )
+  }
+
+  /** The machine is gone for good. */
+  forget(machine: string): void {
+    this.#ofMachine.delete(machine)
+  }
+
+  #latelyOf(machine: string): Lately {
+    const known = this.#ofMachine.get(machine) ?? new Lately(FAULTS_OF_ONE)
+    this.#ofMachine.set(machine, known)
+    return known
   }
 
   /** The callback, from which no exception comes any more. */
@@ -71,6 +87,24 @@ export class Containment {
         this.note({ where, error })
       }
     }
+  }
+}
+
+/** When the latest came, as many as are too many within a minute. */
+class Lately {
+  readonly #most: number
+  readonly #times: number[] = []
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** Notes another one. */
+  areTooMany(at: number): boolean {
+    this.#times.push(at)
+    if (this.#times.length > this.#most) this.#times.shift()
+    const [first = 0] = this.#times
+    return this.#times.length === this.#most && at - first <= MINUTE_MS
   }
 }
 

@@ -15,5 +15,5 @@ export function applyFaults(machine: Machine, spec: FaultSpec | undefined): void
     none ? undefined : { incoming: faults, outgoing: faults, ...(seed === undefined ? {} : { seed }) },
   )
   // By the switch, which wakes whoever waits for room when it is over.
-  machine.port.partitioned = partition
+  machine.port.partitioned = partition || machine.cutOffUntil > 0
 }

@@ -24,6 +24,8 @@ export interface Machine {
   /** Its own policy, where it has one. */
   policy: Policy | undefined
   faults: FaultSpec | undefined
+  /** Until when it is cut off from all others, since it was behind too many exceptions of ours; 0 where it is not. */
+  cutOffUntil: number
 }
 
 /** By name, and by port. */

@@ -89,6 +89,7 @@ export class NetworkThread {
     this.containment = new Containment({
       now: () => options.driver.clock.now(),
       tell: (fault) => this.#onFault(fault),
+      cutOff: (machine) => this.#attachments.cutOff(machine),
       giveUp: (error) => options.driver.fail(error),
     })
     const driver = contained(options.driver, this.containment)
@@ -288,10 +289,13 @@ export class NetworkThread {
       onAttached: (machine) => {
         this.captures.attach(machine)
         this.dhcp.attach(machine.name)
+        this.#company()
       },
       onDetach: (machine) => this.#forget(machine),
+      onCutOff: ({ port }) => this.flows.detach(port),
       onRemoved: (machine) => {
         this.#notices.forget(machine)
+        this.containment.forget(machine)
         for (const rule of this.forwards.removeMachine(machine))
           notify({ type: "forward-closed", rule, reason: "its machine was removed" })
         notify({ type: "machine-removed", machine })

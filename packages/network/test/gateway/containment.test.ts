@@ -2,9 +2,9 @@
 
 import * as sys from "@skep/loop/sys"
 import { describe, expect, it } from "vitest"
-import { FAULTS_MOST } from "../../src/gateway/containment.ts"
+import { FAULTS_MOST, FAULTS_OF_ONE } from "../../src/gateway/containment.ts"
 import { statusOf } from "../../src/gateway/report.ts"
-import { ACK, type Ends, type Heard, hear, IPV4, icmp, RST, SYN, segment } from "./packets.ts"
+import { ACK, type Ends, type Heard, hear, IPV4, icmp, packet, RST, SYN, segment } from "./packets.ts"
 import { type Machine, PLAN, type Rig, rig } from "./rig.ts"
 import { closedPort, HostSocket } from "./sockets.ts"
 
@@ -124,6 +124,82 @@ describe("an exception", () => {
     expect(it.loop.stopped).toBe(true)
     // Nothing of all that fills the log.
     expect(it.told("fault").length).toBeLessThan(12)
+  })
+})
+
+describe("a machine behind too many exceptions", () => {
+  it("of its flows is cut off for a minute, also if it connects again, and no other one is", () => {
+    let now = 1000
+    using it = rig({}, { now: () => now })
+    using server = HostSocket.listen()
+    const [web, db] = [it.machine("web"), it.machine("db")]
+    for (let count = 0; count < FAULTS_OF_ONE; count++) {
+      expect(it.network.machines.get("web")?.cutOffUntil).toBe(0)
+      const say = connect(it, web, { ...ends(server.port), fromPort: 40_000 + count })
+      Object.assign(it.network.flows.tcp.table.all()[0] ?? {}, { deliver: bug })
+      say(HELLO)
+      server.accept()?.[Symbol.dispose]()
+    }
+    expect(it.told("link-broken")).toEqual([
+      { type: "link-broken", machine: "web", reason: "too many exceptions: it is cut off for a minute" },
+    ])
+    expect([pings(it, web), pings(it, db)]).toEqual([0, 1])
+    now += 59_000
+    it.network.setFaults({ partition: false }, "web")
+    expect(pings(it, web)).toBe(0)
+    web[Symbol.dispose]()
+    it.until(() => it.network.machines.get("web")?.port.carrier === false)
+    const again = it.join("web")
+    expect(pings(it, again)).toBe(0)
+    now += 1000
+    it.settle()
+    expect([pings(it, again), pings(it, db)]).toEqual([1, 1])
+    expect(it.network.containment.count).toBe(FAULTS_OF_ONE)
+    expect(it.loop.stopped).toBe(false)
+  })
+
+  it("of its link gets it back after a minute, and never ends the thread for all", () => {
+    let now = 1000
+    using it = rig({}, { now: () => now })
+    let web = it.machine("web")
+    const db = it.machine("db")
+    it.network.reassembly.receive = bug
+    for (let minute = 0; minute < 4; minute++) {
+      for (let count = 1; count <= FAULTS_OF_ONE; count++) {
+        web.send(IPV4, packet(GUEST, PLAN.gateway, 17, new Uint8Array(64), true))
+        it.settle()
+        now += count < FAULTS_OF_ONE ? 1000 : 59_999
+        it.settle()
+        if (count < FAULTS_OF_ONE) web = it.join("web")
+      }
+      expect(pings(it, db)).toBe(1)
+      expect(it.network.machines.get("web")?.cutOffUntil).toBe(now + 1)
+      now += 1
+      it.settle()
+      web = it.join("web")
+      expect(pings(it, web)).toBe(1)
+    }
+    expect(it.network.containment.count).toBe(4 * FAULTS_OF_ONE)
+    expect(it.loop.stopped).toBe(false)
+  })
+
+  it("is forgotten with its link, and so is what is long ago", () => {
+    let now = 1000
+    using it = rig({}, { now: () => now })
+    it.machine("web")
+    const faults = (count: number): boolean => {
+      for (let index = 0; index < count; index++)
+        it.network.containment.note({ where: "flow", machine: "web", error: new Error("found") })
+      return (it.network.machines.get("web")?.cutOffUntil ?? 0) > 0
+    }
+    expect(faults(FAULTS_OF_ONE - 1)).toBe(false)
+    it.network.removeLink("web")
+    it.machine("web")
+    expect(faults(FAULTS_OF_ONE - 1)).toBe(false)
+    now += 60_001
+    it.settle()
+    expect(faults(FAULTS_OF_ONE - 1)).toBe(false)
+    expect(faults(1)).toBe(true)
   })
 })
 
