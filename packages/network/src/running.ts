@@ -128,7 +128,7 @@ export class RunningNetwork implements SkepNetwork {
     try {
       if (socket !== undefined) await this.#parts.locks.take(machine, socket)
       const added = await this.#call("addLink", spec, (error) =>
-        spec.kind === "tap" ? tapRefusal(spec, error) : error,
+        spec.kind === "tap" ? tapRefusal({ mtu: this.#parts.options.mtu, ...spec }, error) : error,
       )
       this.#endpoints.set(machine, added.endpoint)
       return added
