@@ -244,7 +244,7 @@ async function startEngine(
   const begin = engines[driver]
   if (begin === undefined) {
     throw new SidecarError("unsupported", `Cannot start a network: there is no driver "${driver}" here`, {
-      next: "Choose another with --driver",
+      next: "Choose another driver (--driver)",
     })
   }
   try {

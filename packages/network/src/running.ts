@@ -111,7 +111,9 @@ export class RunningNetwork implements SkepNetwork {
     const spec = parseLinkSpec(wanted)
     const { machine } = spec
     if (this.#over) throw notRunning(NAME)
-    const exists = new SidecarError("exists", `Cannot add a link to "${machine}": there is one`)
+    const exists = new SidecarError("exists", `Cannot add a link to "${machine}": there is one`, {
+      next: "Choose another name, or remove that link first",
+    })
     if (this.#adding.has(machine)) throw exists
     this.#adding.add(machine)
     try {

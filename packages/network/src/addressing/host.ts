@@ -36,7 +36,7 @@ export function checkAgainstRoutes(
   throw new SidecarError(
     "address-in-use",
     `Cannot use the subnet "${text}": this host has the route ${describeRoute(route)}`,
-    { next: "Choose another with --subnet, or let --subnet auto find one" },
+    { next: "Choose another subnet (--subnet), or auto, which finds one" },
   )
 }
 
@@ -67,7 +67,7 @@ export function autoSubnet({ routes, ours, last, log }: AutoSubnetOptions): Pref
     "address-in-use",
     "Cannot find a subnet: the routes of this host lead to all of them",
     {
-      next: "Choose one with --subnet that this host does not need",
+      next: "Choose a subnet that this host does not need (--subnet)",
     },
   )
 }
