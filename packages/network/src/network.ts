@@ -134,6 +134,7 @@ async function start(
     await startEngine(parts, driver, {
       data: threadData(options, plan, leases.found),
       signal,
+      busyPollUs: options.busyPollUs,
       onNotice: (notice) => notices.hear(notice),
     }),
   )

@@ -56,6 +56,8 @@ export interface NetworkOptions {
   readonly capture?: CaptureSpec
   /** Ends the sidecar when no machine was connected for so long, from the end of its start or the last hang-up on. 0 is never. */
   readonly lonelyMs: number
+  /** Microseconds for which the driver "loop" asks for more before its thread sleeps, while that is worth it; 0 for never. The other one has no use for it. */
+  readonly busyPollUs: number
   readonly limits: Limits
 }
 
@@ -136,6 +138,8 @@ const Options = z.strictObject({
   driver: z.enum(["loop", "node"]).exactOptional(),
   capture: CaptureSchema.exactOptional(),
   lonelyMs: z.int().min(0).max(DAY_MS).default(0),
+  // A guest and a server of this host answer each other within that time, and a core takes nearly half of it to wake.
+  busyPollUs: z.int().min(0).max(1000).default(100),
   limits: LimitsSchema.prefault({}),
 })
 

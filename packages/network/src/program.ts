@@ -149,6 +149,13 @@ const REST: readonly Flag[] = [
     key: "capture",
   },
   {
+    flags: "--busy-poll <us>",
+    description:
+      "how many microseconds to ask for more before sleeping, while that is worth it (100); 0 spares the battery and takes longer to answer",
+    key: "busyPollUs",
+    parse: Number,
+  },
+  {
     flags: "--lonely-ms <ms>",
     description:
       "end when no machine was connected for so long, from the end of the start on; 0, as without it, is never",

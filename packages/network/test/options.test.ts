@@ -23,6 +23,7 @@ describe("parseNetworkOptions()", () => {
       leaseFile: "/run/net/leases.json",
       portSocket: "/run/net/port.sock",
       lonelyMs: 0,
+      busyPollUs: 100,
       limits: { maxFlows: 16_384, maxFlowsPerMachine: 8192, maxHeldBytes: 64 << 20 },
     })
     expect(ownPaths(options)).toEqual(["/run/net/port.sock"])
@@ -173,6 +174,7 @@ describe("parseNetworkOptions()", () => {
     [{ ...MINIMAL, capture: "x.pcapng" }, "capture.path"],
     [{ ...MINIMAL, driver: "dpdk" }, "driver"],
     [{ ...MINIMAL, lonelyMs: -1 }, "lonelyMs"],
+    [{ ...MINIMAL, busyPollUs: 5000 }, "busyPollUs"],
   ])("refuses %o", (input, reason) => {
     const error = thrownBy(() => parseNetworkOptions(input))
     expect(error.code).toBe("bad-options")

@@ -20,6 +20,8 @@ export interface Engine extends AsyncDisposable {
 
 export interface EngineOptions {
   readonly data: ThreadData
+  /** For an engine that waits for the kernel itself. */
+  readonly busyPollUs: number
   readonly signal: AbortSignal
   /** Heard in order; what the engine said before its end is heard before `closed`. */
   readonly onNotice: (notice: ThreadNotice) => void
@@ -27,18 +29,15 @@ export interface EngineOptions {
 
 export type StartEngine = (options: EngineOptions) => Promise<Engine>
 
-/** A guest and a server of this host answer each other within that time, and a core takes nearly half of it to wake. */
-const BUSY_POLL_MS = 0.1
-
 /** The engine in a loop thread whose entry module is `entry`. */
 export function loopEngine(entry: URL): StartEngine {
-  return ({ data, signal, onNotice }) =>
+  return ({ data, busyPollUs, signal, onNotice }) =>
     startLoop<ThreadCalls, ThreadNotice>(entry, {
       name: "skep network",
       data,
       signal,
       onNotice,
-      busyPollMs: BUSY_POLL_MS,
+      busyPollMs: busyPollUs / 1000,
     })
 }
 
