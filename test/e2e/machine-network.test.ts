@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:net"
 import { identityOf, isAlive } from "@skep/runtime"
 import { processesMentioning } from "@skep/testkit"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { PAGE, runHttpd } from "./busybox.ts"
+import { IMAGE, PAGE, runHttpd } from "./busybox.ts"
 import { type Outcome, run, sharedSkep } from "./skep.ts"
 
 const skep = sharedSkep()
@@ -83,6 +83,15 @@ describe("a machine on the network", () => {
     } finally {
       server.close()
     }
+  })
+
+  it("has containers find the host where Compose files write host-gateway", async () => {
+    const run = ["run", "--rm", "--add-host", "host:host-gateway", IMAGE, "cat", "/etc/hosts"]
+    const address = /^(\S+)\thost$/m.exec((await skep.docker(run)).stdout)?.[1]
+    expect(address).toMatch(ADDRESS)
+    expect((await inside("default", "nslookup host.docker.internal")).stdout).toContain(
+      `Address: ${address}\n`,
+    )
   })
 
   it("is refused at once what it may not reach, and names from outside", async () => {

@@ -8,7 +8,7 @@ import { type AdapterCommand, adapterProcess, type RemoteAdapter } from "../host
 import { type GvproxyOptions, parseGvproxyOptions } from "./options.ts"
 
 export { adoptAdapter as adoptGvproxy } from "../host-side/process.ts"
-export { GUEST } from "./command-line.ts"
+export { GUEST, HOST } from "./command-line.ts"
 export type { GvproxyOptions } from "./options.ts"
 
 export function gvproxyProcess(

@@ -49,6 +49,8 @@ export interface Member {
 export interface Membership {
   /** What the machine's ports see of the network. */
   readonly network: MachineNetwork
+  /** Where machines find their host. */
+  hostAddress(): Promise<string>
   /** Hears when the network was lost and is there again, without the forwards that it had. Returns its undoing. */
   onRestored(listener: () => void): () => void
   /** Takes the machine off the network: it is over. */
@@ -100,6 +102,7 @@ export class HomeNetwork {
         forward: (rule) => machineNetwork(running(), member.name, DOCKER).forward(rule),
         status: () => machineNetwork(running(), member.name, DOCKER).status(),
       },
+      hostAddress: async () => (await running().status()).plan.host,
       onRestored: (listener) => {
         const listeners = this.#listeners.get(member.name) ?? new Set()
         this.#listeners.set(member.name, listeners.add(listener))

@@ -14,7 +14,7 @@ import type { VmContext } from "./context.ts"
 import { type Image, imageSummary } from "./image.ts"
 import { startLauncher } from "./launcher-process.ts"
 import { networkOf } from "./network/network.ts"
-import { describeMachine, prepareDisks, prepareSshPort } from "./prepare.ts"
+import { describeMachine, prepareDisk, prepareSeed, prepareSshPort } from "./prepare.ts"
 import type { Vm } from "./vm.ts"
 import { MachineVsock } from "./vsock.ts"
 
@@ -64,7 +64,7 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
   const record = await runPhase(DISK, report, signal, async () => {
     const wanted = await prepareSshPort(context.record, report)
     const keys = await context.keys()
-    await prepareDisks(paths, wanted, keys)
+    await prepareDisk(paths, wanted)
     await writeSshFiles(paths, wanted.name, wanted.sshPort, keys)
     await writeRecord(paths.record, wanted)
     return wanted
@@ -76,6 +76,7 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
     const network = networkOf(booting, record.network ?? "skep", record.networkLink)
     try {
       await orAborted(network.ready(), limit)
+      await prepareSeed(paths, record, await context.keys(), await network.hostAddress())
       const options = await describeMachine(home, paths, record, image, {
         vsock: vsock !== undefined,
         network: network.describe(),

@@ -16,20 +16,27 @@ import type { Report } from "../operation.ts"
 
 const GIB = 2 ** 30
 
-/** Creates or grows the data disk and writes the seed. */
-export async function prepareDisks(
+/** Creates the data disk, or grows it. */
+export async function prepareDisk(paths: MachinePaths, record: MachineRecord): Promise<void> {
+  await privateDirectory(paths.run)
+  await createOrGrow(paths.data, record.diskGiB * GIB)
+}
+
+/** Writes what makes this machine of the image that all share. `host`: where it finds its host. */
+export async function prepareSeed(
   paths: MachinePaths,
   record: MachineRecord,
   keys: MachineKeys,
+  host: string,
 ): Promise<void> {
   const { writeSeed } = await import("@skep/guest")
-  await privateDirectory(paths.run)
-  await createOrGrow(paths.data, record.diskGiB * GIB)
   await writeSeed(paths.seed, {
     hostname: record.name === "default" ? "skep" : `skep-${record.name}`,
     authorizedKeys: [keys.user.publicKey],
     hostKey: keys.host.privateKey,
     vsockSecret: vsockSecretOf(keys),
+    // What is written in Compose files as `host.docker.internal:host-gateway`: Docker's own choice is its bridge, which is the machine.
+    daemon: { "host-gateway-ip": host },
     env: { SKEP_MACHINE: record.name, SKEP_HOST: hostname() },
   })
 }

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { adoptGvproxy, GUEST, gvproxyProcess } from "@skep/adapters/gvproxy/client"
+import { adoptGvproxy, GUEST, gvproxyProcess, HOST } from "@skep/adapters/gvproxy/client"
 import { sshForward } from "./forward.ts"
 import { LONELY_MS, type OwnProgram } from "./own.ts"
 
 export const GVPROXY: OwnProgram = {
   provider: "gvproxy",
   mtu: 65_520,
+  hostAddress: HOST,
   mac: GUEST.mac,
   adopt: adoptGvproxy,
   start: async ({ paths, record, programs }, stderr, context) => {

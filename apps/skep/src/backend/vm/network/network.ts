@@ -22,6 +22,8 @@ export interface MachineNetwork extends AsyncDisposable {
   readonly answersOthers: boolean
   /** Resolves when the machine may be started: QEMU or its guest would find nobody before. */
   ready(): Promise<void>
+  /** Where the machine finds its host, once it is ready: what Docker calls `host-gateway`. */
+  hostAddress(): Promise<string>
   /** What the machine's description says of it. */
   describe(): LauncherOptions["network"]
   /** The role, for the machine's published ports. `onRenewed`: another program serves it now, which has none of the forwards. */

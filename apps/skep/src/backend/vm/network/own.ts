@@ -34,6 +34,8 @@ export interface OwnProgram {
   readonly provider: "passt" | "gvproxy"
   /** What it takes itself, and Linux's virtio driver with it. */
   readonly mtu: number
+  /** Where guests find their host. */
+  readonly hostAddress: string
   /** Of the guest, where the program knows it by one; the machine's own unless told. */
   readonly mac?: string
   readonly adopt: (options: {
@@ -73,6 +75,10 @@ export class OwnNetwork implements MachineNetwork {
 
   async ready(): Promise<void> {
     await this.#sidecar.ready
+  }
+
+  async hostAddress(): Promise<string> {
+    return this.#program.hostAddress
   }
 
   describe(): LauncherOptions["network"] {

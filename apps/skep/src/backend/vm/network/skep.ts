@@ -48,6 +48,10 @@ export class SkepNetwork implements MachineNetwork {
     await this.#membership
   }
 
+  async hostAddress(): Promise<string> {
+    return await (await this.#membership).hostAddress()
+  }
+
   /** Of the link that it has when it is ready. */
   describe(): LauncherOptions["network"] {
     const { record, paths } = this.#context

@@ -8,6 +8,9 @@ import type { VmContext } from "../context.ts"
 import { sshForward } from "./forward.ts"
 import type { MachineNetwork } from "./network.ts"
 
+/** That of every guest of it, unless QEMU is told otherwise. */
+const HOST = "10.0.2.2"
+
 export function userNetwork({ record, paths, log, emit }: VmContext): MachineNetwork {
   const restricted = record.networkPolicy === "restricted"
   return {
@@ -15,6 +18,7 @@ export function userNetwork({ record, paths, log, emit }: VmContext): MachineNet
     // QEMU's `restrict=on` drops what is for addresses outside of its own network.
     answersOthers: !restricted,
     ready: () => Promise.resolve(),
+    hostAddress: () => Promise.resolve(HOST),
     describe: () => ({
       kind: "qemu-user",
       id: "net0",
