@@ -26,8 +26,8 @@ export class SpareSockets {
     this.#spare.set(family, spare)
     if (!this.#filling) {
       this.#filling = true
-      // After the frames of this turn were answered.
-      this.#scope.defer(() => this.#fill())
+      // In the next batch: at the end of this one the frames that answer the guest go out.
+      this.#scope.defer(() => this.#scope.defer(() => this.#fill()))
     }
     return spare.pop() ?? made(family)
   }
