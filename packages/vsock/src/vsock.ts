@@ -51,8 +51,6 @@ async function startThread(
     return await startLoop<ThreadCalls, ThreadNotice>(THREAD, {
       name: "skep vsock",
       data: options,
-      // A question to Docker or a shell is answered within that time.
-      busyPollMs: 0.1,
       signal,
       onNotice: (notice) => {
         log.info(notice.type, { ...notice })
