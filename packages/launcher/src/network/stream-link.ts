@@ -24,6 +24,8 @@ import { parseStream, type StreamState } from "./info-network.ts"
 
 const RETRY_FIRST_MS = 20
 const RETRY_MAX_MS = 500
+/** So that a network that was away for a time is found an eighth of that later. */
+const RETRY_GROWTH = 9 / 8
 /** QEMU connects in a thread of its own, which takes some milliseconds; it says nothing when that fails, so it is asked. */
 const SETTLE_POLL_MS = 5
 const SETTLE_POLLS = 200
@@ -137,7 +139,7 @@ export class StreamLink {
         mine.reject(error)
         this.#options.log.debug("network not joined", { reason: String(error) })
         await sleep(retryMs, wake).catch(() => undefined) // woken, or over
-        retryMs = Math.min(2 * retryMs, RETRY_MAX_MS)
+        retryMs = Math.min(RETRY_GROWTH * retryMs, RETRY_MAX_MS)
       }
     }
   }

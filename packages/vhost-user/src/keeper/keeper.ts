@@ -25,7 +25,7 @@ import { HEADER, type Header, prettyHeader } from "../protocol/header.ts"
 import * as payload from "../protocol/payload.ts"
 import * as request from "../protocol/request.ts"
 import { MessageSocket } from "../socket/message-socket.ts"
-import { Backoff } from "./backoff.ts"
+import { AN_EIGHTH, Backoff, DOUBLE } from "./backoff.ts"
 import { type Front, FrontDoor } from "./front-door.ts"
 import { Handshake } from "./handshake.ts"
 import { isDone, replay, type Step } from "./replay.ts"
@@ -147,7 +147,7 @@ export class Keeper implements Disposable {
     if (this.#front === undefined || this.#back !== undefined) return
     const fd = this.#options.connect()
     if (fd < 0) {
-      this.#again(`no back end: ${sys.errnoName(-fd)}`)
+      this.#again(`no back end: ${sys.errnoName(-fd)}`, AN_EIGHTH)
       return
     }
     this.#back = this.#side("back end", fd, {
@@ -167,11 +167,11 @@ export class Keeper implements Disposable {
     this.#tellNext()
   }
 
-  #again(reason: string): void {
+  #again(reason: string, growth: number): void {
     this.#enter(this.#handshake.features === undefined ? "waiting" : "standing-in", reason)
     if (this.#scope.loop.now - this.#relayingSince >= STEADY_MS) this.#backoff.reset()
     this.#relayingSince = Number.POSITIVE_INFINITY
-    this.#retry.after(this.#backoff.next())
+    this.#retry.after(this.#backoff.next(growth))
   }
 
   #readFront(): void {
@@ -321,7 +321,7 @@ export class Keeper implements Disposable {
       this.#forget(reason)
       return
     }
-    this.#again(reason)
+    this.#again(reason, DOUBLE)
     const asked = this.#asked
     if (asked === undefined) return
     this.#asked = undefined
