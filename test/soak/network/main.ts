@@ -5,6 +5,7 @@
  */
 import { mkdtempSync, rmSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { type Driver, whyNoLinks } from "./links.ts"
 import { soak } from "./soak.ts"
 import { complaints, table } from "./verdict.ts"
 import { whyNoSoak } from "./world.ts"
@@ -16,7 +17,8 @@ const { values } = parseArgs({
     driver: { type: "string", default: "loop" },
   },
 })
-const why = whyNoSoak()
+const driver: Driver = values.driver === "node" ? "node" : "loop"
+const why = whyNoSoak() || whyNoLinks(driver)
 if (why !== "") {
   process.stdout.write(`no soak here: ${why}\n`)
   process.exit(1)
@@ -28,7 +30,7 @@ const result = await soak({
   directory,
   seconds: 60 * Number(values.minutes),
   seed,
-  driver: values.driver === "node" ? "node" : "loop",
+  driver,
   progress: (line) => void process.stdout.write(`${line}\n`),
 })
 process.stdout.write(table(result))

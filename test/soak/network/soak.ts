@@ -8,6 +8,8 @@
  *                                                  └────── stream ── broken: a stream that is wrong itself
  * ```
  *
+ * With the driver "node" the two machines are on streams as well (`links.ts`).
+ *
  * @module
  */
 import type { ChildProcess } from "node:child_process"
@@ -21,10 +23,10 @@ import { parse as parseMac } from "@skep/wire/mac"
 import type { Tallies } from "./exchange.ts"
 import type { Places } from "./frames.ts"
 import { breakStream, type HostileCounts, sendHostileFrames } from "./hostile-machine.ts"
+import { connect, type Driver, linkWords, TAP } from "./links.ts"
 import { ask, descriptorsOf, finished, hasEnded, residentOf, World } from "./world.ts"
 
 const PROGRAM = join(import.meta.dirname, "../../../apps/skep/dist/programs/network.js")
-const TAP = "tap0"
 const GATEWAY = "192.168.64.1"
 /** As a network of Skep knows its machines; without it, any machine may take the place of another on the switch. */
 const GOOD_MAC = "5a:94:ef:00:00:f1"
@@ -47,7 +49,7 @@ export interface SoakOptions {
   readonly directory: string
   readonly seconds: number
   readonly seed: number
-  readonly driver: "loop" | "node"
+  readonly driver: Driver
   readonly progress: (line: string) => void
 }
 
@@ -95,6 +97,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   const pid = program.pid ?? 0
   await said(program, "the network")
   const status = async (): Promise<Status> => (await ask(control, "GET", "/status")) as Status
+  await connect(world, options.driver, { good, wild })
   const before = descriptorsOf(pid)
 
   const script = leaseScript(directory)
@@ -166,7 +169,7 @@ function commandOf(
   const { forwarded, deafForward, own } = PORTS
   const words = [
     `--directory ${network} --control ${control} --policy loopback --driver ${driver}`,
-    `--tap good=${TAP}@${good} --tap wild=${TAP}@${wild} --mac good=${GOOD_MAC}`,
+    `${linkWords(driver, { good, wild }, directory)} --mac good=${GOOD_MAC}`,
     `--qemu foe=${join(directory, "foe.sock")} --qemu broken=${join(directory, "broken.sock")}`,
     `--forward good=${forwarded}:${own} --forward wild=${deafForward}:${own}`,
   ]

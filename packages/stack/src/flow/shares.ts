@@ -9,6 +9,7 @@
  * @module
  */
 import type { Outlet } from "@skep/link"
+import { HeapShare } from "../host/heap-share.ts"
 import { Allowance } from "./allowance.ts"
 
 /** The share of all flows that may rest beside them in TIME-WAIT; then the oldest goes, so that no rush of short ones keeps out the next. */
@@ -44,6 +45,7 @@ interface Share {
   flows: number
   connecting: number
   readonly allowance: Allowance
+  readonly heapShare: HeapShare
 }
 
 export class Shares<Flow extends Sharer> {
@@ -86,6 +88,11 @@ export class Shares<Flow extends Sharer> {
   /** What the flows of a link may keep. */
   allowance(link: Outlet): Allowance {
     return this.#share(link).allowance
+  }
+
+  /** What a driver may keep for the flows of a link. */
+  heapShare(link: Outlet): HeapShare {
+    return this.#share(link).heapShare
   }
 
   add({ link }: Flow): void {
@@ -137,7 +144,7 @@ export class Shares<Flow extends Sharer> {
     const known = this.#ofLink.get(link)
     if (known !== undefined) return known
     const allowance = new Allowance(this.#limits.mostKeptOfLink, this.#allowance)
-    const share = { flows: 0, connecting: 0, allowance }
+    const share = { flows: 0, connecting: 0, allowance, heapShare: new HeapShare() }
     this.#ofLink.set(link, share)
     return share
   }

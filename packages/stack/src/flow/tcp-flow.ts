@@ -17,6 +17,7 @@
  */
 import { type Frame, type Outlet, Parts } from "@skep/link"
 import type { Alarm } from "../host/clock.ts"
+import type { HeapShare } from "../host/heap-share.ts"
 import { EAGAIN, ECONNRESET, type HostStream, type StreamEvents } from "../host/host.ts"
 import { Connection, type Segment } from "../tcp/connection.ts"
 import { add } from "../tcp/seq.ts"
@@ -66,6 +67,8 @@ export interface TcpFlowOptions {
   readonly capacity: number
   /** What the machine's flows may keep together. */
   readonly allowance: Allowance
+  /** And what a driver may keep for them. */
+  readonly share: HeapShare
 }
 
 export class TcpFlow implements Keyed, StreamEvents {
@@ -73,6 +76,7 @@ export class TcpFlow implements Keyed, StreamEvents {
   readonly key: FlowKey
   readonly link: Outlet
   readonly ends: Ends
+  readonly share: HeapShare
   /** In one of the context's lists. */
   marked = false
   waiting = false
@@ -110,6 +114,7 @@ export class TcpFlow implements Keyed, StreamEvents {
     this.key = options.key
     this.link = options.link
     this.ends = options.ends
+    this.share = options.share
     this.#context = options.context
     this.#capacity = options.capacity
     this.id = options.context.nextId()

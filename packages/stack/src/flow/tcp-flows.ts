@@ -378,6 +378,7 @@ export class TcpFlows {
       ends,
       capacity: this.#capacity,
       allowance: this.shares.allowance(link),
+      share: this.shares.heapShare(link),
     })
   }
 

@@ -12,6 +12,7 @@
  * @module
  */
 import { type Memory, Parts } from "@skep/link"
+import type { HeapShare } from "./heap-share.ts"
 
 const BLOCK_MIN = 1024
 const BLOCK_MAX = 64 * 1024
@@ -35,6 +36,7 @@ export interface BoundedMemory extends Memory {
 
 export class Backlog {
   readonly #memory: BoundedMemory
+  readonly #share: HeapShare | undefined
   readonly #blocks: Block[] = []
   /** Bytes of the first block that were discarded. */
   #skip = 0
@@ -42,8 +44,10 @@ export class Backlog {
   /** Where the last `reserve` said that bytes may be put. */
   readonly #places = new Parts()
 
-  constructor(memory: BoundedMemory) {
+  /** `share`: of the machine that it is for; unless given, all that is free is to be had. */
+  constructor(memory: BoundedMemory, share?: HeapShare) {
     this.#memory = memory
+    this.#share = share
   }
 
   /** Bytes that are held. */
@@ -53,8 +57,9 @@ export class Backlog {
 
   /** How many more it may hold now; 0 where the stream is to wait. */
   get room(): number {
-    const { used, length } = this.#memory.arena.heap
-    return Math.max(0, Math.max(LEAST, Math.min(MOST, (length - used) / SHARE)) - this.#bytes)
+    const { heap } = this.#memory.arena
+    const free = this.#share?.left(heap) ?? heap.length - heap.used
+    return Math.max(0, Math.max(LEAST, Math.min(MOST, free / SHARE)) - this.#bytes)
   }
 
   /**
@@ -151,13 +156,13 @@ export class Backlog {
       left -= there
       this.#skip = 0
       this.#blocks.shift()
-      this.#memory.free(first.address, first.size)
+      this.#free(first)
     }
     this.#skip += left
   }
 
   clear(): void {
-    for (const { address, size } of this.#blocks.splice(0)) this.#memory.free(address, size)
+    for (const block of this.#blocks.splice(0)) this.#free(block)
     this.#skip = 0
     this.#bytes = 0
     this.#places.clear()
@@ -166,7 +171,7 @@ export class Backlog {
   /** A new last block, as large as there is memory for. */
   #take(wanted: number): Block | undefined {
     for (let size = sizeFor(wanted); size >= BLOCK_MIN; size >>= 1) {
-      const address = this.#memory.allocate(size)
+      const address = this.#allocate(size)
       if (address === 0) continue
       const block = { address, size, filled: 0 }
       this.#blocks.push(block)
@@ -175,16 +180,28 @@ export class Backlog {
     return undefined
   }
 
+  #allocate(size: number): number {
+    if (this.#share?.take(size, this.#memory.arena.heap) === false) return 0
+    const address = this.#memory.allocate(size)
+    if (address === 0) this.#share?.give(size)
+    return address
+  }
+
+  #free({ address, size }: Block): void {
+    this.#memory.free(address, size)
+    this.#share?.give(size)
+  }
+
   #giveLast(): void {
     const last = this.#blocks.pop()
-    if (last !== undefined) this.#memory.free(last.address, last.size)
+    if (last !== undefined) this.#free(last)
   }
 
   /** A few bytes in a large block move to a small one: else whoever trickles would hold sixty times what it says. */
   #shrinkLast({ address, size, filled }: Block): void {
     const enough = sizeFor(filled)
     if (4 * enough > size) return
-    const smaller = this.#memory.allocate(enough)
+    const smaller = this.#allocate(enough)
     if (smaller === 0) return
     this.#memory.copy(address, smaller, filled)
     this.#giveLast()

@@ -6,6 +6,7 @@
  * @module
  */
 import type { Parts } from "@skep/link"
+import type { HeapShare } from "./heap-share.ts"
 
 /** An address of the host or beyond, and a port. */
 export interface Endpoint {
@@ -23,6 +24,8 @@ export interface LocalEndpoint {
 
 /** What a stream tells. */
 export interface StreamEvents {
+  /** Its machine's part of the memory in which a driver keeps what cannot stay in a socket. */
+  readonly share?: HeapShare
   /** The connection stands. Not called for a stream that was handed over connected. */
   onConnected(): void
   /** It never stood: the positive error number, as ECONNREFUSED. The stream is gone. */

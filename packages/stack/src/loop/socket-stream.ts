@@ -124,6 +124,7 @@ export class SocketStream implements HostStream {
       fd,
       transfer,
       memory: ring,
+      share: this.#events.share,
       again: () => this.#registration.again(sys.EPOLLIN),
       timer: () => scope.timer(() => this.#events.onReadable()),
     })

@@ -14,6 +14,7 @@ import type { Parts } from "@skep/link"
 import type { Timer } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
 import { Backlog, type BoundedMemory } from "../host/backlog.ts"
+import type { HeapShare } from "../host/heap-share.ts"
 import { EAGAIN } from "../host/host.ts"
 import type { Leftovers } from "./leftovers.ts"
 import type { Transfer } from "./transfer.ts"
@@ -151,6 +152,7 @@ export interface RingSourceOptions {
   readonly fd: number
   readonly transfer: Transfer
   readonly memory: BoundedMemory
+  readonly share: HeapShare | undefined
   /** There is to be another peek, not from within this call. */
   readonly again: () => void
   /** A timer that does so. */
@@ -168,7 +170,7 @@ export class RingSource implements Source {
 
   constructor(options: RingSourceOptions) {
     this.#options = options
-    this.#backlog = new Backlog(options.memory)
+    this.#backlog = new Backlog(options.memory, options.share)
   }
 
   get keptBytes(): number {

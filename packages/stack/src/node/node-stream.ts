@@ -66,7 +66,7 @@ export class NodeStream implements HostStream {
     this.#turns = options.turns
     this.#memory = options.memory
     this.#events = options.events
-    this.#backlog = new Backlog(options.memory)
+    this.#backlog = new Backlog(options.memory, options.events.share)
     this.connected = options.handle !== undefined
     const { inbox } = options.memory.arena
     const buffer = options.memory.bytes.subarray(inbox, inbox + READ_MOST)
@@ -94,7 +94,7 @@ export class NodeStream implements HostStream {
   write(parts: Parts): number {
     if (this.#errno !== 0) return -this.#errno
     const length = Math.min(parts.bytes, UNWRITTEN_MOST - this.socket.writableLength)
-    const address = length > 0 ? this.#memory.allocate(length) : 0
+    const address = length > 0 ? this.#allocate(length) : 0
     if (address === 0) {
       this.#wantsRoom = true
       if (length > 0) this.#retryLater()
@@ -112,6 +112,7 @@ export class NodeStream implements HostStream {
     }
     this.socket.write(this.#memory.bytes.subarray(address, to), () => {
       this.#memory.free(address, length)
+      this.#events.share?.give(length)
       this.#guarded(() => this.#tellRoom())
     })
     return length
@@ -157,6 +158,15 @@ export class NodeStream implements HostStream {
     this.#release()
     if (this.connected && this.socket.remotePort !== undefined) this.socket.resetAndDestroy()
     else this.socket.destroy()
+  }
+
+  /** Room for what is to be written; 0 where there is none. */
+  #allocate(length: number): number {
+    const { share } = this.#events
+    if (share?.take(length, this.#memory.arena.heap) === false) return 0
+    const address = this.#memory.allocate(length)
+    if (address === 0) share?.give(length)
+    return address
   }
 
   /** An exception of ours costs this stream, and no other. */
