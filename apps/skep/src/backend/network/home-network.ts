@@ -102,7 +102,7 @@ export class HomeNetwork {
         forward: (rule) => machineNetwork(running(), member.name, DOCKER).forward(rule),
         status: () => machineNetwork(running(), member.name, DOCKER).status(),
       },
-      hostAddress: async () => (await running().status()).plan.host,
+      hostAddress: async () => (await (await sidecar.ready).status()).plan.host,
       onRestored: (listener) => {
         const listeners = this.#listeners.get(member.name) ?? new Set()
         this.#listeners.set(member.name, listeners.add(listener))
