@@ -137,7 +137,8 @@ export class Shares<Flow extends Sharer> {
     const share = this.#share(link)
     this.#flows--
     share.flows--
-    if (share.flows === 0) this.#ofLink.delete(link)
+    // What the drivers' sockets still have to send is the machine's until it is gone.
+    if (share.flows === 0 && share.heapShare.taken === 0) this.#ofLink.delete(link)
   }
 
   #share(link: Outlet): Share {
