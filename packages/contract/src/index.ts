@@ -22,6 +22,16 @@ export type {
   Transport,
 } from "./network.ts"
 export type {
+  Share,
+  ShareCache,
+  ShareOwnership,
+  ShareProtocol,
+  ShareRule,
+  ShareState,
+  SharesRunning,
+  SharesStatus,
+} from "./shares.ts"
+export type {
   Context,
   Counters,
   Fields,

@@ -1,0 +1,6 @@
+/**
+ * FUSE messages and sessions over a file system.
+ *
+ * @module
+ */
+export {}

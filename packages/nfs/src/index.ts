@@ -1,0 +1,6 @@
+/**
+ * NFSv3 and MOUNT over ONC RPC and a file system.
+ *
+ * @module
+ */
+export {}

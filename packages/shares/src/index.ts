@@ -1,0 +1,6 @@
+/**
+ * The share manager.
+ *
+ * @module
+ */
+export {}

@@ -1,0 +1,31 @@
+/**
+ * One interface to files for every protocol that serves them, and what implements it.
+ *
+ * @module
+ */
+export {
+  type Attributes,
+  type Caller,
+  type Changes,
+  type DirectoryEntry,
+  type Done,
+  DURABLE_MAX,
+  type FileSystem,
+  type Handle,
+  type HowToCreate,
+  type Lock,
+  type Name,
+  type NewNode,
+  type NodeId,
+  newAttributes,
+  newUsage,
+  type Pieces,
+  type Place,
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
+  type Timestamp,
+  type Usage,
+  type Visit,
+  XATTR_CREATE,
+  XATTR_REPLACE,
+} from "./filesystem.ts"
