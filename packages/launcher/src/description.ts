@@ -36,14 +36,27 @@ export interface UserNetwork {
   readonly forwards: readonly ForwardRule[]
 }
 
-/** A device whose back end is another program, reached over vhost-user through the keeper. The memory is shared with it. */
-export interface VhostUserDevice {
-  readonly kind: "vsock"
+/** What every device has whose back end is another program. */
+interface ServedDevice {
   /** Unique in the machine. */
   readonly name: string
   /** Where the back end listens, or will. */
   readonly socket: string
 }
+
+export interface VsockDevice extends ServedDevice {
+  readonly kind: "vsock"
+}
+
+/** A file system that the guest mounts by its tag: `mount -t virtiofs TAG DIRECTORY`. */
+export interface VirtiofsDevice extends ServedDevice {
+  readonly kind: "virtiofs"
+  /** At most 36 bytes. */
+  readonly tag: string
+}
+
+/** A device whose back end is another program, reached over vhost-user through the keeper. The memory is shared with it. */
+export type VhostUserDevice = VsockDevice | VirtiofsDevice
 
 /** What a NIC has whose other end is another program. */
 interface ServedNetwork {
@@ -153,6 +166,19 @@ const served = {
     .exactOptional(),
 }
 
+const servedDevice = {
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,9}$/, "must be at most 10 lower-case letters, digits and dashes")
+    .refine((name) => name !== NET, `must not be "${NET}", which is the NIC's`),
+  socket: absolutePath,
+}
+
+/** Virtio 1.2, section 5.11.4: 36 bytes of UTF-8. */
+const tag = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,35}$/i, "must be at most 36 letters, digits, dots, dashes and underscores")
+
 const description = {
   name: z
     .string()
@@ -195,14 +221,10 @@ const description = {
   ]),
   devices: z
     .array(
-      z.strictObject({
-        kind: z.literal("vsock"),
-        name: z
-          .string()
-          .regex(/^[a-z][a-z0-9-]{0,9}$/, "must be at most 10 lower-case letters, digits and dashes")
-          .refine((name) => name !== NET, `must not be "${NET}", which is the NIC's`),
-        socket: absolutePath,
-      }),
+      z.discriminatedUnion("kind", [
+        z.strictObject({ kind: z.literal("vsock"), ...servedDevice }),
+        z.strictObject({ kind: z.literal("virtiofs"), ...servedDevice, tag }),
+      ]),
     )
     .max(8)
     .refine(

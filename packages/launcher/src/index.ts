@@ -20,6 +20,7 @@ export {
   parseLauncherOptions,
   type StreamNetwork,
   type UserNetwork,
+  type VhostUserDevice,
   type VhostUserNetwork,
 } from "./description.ts"
 export { createDisk, DISK_BYTES_MIN, growDisk } from "./disk/raw.ts"

@@ -40,6 +40,19 @@ describe("parseLauncherOptions()", () => {
     ],
     [{ network: { ...good.network, mac: "53:54:00:12:34:56" } }, `Cannot use "network.mac" of the launcher`],
     [{ disks: [good.disks[0], good.disks[0]] }, `must have distinct serials`],
+    [
+      { devices: [{ kind: "virtiofs", name: "shares", socket: "/r/s.sock" }] },
+      `Cannot use "devices.0.tag" of the launcher: it is missing: `,
+    ],
+    [
+      { devices: [{ kind: "virtiofs", name: "shares", socket: "/r/s.sock", tag: "x".repeat(37) }] },
+      `Cannot use "devices.0.tag" of the launcher`,
+    ],
+    [
+      { devices: [{ kind: "virtiofs", name: "net", socket: "/r/s.sock", tag: "skep" }] },
+      `must not be "net", which is the NIC's`,
+    ],
+    [{ devices: [{ kind: "vsock", name: "v", socket: "/r/s.sock", tag: "skep" }] }, `"tag"`],
     [{ disks: [{ serial: "x".repeat(21), path: "/x" }] }, `Cannot use "disks.0.serial" of the launcher`],
   ])("names field and value of %j", (change, message) => {
     const parse = (): unknown => parseLauncherOptions({ ...good, ...change })

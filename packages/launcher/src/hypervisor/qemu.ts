@@ -86,10 +86,22 @@ const MEMORY = "memory"
  * QEMU listens and waits for the keeper before it starts, and takes another one later: a client of its own would never connect again
  * (`reconnect` is refused for this device, and without it a lost socket stays lost).
  */
-function vhostUserArguments({ kind, name }: VhostUserDevice, path: string): readonly string[] {
-  const device = option(MODELS[kind], { chardev: frontOf(name) })
-  return [...frontArguments(name, path), "-device", device]
+function vhostUserArguments(device: VhostUserDevice, path: string): readonly string[] {
+  return [...frontArguments(device.name, path), "-device", modelOf(device)]
 }
+
+function modelOf(device: VhostUserDevice): string {
+  const chardev = frontOf(device.name)
+  switch (device.kind) {
+    case "vsock":
+      return option("vhost-user-vsock-device", { chardev })
+    case "virtiofs":
+      return option("vhost-user-fs-device", { chardev, tag: device.tag, "queue-size": FS_QUEUE })
+  }
+}
+
+/** Linux asks for as many pages at a time as fit a queue beside its headers: 256 of them, which is 1 MiB, need more than QEMU's 128. */
+const FS_QUEUE = 1024
 
 function frontOf(name: string): string {
   return `vhost-${name}`
@@ -98,8 +110,6 @@ function frontOf(name: string): string {
 function frontArguments(name: string, path: string): readonly string[] {
   return ["-chardev", option("socket", { id: frontOf(name), path, server: true, wait: true })]
 }
-
-const MODELS: Readonly<Record<VhostUserDevice["kind"], string>> = { vsock: "vhost-user-vsock-device" }
 
 function commandLineOf({ description: { boot }, accelerator }: QemuPlan): string {
   const emulated = accelerator === "tcg" && boot.emulationParameters !== ""

@@ -32,7 +32,7 @@ const sockets = {
   qmp: "/r/qmp.sock",
   qmpNetwork: "/r/qmp-network.sock",
   serial: "/r/serial.sock",
-  fronts: { vsock: "/r/vhost-vsock.sock", net: "/r/vhost-net.sock" },
+  fronts: { vsock: "/r/vhost-vsock.sock", shares: "/r/vhost-shares.sock", net: "/r/vhost-net.sock" },
 }
 
 /** One option a line, as a reader of `ps` would break them. */
@@ -90,6 +90,24 @@ describe("qemuArguments()", () => {
       "-machine microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=memory",
       "-chardev socket,id=vhost-vsock,path=/r/vhost-vsock.sock,server=on,wait=on",
       "-device vhost-user-vsock-device,chardev=vhost-vsock",
+    ])
+  })
+
+  it("gives a file system its tag and a queue that holds the largest request", () => {
+    const plain = lines()
+    const shared = lines({
+      devices: [
+        { kind: "vsock", name: "vsock", socket: "/r/vsock.sock" },
+        { kind: "virtiofs", name: "shares", socket: "/r/shares.sock", tag: "skep" },
+      ],
+    })
+    expect(shared.filter((line) => !plain.includes(line))).toEqual([
+      "-object memory-backend-memfd,id=memory,size=1024M,share=on",
+      "-machine microvm,acpi=on,rtc=on,isa-serial=on,memory-backend=memory",
+      "-chardev socket,id=vhost-vsock,path=/r/vhost-vsock.sock,server=on,wait=on",
+      "-device vhost-user-vsock-device,chardev=vhost-vsock",
+      "-chardev socket,id=vhost-shares,path=/r/vhost-shares.sock,server=on,wait=on",
+      "-device vhost-user-fs-device,chardev=vhost-shares,tag=skep,queue-size=1024",
     ])
   })
 
