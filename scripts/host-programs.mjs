@@ -35,6 +35,10 @@ export const BENCH_PROGRAMS = [
   { program: "taskset", packages: ["util-linux"] },
   { program: "passt", packages: ["passt"] },
   { program: "slirp4netns", packages: ["slirp4netns"] },
+  { program: "fio", packages: ["fio"] },
+  { program: "sqlite3", packages: ["sqlite3"] },
+  { program: "git", packages: ["git"] },
+  { program: "ganesha.nfsd", packages: ["nfs-ganesha", "nfs-ganesha-vfs", "rpcbind"] },
 ]
 
 /**

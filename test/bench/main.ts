@@ -2,7 +2,7 @@
  * `npm run bench -- SUITE... [--json] [--record] [--only ROW]... [--quick]`: runs suites, prints a table or JSON rows, exits with 1 where a bar is
  * missed.
  *
- * `--record` writes the charts and tables of `docs/benchmarks.md`. The suite `network` takes `--only`, part of a row's name, and `--quick`, for runs
+ * `--record` writes the charts and tables of `docs/benchmarks.md`. The suites `network` and `shares` take `--only`, part of a row's name, and `--quick`, for runs
  * that only show that it works.
  *
  * @module
@@ -19,11 +19,12 @@ import { engine } from "./suites/engine.ts"
 import { footprint } from "./suites/footprint.ts"
 import { loop } from "./suites/loop.ts"
 import { type NetworkOptions, network } from "./suites/network.ts"
+import { shares } from "./suites/shares.ts"
 import { vsock } from "./suites/vsock.ts"
 
 type Suite = (progress: (text: string) => void, options: NetworkOptions) => Promise<readonly Row[]>
 
-const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop, engine, vsock, network }
+const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop, engine, vsock, network, shares }
 const docs = join(import.meta.dirname, "../../docs")
 
 const { values, positionals } = parseArgs({
