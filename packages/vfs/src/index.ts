@@ -29,3 +29,5 @@ export {
   XATTR_CREATE,
   XATTR_REPLACE,
 } from "./filesystem.ts"
+export { type FileClock, tickingClock } from "./memory/clock.ts"
+export { type MemoryOptions, memoryFileSystem } from "./memory/file-system.ts"

@@ -1,0 +1,84 @@
+/**
+ * Extended attributes in memory, with the rules of Linux for their names (xattr(7), fs/xattr.c).
+ *
+ * @module
+ */
+import * as sys from "@skep/loop/sys"
+import type { Name } from "../filesystem.ts"
+import { XATTR_CREATE, XATTR_REPLACE } from "../filesystem.ts"
+import type { Inode } from "./inode.ts"
+import { E2BIG, ERANGE, XATTR_NAME_MAX, XATTR_SIZE_MAX } from "./linux.ts"
+import { keyOf } from "./name.ts"
+
+const USER = "user."
+const NAMESPACES: readonly string[] = [USER, "trusted.", "security."]
+/** What layers above keep for themselves begins so. */
+const RESERVED = "user.skep."
+
+export interface ExtendedOptions {
+  /** Whether there are any at all. */
+  readonly extended: boolean
+  readonly showReserved: boolean
+}
+
+export function get(options: ExtendedOptions, inode: Inode, name: Name, into: Uint8Array): number {
+  const key = keyOf(name)
+  const refused = checkAttribute(options, inode, key, -sys.ENODATA)
+  if (refused < 0) return refused
+  const value = inode.extended.get(key)
+  return value === undefined ? -sys.ENODATA : fill(into, value)
+}
+
+export function set(options: ExtendedOptions, inode: Inode, name: Name, change: Change): number {
+  const key = keyOf(name)
+  const refused = checkAttribute(options, inode, key, -sys.EPERM) || checkChange(change)
+  if (refused < 0) return refused
+  const there = inode.extended.has(key)
+  if (there && change.flags === XATTR_CREATE) return -sys.EEXIST
+  if (!there && change.flags === XATTR_REPLACE) return -sys.ENODATA
+  inode.extended.set(key, change.value.slice())
+  return 0
+}
+
+export interface Change {
+  readonly value: Uint8Array
+  readonly flags: number
+}
+
+export function list(options: ExtendedOptions, inode: Inode, into: Uint8Array): number {
+  if (!options.extended) return -sys.EOPNOTSUPP
+  const shown = [...inode.extended.keys()].filter((key) => options.showReserved || !key.startsWith(RESERVED))
+  return fill(into, Buffer.from(shown.map((key) => `${key}\0`).join(""), "latin1"))
+}
+
+export function remove(options: ExtendedOptions, inode: Inode, name: Name): number {
+  const key = keyOf(name)
+  const refused = checkAttribute(options, inode, key, -sys.EPERM)
+  if (refused < 0) return refused
+  return inode.extended.delete(key) ? 0 : -sys.ENODATA
+}
+
+function checkAttribute(options: ExtendedOptions, inode: Inode, key: string, onSpecial: number): number {
+  if (!options.extended) return -sys.EOPNOTSUPP
+  if (key.length === 0 || key.length > XATTR_NAME_MAX) return -ERANGE
+  if (key.includes("\0")) return -sys.EINVAL
+  const namespace = NAMESPACES.find((prefix) => key.startsWith(prefix))
+  if (namespace === undefined) return -sys.EOPNOTSUPP
+  if (key === namespace) return -sys.EINVAL
+  if (key.startsWith(RESERVED) && !options.showReserved) return -sys.EPERM
+  const { kind } = inode.content
+  // xattr(7): user attributes are for files and directories, because permissions mean something else on the others.
+  return namespace === USER && kind !== "file" && kind !== "directory" ? onSpecial : 0
+}
+
+function checkChange({ value, flags }: Change): number {
+  if (flags !== 0 && flags !== XATTR_CREATE && flags !== XATTR_REPLACE) return -sys.EINVAL
+  return value.length > XATTR_SIZE_MAX ? -E2BIG : 0
+}
+
+function fill(into: Uint8Array, value: Uint8Array): number {
+  if (into.length === 0) return value.length
+  if (into.length < value.length) return -ERANGE
+  into.set(value)
+  return value.length
+}
