@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { memoryFileSystem } from "../../src/index.ts"
+import { fileSystemSuite } from "../suite/file-system-suite.ts"
 import { bytes, Rig, sure } from "../suite/rig.ts"
 
 describe("memoryFileSystem()", () => {
@@ -62,3 +63,5 @@ describe("memoryFileSystem()", () => {
     expect(showing.listExtended(showing.root)).toEqual(["user.skep.owner"])
   })
 })
+
+fileSystemSuite({ name: "memory", make: () => ({ fs: memoryFileSystem() }) })
