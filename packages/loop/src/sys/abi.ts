@@ -88,6 +88,30 @@ export const STATX = {
   born: 80,
   changed: 96,
   modified: 112,
+  rdevMajor: 128,
+  rdevMinor: 132,
   deviceMajor: 136,
   deviceMinor: 140,
 } as const
+
+/** struct statfs, asm-generic/statfs.h: words of 64 bits. */
+export const STATFS = {
+  size: 120,
+  type: 0,
+  blockSize: 8,
+  blocks: 16,
+  freeBlocks: 24,
+  availableBlocks: 32,
+  files: 40,
+  freeFiles: 48,
+  nameMax: 64,
+} as const
+
+/** struct linux_dirent64, getdents64(2). */
+export const DIRENT64 = { inode: 0, offset: 8, length: 16, type: 18, name: 19 } as const
+
+/** struct flock, asm-generic/fcntl.h. */
+export const FLOCK = { size: 32, type: 0, whence: 2, start: 8, length: 16, pid: 24 } as const
+
+/** asm-generic/resource.h. */
+export const RLIMIT = { files: 7 } as const

@@ -77,10 +77,49 @@ export interface Libc {
   unshare(flags: number): number
   gettid(): number
   sched_yield(): number
+
+  // Files below a directory. Names are addresses of bytes that end with NUL, since they need not be text.
+  openat(directory: number, name: number, flags: number, mode: number): number
+  statxAt(directory: number, name: number, flags: number, mask: number, into: number): number
+  mkdirat(directory: number, name: number, mode: number): number
+  mknodat(directory: number, name: number, mode: number, device: number): number
+  unlinkat(directory: number, name: number, flags: number): number
+  renameat2(from: number, name: number, to: number, newName: number, flags: number): number
+  linkat(from: number, name: number, to: number, newName: number, flags: number): number
+  symlinkat(target: number, directory: number, name: number): number
+  readlinkat(directory: number, name: number, into: number, length: number): number
+  fchmod(fd: number, mode: number): number
+  fchmodat(directory: number, name: number, mode: number, flags: number): number
+  fchownat(directory: number, name: number, uid: number, gid: number, flags: number): number
+  utimensat(directory: number, name: number, timespecs: number, flags: number): number
+  truncate(name: number, length: number): number
+  getxattr(name: number, attribute: number, into: number, length: number): number
+  setxattr(name: number, attribute: number, value: number, length: number, flags: number): number
+  listxattr(name: number, into: number, length: number): number
+  removexattr(name: number, attribute: number): number
+  fstatfs(fd: number, into: number): number
+  getdents64(fd: number, into: number, length: number): number
+  lseek(fd: number, offset: number | bigint, whence: number): number | bigint
+  preadv2(fd: number, iovecs: number, count: number, offset: number, flags: number): number
+  pwritev2(fd: number, iovecs: number, count: number, offset: number, flags: number): number
+  fsync(fd: number): number
+  fdatasync(fd: number): number
+  fallocate(fd: number, mode: number, offset: number, length: number): number
+  copy_file_range(
+    from: number,
+    fromOffset: number,
+    to: number,
+    toOffset: number,
+    length: number,
+    flags: number,
+  ): number
+  flock(fd: number, operation: number): number
+  umask(mask: number): number
+  prlimit(pid: number, resource: number, limit: number, old: number): number
 }
 
 type Pwait2 = (epoll: number, events: number, capacity: number, timespec: number, signals: number) => number
-type Argument = number | string | Uint8Array | Int32Array
+type Argument = number | bigint | string | Uint8Array | Int32Array
 type Bind = (name: string, result: string, parameters: string[]) => (...values: Argument[]) => number
 
 const INT = "int"
@@ -173,7 +212,13 @@ function missing(reason: string): Loaded {
 }
 
 function bindAll(bind: Bind): Libc {
-  return { ...fileCalls(bind), ...socketCalls(bind), ...otherCalls(bind) }
+  return {
+    ...fileCalls(bind),
+    ...treeCalls(bind),
+    ...dataCalls(bind),
+    ...socketCalls(bind),
+    ...otherCalls(bind),
+  }
 }
 
 function fileCalls(bind: Bind) {
@@ -196,6 +241,46 @@ function fileCalls(bind: Bind) {
     ioctlInto: bind("ioctl", INT, [INT, WORD, BYTES]),
     close: bind("close", INT, [INT]),
     pipe2: bind("pipe2", INT, [BYTES, INT]),
+  }
+}
+
+function treeCalls(bind: Bind) {
+  return {
+    openat: bind("openat", INT, [INT, WORD, INT, INT]),
+    statxAt: bind("statx", INT, [INT, WORD, INT, "uint", WORD]),
+    mkdirat: bind("mkdirat", INT, [INT, WORD, "uint"]),
+    mknodat: bind("mknodat", INT, [INT, WORD, "uint", WORD]),
+    unlinkat: bind("unlinkat", INT, [INT, WORD, INT]),
+    renameat2: bind("renameat2", INT, [INT, WORD, INT, WORD, "uint"]),
+    linkat: bind("linkat", INT, [INT, WORD, INT, WORD, INT]),
+    symlinkat: bind("symlinkat", INT, [WORD, INT, WORD]),
+    readlinkat: bind("readlinkat", WORD, [INT, WORD, WORD, WORD]),
+    fchmod: bind("fchmod", INT, [INT, "uint"]),
+    fchmodat: bind("fchmodat", INT, [INT, WORD, "uint", INT]),
+    fchownat: bind("fchownat", INT, [INT, WORD, "uint", "uint", INT]),
+    utimensat: bind("utimensat", INT, [INT, WORD, WORD, INT]),
+    truncate: bind("truncate", INT, [WORD, WORD]),
+    getxattr: bind("getxattr", WORD, [WORD, WORD, WORD, WORD]),
+    setxattr: bind("setxattr", INT, [WORD, WORD, WORD, WORD, INT]),
+    listxattr: bind("listxattr", WORD, [WORD, WORD, WORD]),
+    removexattr: bind("removexattr", INT, [WORD, WORD]),
+    fstatfs: bind("fstatfs", INT, [INT, WORD]),
+    getdents64: bind("getdents64", WORD, [INT, WORD, WORD]),
+  }
+}
+
+function dataCalls(bind: Bind) {
+  return {
+    lseek: bind("lseek", WORD, [INT, WORD, INT]),
+    preadv2: bind("preadv2", WORD, [INT, WORD, INT, WORD, INT]),
+    pwritev2: bind("pwritev2", WORD, [INT, WORD, INT, WORD, INT]),
+    fsync: bind("fsync", INT, [INT]),
+    fdatasync: bind("fdatasync", INT, [INT]),
+    fallocate: bind("fallocate", INT, [INT, INT, WORD, WORD]),
+    copy_file_range: bind("copy_file_range", WORD, [INT, WORD, INT, WORD, WORD, "uint"]),
+    flock: bind("flock", INT, [INT, INT]),
+    umask: bind("umask", INT, ["uint"]),
+    prlimit: bind("prlimit", INT, [INT, INT, WORD, WORD]),
   }
 }
 

@@ -3,7 +3,18 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { constants, tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "vitest"
-import { abiOf, CMSGHDR, IOVEC, MSGHDR, STATX, TIMESPEC } from "../../src/sys/abi.ts"
+import {
+  abiOf,
+  CMSGHDR,
+  DIRENT64,
+  FLOCK,
+  IOVEC,
+  MSGHDR,
+  RLIMIT,
+  STATFS,
+  STATX,
+  TIMESPEC,
+} from "../../src/sys/abi.ts"
 import * as c from "../../src/sys/constants.ts"
 import { unsupported } from "../../src/sys/libc.ts"
 
@@ -110,6 +121,22 @@ function expected(): Record<string, number> {
     "offsetof(struct statx, stx_size)": STATX.bytes,
     "offsetof(struct statx, stx_mtime)": STATX.modified,
     "offsetof(struct statx, stx_dev_major)": STATX.deviceMajor,
+    "offsetof(struct statx, stx_rdev_major)": STATX.rdevMajor,
+    "offsetof(struct statx, stx_rdev_minor)": STATX.rdevMinor,
+    "offsetof(struct statx, stx_btime)": STATX.born,
+    "sizeof(struct statfs)": STATFS.size,
+    "offsetof(struct statfs, f_bavail)": STATFS.availableBlocks,
+    "offsetof(struct statfs, f_ffree)": STATFS.freeFiles,
+    "offsetof(struct statfs, f_namelen)": STATFS.nameMax,
+    "offsetof(struct dirent64, d_off)": DIRENT64.offset,
+    "offsetof(struct dirent64, d_reclen)": DIRENT64.length,
+    "offsetof(struct dirent64, d_type)": DIRENT64.type,
+    "offsetof(struct dirent64, d_name)": DIRENT64.name,
+    "sizeof(struct flock)": FLOCK.size,
+    "offsetof(struct flock, l_start)": FLOCK.start,
+    "offsetof(struct flock, l_len)": FLOCK.length,
+    "offsetof(struct flock, l_pid)": FLOCK.pid,
+    RLIMIT_NOFILE: RLIMIT.files,
   }
   for (const [name, value] of Object.entries(c)) {
     // Node's own limits hide O_TMPFILE; EPOLLET is the sign bit. All are compared as 32 bits.
@@ -135,6 +162,7 @@ function compiled(): Record<string, number> {
       "sys/uio",
     ]
     headers.push("sys/mman", "sys/stat", "netinet/in", "netinet/tcp", "netinet/udp", "sched", "time")
+    headers.push("sys/file", "sys/resource", "sys/vfs", "dirent")
     const includes = headers.map((name) => `#include <${name}.h>`).join("\n")
     const source = `#define _GNU_SOURCE\n${includes}\nint main(void) {\n${lines.join("\n")}\nreturn 0; }\n`
     writeFileSync(join(directory, "abi.c"), source)
