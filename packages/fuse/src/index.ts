@@ -3,4 +3,9 @@
  *
  * @module
  */
-export {}
+export * as protocol from "./protocol/index.ts"
+export { Exchange, type Transport } from "./session/exchange.ts"
+export { Forgetful, type Memo, type Negotiated, type Outcome } from "./session/memo.ts"
+export { CACHED, CONSISTENT, DELEGATED, POLICIES, type Policy, type PolicyOf } from "./session/policy.ts"
+export { FuseSession, type FuseSessionOptions } from "./session/session.ts"
+export type { Malformed } from "./session/work.ts"

@@ -3,4 +3,4 @@
  *
  * @module
  */
-export {}
+export { type VirtiofsDevice, type VirtiofsOptions, virtiofsDevice } from "./virtiofs/index.ts"

@@ -25,6 +25,7 @@ export {
 export * as payload from "./protocol/payload.ts"
 export * as request from "./protocol/request.ts"
 export { Chain, DESCRIPTOR, type MalformedChain } from "./ring/chain.ts"
+export { LEDGER_WORDS, Ledger, type OpenedRing } from "./ring/ledger.ts"
 export {
   type BrokenRing,
   type Popped,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Ledger } from "../ring/ledger.ts"
 import type { Queue } from "./queue.ts"
 
 /**
@@ -24,6 +25,8 @@ export interface Device {
   onMtu?(mtu: number): boolean
   /** For NICs, after a migration (`PROTOCOL_F_RARP`): the network is to learn where the machine with these six bytes is now. */
   onAnnounce?(mac: Uint8Array): void
+  /** Where a queue keeps what was taken and not given back, for devices that give chains back in any order and have successors. */
+  ledgerOf?(queue: number): Ledger
   /** The queue runs from now on, unless it is still disabled, and may hold chains already; `onKick` follows. */
   onStart(queue: Queue): void
   /** A queue that was started is enabled or disabled. When it is enabled `onKick` follows. */

@@ -14,6 +14,7 @@ import type { Registration, Scope } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
 import type { GuestMemory } from "../memory/guest-memory.ts"
 import type { Chain } from "../ring/chain.ts"
+import type { Ledger } from "../ring/ledger.ts"
 import { type BrokenRing, type RingAddresses, SIZE_MAX, SplitRing } from "../ring/split-ring.ts"
 import type { Device } from "./device.ts"
 
@@ -52,6 +53,10 @@ export class Queue {
   #errorFd = -1
   #enabled = false
   #dirty = false
+  #ledger: Ledger | undefined
+  /** Heads that a predecessor had and did not give back, to be handed out first. */
+  #again: number[] = []
+  #isAgain = false
 
   constructor(parts: QueueParts) {
     this.#parts = parts
@@ -78,7 +83,7 @@ export class Queue {
 
   /** Whether the guest offers a chain now. */
   get offers(): boolean {
-    return this.running && (this.#ring?.offered ?? 0) !== 0
+    return this.running && (this.#again.length > 0 || (this.#ring?.offered ?? 0) !== 0)
   }
 
   /** How many chains the guest offers now. */
@@ -87,6 +92,11 @@ export class Queue {
   }
 
   // For devices:
+
+  /** Whether the last chain that was taken had been handed to a predecessor, or before the ring was opened again. */
+  get isAgain(): boolean {
+    return this.#isAgain
+  }
 
   /** For headers; payload goes by address. */
   get memory(): GuestMemory {
@@ -97,9 +107,12 @@ export class Queue {
   take(): Chain | undefined {
     const ring = this.#ring
     if (ring === undefined || !this.#enabled) return undefined
-    const popped = ring.pop()
+    const again = this.#again.shift()
+    this.#isAgain = again !== undefined
+    const popped = again === undefined ? ring.pop() : ring.popAgain(again)
     if (popped === "chain") {
       this.chains++
+      if (again === undefined) this.#ledger?.took(ring.chain.head)
       return ring.chain
     }
     if (popped === "broken") this.#break(ring)
@@ -108,20 +121,29 @@ export class Queue {
 
   /** Puts the last chain that was taken back; as often as chains were taken and not given back, if none was given after them. */
   untake(): void {
+    const ring = this.#ring
     this.chains--
-    this.#ring?.unpop()
+    if (ring === undefined) return
+    if (this.#isAgain) {
+      this.#again.unshift(ring.chain.head)
+      return
+    }
+    ring.unpop()
+    this.#ledger?.untook(ring.offeredAt(ring.base))
   }
 
   /** Gives a chain back; `written` counts bytes from the start of its writable part. The guest hears of it when the batch ends. */
   give(head: number, written: number): void {
     if (this.#ring === undefined) return
+    this.#ledger?.gave(head)
     this.#ring.push(head, written)
     this.#dirty = true
   }
 
   /** Asks for a kick with the next chain. Returns true where one is there already. */
   wantKick(): boolean {
-    return this.#ring !== undefined && this.#enabled && this.#ring.wantKick()
+    if (this.#ring === undefined || !this.#enabled) return false
+    return this.#again.length > 0 || this.#ring.wantKick()
   }
 
   /** Asks for no kicks until `wantKick`. */
@@ -158,7 +180,9 @@ export class Queue {
   flush(): void {
     if (!this.#dirty) return
     this.#dirty = false
-    if (this.#ring?.publish() !== true || this.#callFd < 0) return
+    const calls = this.#ring?.publish() === true
+    if (this.#ring !== undefined) this.#ledger?.published(this.#ring.usedIndex)
+    if (!calls || this.#callFd < 0) return
     this.interrupts++
     // EAGAIN: the counter is full because the guest has not been woken yet, and will be.
     sys.signal(this.#callFd)
@@ -213,6 +237,7 @@ export class Queue {
       base: this.#base,
       ...features,
     })
+    this.#recall(this.#ring, device)
     device.onStart(this)
     // Edge-triggered and never read: each write of the guest is an edge, and a read would be a system call for nothing.
     this.#kick = scope.add(this.#kickFd, sys.EPOLLIN | sys.EPOLLET, () => this.#kicked())
@@ -256,6 +281,18 @@ export class Queue {
     this.#size = 0
     this.#base = 0
     this.#enabled = false
+  }
+
+  /** What was taken and not given back before comes first, where the device has a ledger of it. */
+  #recall(ring: SplitRing, device: Device): void {
+    this.#again = []
+    this.#ledger = device.ledgerOf?.(this.index)
+    if (this.#ledger === undefined) return
+    const { size, usedIndex, availableIndex } = ring
+    const base = this.#base
+    const offeredAt = (index: number): number => ring.offeredAt(index)
+    this.#again = [...this.#ledger.open({ size, usedIndex, base, offeredAt, availableIndex })]
+    if (this.#again.length > 0) ring.skipTo(usedIndex + this.#again.length)
   }
 
   #kicked(): void {

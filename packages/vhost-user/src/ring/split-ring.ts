@@ -106,6 +106,25 @@ export class SplitRing implements Disposable {
     return this.#next
   }
 
+  /** How many chains were given back, as the guest counts. */
+  get usedIndex(): number {
+    return this.#usedIndex
+  }
+
+  /** Where the guest's offers end, and the head that it offers at an index. */
+  get availableIndex(): number {
+    return Atomics.load(this.#available, INDEX)
+  }
+  offeredAt(index: number): number {
+    return this.#available[RING + (index & (this.size - 1))] ?? 0
+  }
+
+  /** Goes on at another index, as if what comes before had been popped. */
+  skipTo(next: number): void {
+    this.#next = next & MASK16
+    this.#seen = this.#next
+  }
+
   /** Chains that were taken and not yet given back. */
   get inFlight(): number {
     return (this.#next - this.#usedIndex) & MASK16
@@ -132,6 +151,13 @@ export class SplitRing implements Disposable {
     if (bad !== undefined) return this.#breaks(bad)
     this.#next = (this.#next + 1) & MASK16
     return "chain"
+  }
+
+  /** Takes a chain that was popped before, by its head, into `chain`. */
+  popAgain(head: number): Popped {
+    if (this.#broken !== undefined) return "broken"
+    const bad = this.chain.fill(this.#table, head, this.#memory, this.#indirect)
+    return bad === undefined ? "chain" : this.#breaks(bad)
   }
 
   /**
