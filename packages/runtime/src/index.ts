@@ -36,3 +36,11 @@ export {
   parseForwardRule,
   parseNetworkStatus,
 } from "./roles/network.ts"
+export {
+  parseShareRule,
+  parseSharesStatus,
+  sameShare,
+  sharesClient,
+  sharesRoutes,
+  type Unshare,
+} from "./roles/shares.ts"
