@@ -99,6 +99,8 @@ const PROGRAMS: readonly PackagePick[] = [
   { name: "libc6", files: ["/usr/lib/*/*.so*", "/usr/lib64/*"] },
   { name: "netbase", files: ["/etc/{protocols,services}"] },
   { name: "openssh-server", files: ["/usr/sbin/sshd"] },
+  // The share agent is made of system calls that no shell has; it takes no module of the language.
+  { name: "perl-base", files: ["/usr/bin/perl"] },
   { name: "pigz", files: ["/usr/bin/{pigz,unpigz}"] },
   { name: "procps", files: ["/usr/bin/ps"] },
   { name: "runc", files: ["/usr/sbin/runc", "/usr/bin/runc"] },
