@@ -34,6 +34,15 @@ export function forRequest(method: string, raw: RawHeaders): string[] {
   return headers
 }
 
+/** The same for a body that was read, and may have been changed: it has a length, and nobody waits for a leave to send it. */
+export function withBody(raw: RawHeaders, length: number): string[] {
+  const kept: string[] = []
+  for (const [name, value] of pairs(endToEnd(raw))) {
+    if (name.toLowerCase() !== "content-length" && name.toLowerCase() !== "expect") kept.push(name, value)
+  }
+  return [...kept, "Content-Length", String(length), ...VIA]
+}
+
 /** What to send to the client. Node writes the framing. */
 export function forResponse(raw: RawHeaders): string[] {
   const headers = endToEnd(raw)

@@ -6,8 +6,8 @@
  *                              │                 Upgrade ─┐
  *                              └─ yes ────────────────────┴─ hijack ───────> a stream of its own
  *
- * The proxy knows nothing of Docker but which requests hijack, and which one starts a container. It answers at once while
- * the machine is down, and waits with a deadline while it starts; everything else is the engine's own word.
+ * The proxy knows nothing of Docker but which requests hijack, which one starts a container, and which may mount directories (mounts/). It answers at
+ * once while the machine is down, and waits with a deadline while it starts; everything else is the engine's own word.
  *
  * @module
  */
@@ -20,7 +20,9 @@ import { ChannelPools } from "./channel-pool.ts"
 import type { Engine, EngineState } from "./engine.ts"
 import { hijack, verdict } from "./hijack.ts"
 import * as hop from "./hop-headers.ts"
-import { BAD_GATEWAY, refuse, refuseRaw, UNAVAILABLE } from "./refusal.ts"
+import { type FindMount, readBody, withMounts } from "./mounts/check.ts"
+import { mayMount } from "./mounts/sources.ts"
+import { BAD_GATEWAY, BAD_REQUEST, refuse, refuseRaw, UNAVAILABLE } from "./refusal.ts"
 import { HEADER_BYTES_MAX, relay } from "./relay.ts"
 
 export interface DockerProxyOptions {
@@ -38,6 +40,8 @@ export interface DockerProxyOptions {
   readonly holdStart?: (container: string) => Promise<void>
   /** How long at most, 2 s if left out. */
   readonly holdMs?: number
+  /** Tells where in the machine a path is that a request wants mounted, or throws what the client is told; without it all pass. */
+  readonly findMount?: FindMount
 }
 
 export interface DockerProxy extends AsyncDisposable {
@@ -126,11 +130,28 @@ class Proxy {
     response.on("error", () => undefined) // a client that hung up; 'close' says the same
     const engine = await this.#engineFor(response, (error) => refuse(response, UNAVAILABLE, error))
     if (engine === undefined) return
+    const { findMount } = this.#options
+    let body: Buffer | undefined
+    if (findMount !== undefined && mayMount(request.method, request.url)) {
+      try {
+        body = await this.#mounting(request, response, findMount)
+      } catch (error) {
+        refuse(response, BAD_REQUEST, error)
+        return
+      }
+    }
     relay(request, response, {
       agent: this.#pools.of(engine),
+      ...(body === undefined ? {} : { body }),
       beforeAnswer: (status) => this.#held(request, status),
       onBroken: (error) => this.#broken(error, request.url),
     })
+  }
+
+  /** The body of a request that may mount directories of the host, as the engine is to have it. */
+  async #mounting(request: IncomingMessage, response: ServerResponse, find: FindMount): Promise<Buffer> {
+    if (request.headers.expect !== undefined) response.writeContinue()
+    return await withMounts(request.url ?? "", await readBody(request), find)
   }
 
   async #hijack(client: Duplex, first: Buffer): Promise<void> {

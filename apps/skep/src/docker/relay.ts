@@ -19,6 +19,8 @@ export const HEADER_BYTES_MAX: number = 1 << 20
 
 export interface RelayOptions {
   readonly agent: Agent
+  /** To send instead of the request's own body, which has been read. */
+  readonly body?: Buffer
   /** Runs between the engine's head and ours; its failure is its own matter. */
   readonly beforeAnswer: (status: number) => Promise<void>
   /** The engine broke off, or could not be reached. */
@@ -35,7 +37,10 @@ export function relay(request: IncomingMessage, response: ServerResponse, option
       agent: options.agent,
       method,
       path: request.url,
-      headers: hop.forRequest(method, request.rawHeaders),
+      headers:
+        options.body === undefined
+          ? hop.forRequest(method, request.rawHeaders)
+          : hop.withBody(request.rawHeaders, options.body.length),
       setHost: false,
       maxHeaderSize: HEADER_BYTES_MAX,
     })
@@ -66,6 +71,10 @@ export function relay(request: IncomingMessage, response: ServerResponse, option
   response.once("close", () => {
     if (!response.writableFinished) upstream.destroy()
   })
+  if (options.body !== undefined) {
+    upstream.end(options.body)
+    return
+  }
   upstream.flushHeaders()
   request.once("end", () => {
     if (request.rawTrailers.length > 0) upstream.addTrailers([...hop.pairs(request.rawTrailers)])

@@ -59,6 +59,10 @@ export interface MachinePaths {
   /** HyperKit's sockets: `connect` into the guest, `00000002.PPPPPPPP` for what the guest reaches. */
   readonly vsockDirectory: string
   readonly vsockLog: string
+  /** Where the sidecar of the shares listens for the machine's device (vhost-user), what it has to say, and what it keeps over its own death. */
+  readonly sharesSocket: string
+  readonly sharesLog: string
+  readonly sharesDirectory: string
   /** What the guest has to say: its kernel and its services. */
   readonly guestLog: string
   readonly consoleSocket: string
@@ -117,6 +121,9 @@ export function machinePaths(home: Home, name: string): MachinePaths {
     vsockSocket: join(run, "vsock.sock"),
     vsockDirectory: join(run, "vsock"),
     vsockLog: join(directory, "vsock.log"),
+    sharesSocket: join(run, "shares.sock"),
+    sharesLog: join(directory, "shares.log"),
+    sharesDirectory: join(directory, "shares"),
     guestLog: join(directory, "guest.log"),
     consoleSocket: join(run, "console.sock"),
     dockerSocket: join(run, "docker.sock"),

@@ -8,7 +8,8 @@ import { availableParallelism, totalmem } from "node:os"
 import { SidecarError } from "@skep/contract"
 import { errnoOf } from "@skep/runtime/files"
 import * as z from "zod"
-import { Accelerator, Cpus, DiskGiB, MemoryMiB, Policy, Provider } from "../machine/schema.ts"
+import { Accelerator, Cpus, DiskGiB, MemoryMiB, Policy, Provider, SharesProvider } from "../machine/schema.ts"
+import { HOME_SHARE, SHARES_MAX, ShareWish } from "../machine/share-rules.ts"
 
 const SettingsFile = z.strictObject({
   cpus: Cpus.optional(),
@@ -22,6 +23,10 @@ const SettingsFile = z.strictObject({
   publishAddress: z.ipv4().optional(),
   /** Whether guests reach the user's SSH agent, at /run/host-services/ssh-auth.sock. */
   sshAgent: z.boolean().optional(),
+  /** What new machines have of the host; the home directory unless told, and nothing with []. */
+  shares: z.array(ShareWish).max(SHARES_MAX).optional(),
+  /** Who serves the shares of new machines; Skep's own unless told. */
+  sharesProvider: SharesProvider.optional(),
 })
 
 export interface Settings {
@@ -33,6 +38,8 @@ export interface Settings {
   readonly network: Provider
   readonly publishAddress: string
   readonly sshAgent: boolean
+  readonly shares: readonly ShareWish[]
+  readonly sharesProvider: SharesProvider
 }
 
 const MEMORY_DEFAULT_MIB = 2048
@@ -53,6 +60,8 @@ export async function readSettings(path: string): Promise<Settings> {
     network: set.network ?? "skep",
     publishAddress: set.publishAddress ?? "127.0.0.1",
     sshAgent: set.sshAgent ?? true,
+    shares: set.shares ?? [HOME_SHARE],
+    sharesProvider: set.sharesProvider ?? "skep",
   }
 }
 

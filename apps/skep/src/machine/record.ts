@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto"
 import { readFile } from "node:fs/promises"
-import { SidecarError } from "@skep/contract"
+import { type ShareRule, SidecarError } from "@skep/contract"
 import { CPUS_MAX, MEMORY_MAX_MIB } from "@skep/launcher/bounds"
 import { errnoOf, writeFileWhole } from "@skep/runtime/files"
 import * as z from "zod"
@@ -22,7 +22,10 @@ import {
   NetworkLink,
   Policy,
   Provider,
+  Rule,
+  SharesProvider,
 } from "./schema.ts"
+import { SHARES_MAX, ShareWish } from "./share-rules.ts"
 
 const VERSION = 1
 /** 0 to 2 are reserved, 2 is the host. */
@@ -50,6 +53,10 @@ export interface MachineRecord {
   readonly sshPort: number
   /** The guest's address on its vsock, above 2; machines of earlier builds get one at their next start. */
   readonly guestCid?: number
+  /** Directories of the host that it has; machines of earlier builds get those of the settings at their next start. */
+  readonly shares?: readonly ShareRule[]
+  /** Skep's own unless told. */
+  readonly sharesProvider?: SharesProvider
 }
 
 const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
@@ -71,6 +78,8 @@ const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
     .min(CID_FIRST)
     .max(2 ** 32 - 2)
     .exactOptional(),
+  shares: z.array(Rule).max(SHARES_MAX).exactOptional(),
+  sharesProvider: SharesProvider.exactOptional(),
 })
 
 /** What a user may choose and change. Absent means: leave as it is, or the default for a new machine. */
@@ -83,6 +92,11 @@ export interface Changes {
   readonly network?: Provider
   readonly networkLink?: NetworkLink
   readonly gvproxy?: string
+  readonly sharesProvider?: SharesProvider
+  /** Beside the shares that it has: those of the settings, where it is new. */
+  readonly share?: readonly ShareWish[]
+  /** Whether it has the home directory; false takes that away. */
+  readonly homeShare?: boolean
 }
 
 // Their bounds are checked when they meet the record, with a sentence for each.
@@ -95,6 +109,9 @@ export const Changes: z.ZodType<Changes> = z.strictObject({
   network: Provider.exactOptional(),
   networkLink: NetworkLink.exactOptional(),
   gvproxy: z.string().min(1).exactOptional(),
+  sharesProvider: SharesProvider.exactOptional(),
+  share: z.array(ShareWish).max(SHARES_MAX).exactOptional(),
+  homeShare: z.boolean().exactOptional(),
 })
 
 /** Reads a machine file. Returns undefined when there is none; throws "corrupt-file" with what is wrong. */
@@ -132,7 +149,10 @@ export function newRecord(
   settings: Settings,
   sshPort: number,
 ): MachineRecord {
-  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy, network } = { ...settings, ...changes }
+  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy, network, sharesProvider } = {
+    ...settings,
+    ...changes,
+  }
   checkBounds(changes)
   return whole(name, {
     version: VERSION,
@@ -148,14 +168,16 @@ export function newRecord(
     ...(changes.gvproxy === undefined ? {} : { gvproxy: changes.gvproxy }),
     mac: newMac(),
     sshPort,
+    sharesProvider,
   })
 }
 
-/** The record with the changes applied. Throws "too-small", "shrink-refused" and "bad-options". */
+/** The record with the changes applied, but those of its shares, for which the host is to be looked at. Throws "too-small", "shrink-refused" and "bad-options". */
 export function changed(record: MachineRecord, changes: Changes): MachineRecord {
   checkBounds(changes)
   checkGrowth(record, changes)
-  return whole(record.name, { ...record, ...changes })
+  const { share: _share, homeShare: _homeShare, ...plain } = changes
+  return whole(record.name, { ...record, ...plain })
 }
 
 function whole(name: string, record: MachineRecord): MachineRecord {
@@ -229,6 +251,7 @@ export function differences(before: MachineRecord, after: MachineRecord): readon
     "network",
     "networkLink",
     "gvproxy",
+    "sharesProvider",
   ] as const
   return fields.filter((field) => before[field] !== after[field])
 }

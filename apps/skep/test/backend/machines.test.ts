@@ -79,6 +79,8 @@ const SETTINGS = {
   network: "skep",
   publishAddress: "127.0.0.1",
   sshAgent: true,
+  shares: [],
+  sharesProvider: "skep",
 } as const
 
 async function start(there?: Place, odd?: string) {

@@ -21,6 +21,8 @@ const SETTINGS: Settings = {
   network: "skep",
   publishAddress: "127.0.0.1",
   sshAgent: true,
+  shares: [],
+  sharesProvider: "skep",
 }
 
 let directory = ""

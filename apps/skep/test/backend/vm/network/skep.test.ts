@@ -27,6 +27,8 @@ const SETTINGS = {
   network: "skep",
   publishAddress: "127.0.0.1",
   sshAgent: false,
+  shares: [],
+  sharesProvider: "none",
 } as const
 
 interface Place extends AsyncDisposable {
