@@ -1,5 +1,6 @@
 // The steps of the gate: each is a program that must exit with 0; vitest's are counted test by test.
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -45,14 +46,18 @@ export class Tally {
     if (result.status !== 0) process.stdout.write(`${result.stdout}\n${result.stderr}\n`)
   }
 
-  /** Runs vitest and adds up what it reports. */
-  vitest(name, args) {
-    const report = join(tmpdir(), `skep-vitest-${process.pid}.json`)
-    const result = spawnSync(
+  /** Runs a project of vitest and adds up what it reports. With `quiet` its output is shown when it has ended. */
+  async vitest(name, { quiet = false } = {}) {
+    const report = join(tmpdir(), `skep-vitest-${process.pid}-${name}.json`)
+    const child = spawn(
       join(root, "node_modules/.bin/vitest"),
-      ["run", ...args, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
-      { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] },
+      ["run", "--project", name, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+      { cwd: root, env, stdio: ["ignore", quiet ? "pipe" : "inherit", quiet ? "pipe" : "inherit"] },
     )
+    const output = []
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => output.push(chunk))
+    const [status] = await once(child, "close")
+    process.stdout.write(Buffer.concat(output))
     try {
       const {
         numPassedTests,
@@ -72,10 +77,10 @@ export class Tally {
         }
       }
       // A file that does not even load, or an error outside every test, fails the run without a failed test.
-      if (result.status !== 0 && numFailedTests === 0)
+      if (status !== 0 && numFailedTests === 0)
         this.add(`${name}: ${numFailedTestSuites} suites did not run`, false)
     } catch {
-      this.add(`${name}: vitest gave no report (exit code ${result.status})`, false)
+      this.add(`${name}: vitest gave no report (exit code ${status})`, false)
     } finally {
       rmSync(report, { force: true })
     }
