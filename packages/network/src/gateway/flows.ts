@@ -24,6 +24,7 @@ import * as icmpv6 from "@skep/wire/icmpv6"
 import * as ip from "@skep/wire/ip"
 import * as transport from "@skep/wire/transport"
 import * as udp from "@skep/wire/udp"
+import type { GatewayService } from "../links/link-spec.ts"
 import { decide, LOOPBACK4, LOOPBACK6, type Policy, type Refusal } from "../policy/policy.ts"
 import type { Refusals } from "../policy/refusals.ts"
 import type { FlowsDriver } from "./driver.ts"
@@ -254,12 +255,15 @@ export class Flows {
     bytes: Uint8Array,
     packet: ip.IpView,
     port: number,
-  ): host.Endpoint | NameEndpoint | number {
+  ): host.Endpoint | host.LocalEndpoint | NameEndpoint | number {
     const { destinationAt: at, addressLength: width, protocol } = packet
     const machine = this.#machineOf(link)
     const isV4 = width === 4
-    if (protocol === ip.PROTOCOL_TCP && port === DNS && owns(this.#options.gateway, bytes, at, width))
-      return { path: this.#options.dnsSocket, machine: machine?.name ?? "" }
+    if (protocol === ip.PROTOCOL_TCP && owns(this.#options.gateway, bytes, at, width)) {
+      if (port === DNS) return { path: this.#options.dnsSocket, machine: machine?.name ?? "" }
+      const service = serviceOf(machine, port)
+      if (service !== undefined) return { path: service.socket }
+    }
     const verdict = this.#verdict(machine, protocol, bytes.subarray(at, at + width), port)
     if (verdict === "out") return { address: bytes.slice(at, at + width), port }
     if (verdict === "host")
@@ -269,14 +273,15 @@ export class Flows {
   }
 
   #allows(link: Outlet, protocol: number, { other, otherPort }: Ends): boolean {
-    // DNS of our own, which no policy forbids.
+    const machine = this.#machineOf(link)
+    // What the gateway itself answers, no policy forbids.
     if (
       protocol === ip.PROTOCOL_TCP &&
-      otherPort === DNS &&
-      owns(this.#options.gateway, other, 0, other.length)
+      owns(this.#options.gateway, other, 0, other.length) &&
+      (otherPort === DNS || serviceOf(machine, otherPort) !== undefined)
     )
       return true
-    const verdict = this.#verdict(this.#machineOf(link), protocol, other, otherPort)
+    const verdict = this.#verdict(machine, protocol, other, otherPort)
     return verdict === "out" || verdict === "host"
   }
 
@@ -309,6 +314,10 @@ export class Flows {
 }
 
 /** What listens on the host's "localhost" may have only one of its two addresses, and the guest cannot know which. */
+function serviceOf(machine: Machine | undefined, port: number): GatewayService | undefined {
+  return machine?.spec.services?.find((service) => service.port === port)
+}
+
 function loopback(address: Uint8Array, other: Uint8Array, port: number): host.Endpoint {
   return { address, port, or: { address: other, port } }
 }

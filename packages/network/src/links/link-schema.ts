@@ -7,7 +7,7 @@ import * as z from "zod"
 import { canonicalAddress, canonicalMac } from "../addressing/address.ts"
 import { badOptions, parsed } from "../bad-options.ts"
 import { checkSocket } from "../refused-path.ts"
-import type { LinkSpec } from "./link-spec.ts"
+import { type GatewayService, type LinkSpec, SERVICES_MAX } from "./link-spec.ts"
 
 /** RFC 791 and RFC 8200 want no less of a link that carries both; 65,520 is what QEMU and virtio take. */
 const MTU_MIN = 1280
@@ -41,10 +41,29 @@ export const ipAddress: z.ZodType<string> = z.string().transform((text, context)
 
 export const mtu: z.ZodInt = z.int().min(MTU_MIN).max(MTU_MAX)
 
+const DNS = 53
+
+const service: z.ZodType<GatewayService> = z.strictObject({
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .refine((port) => port !== DNS, "is the gateway's own: it answers DNS there"),
+  socket: absolutePath,
+})
+
 const any = {
   machine: machineName,
   mac: mac.exactOptional(),
   mtu: mtu.exactOptional(),
+  services: z
+    .array(service)
+    .max(SERVICES_MAX)
+    .refine(
+      (services) => new Set(services.map(({ port }) => port)).size === services.length,
+      "have a port twice",
+    )
+    .exactOptional(),
 }
 
 export const LinkSchema: z.ZodType<LinkSpec> = z.discriminatedUnion("kind", [
@@ -78,6 +97,7 @@ export function parseLinkSpec(input: unknown): LinkSpec {
 /** Throws "path-too-long" for a socket that could not be bound. */
 export function checkLink(spec: LinkSpec): void {
   if (spec.kind !== "tap") checkSocket(spec.socket)
+  for (const { socket } of spec.services ?? []) checkSocket(socket)
 }
 
 /** `NAME=SOCKET`. Throws "bad-options". */

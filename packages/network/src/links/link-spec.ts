@@ -11,7 +11,19 @@ interface AnyLink {
   readonly mac?: string
   /** The network's unless told. */
   readonly mtu?: number
+  /** What the gateway answers this machine with, and nobody else, whatever the policy is. */
+  readonly services?: readonly GatewayService[]
 }
+
+/** A Unix socket of the host that a machine reaches by TCP, at any address of the gateway. */
+export interface GatewayService {
+  /** Not 53, which is the gateway's own. */
+  readonly port: number
+  readonly socket: string
+}
+
+/** Services of one machine. */
+export const SERVICES_MAX = 16
 
 /** The back end of a vhost-user NIC: QEMU or a keeper connects to the socket. */
 export interface VhostUserLink extends AnyLink {

@@ -1,5 +1,6 @@
 // Flows of machines to the host: where each may go, what it hears when it may not, and what a change of policy does to it.
 
+import { join } from "node:path"
 import * as sys from "@skep/loop/sys"
 import { describe, expect, it } from "vitest"
 import { ACK, datagram, type Ends, hear, IPV4, RST, SYN, segment } from "./packets.ts"
@@ -100,6 +101,39 @@ describe("a TCP connection", () => {
     expect(it.network.gateway.reasons.snapshot()).toMatchObject({ "for-many": 6 })
     expect(heardBy(machine).filter(({ protocol }) => protocol !== 0 && protocol !== 58)).toEqual([])
     expect(it.told("refused")).toEqual([])
+  })
+})
+
+describe("a service of the gateway", () => {
+  const PORT = 2049
+
+  it("leads its machine to a Unix socket, under every policy", () => {
+    using it = rig({ policy: { mode: "nothing", closedPorts: [] } })
+    const path = join(it.directory, "service.sock")
+    using server = HostSocket.listenAt(path)
+    const machine = it.machine("web", { services: [{ port: PORT, socket: path }] })
+    connect(it, machine, ends(PORT))
+    using client = server.accept()
+    client?.write("hello")
+    it.settle()
+    expect(heardBy(machine).map(({ payload }) => Buffer.from(payload).toString())).toContain("hello")
+    it.network.setPolicy({ mode: "nothing", closedPorts: [] }, "web")
+    expect(it.network.flows.tcp.table.size).toBe(1)
+  })
+
+  it("is not there for others, nor at other addresses", () => {
+    using it = rig({ policy: { mode: "nothing", closedPorts: [] } })
+    const path = join(it.directory, "service.sock")
+    using server = HostSocket.listenAt(path)
+    const machine = it.machine("web", { services: [{ port: PORT, socket: path }] })
+    const other = it.machine("db")
+    other.send(IPV4, segment({ ...ends(PORT), from: "192.168.64.6" }, { flags: SYN, sequence: 7 }))
+    machine.send(IPV4, segment(ends(PORT, ELSEWHERE), { flags: SYN, sequence: 7 }))
+    machine.send(IPV4, segment(ends(PORT + 1), { flags: SYN, sequence: 7 }))
+    it.settle()
+    for (const refused of [...heardBy(machine), ...heardBy(other)].filter(({ protocol }) => protocol === 6))
+      expect(refused.flags).toBe(RST | ACK)
+    expect(server.accept()).toBeUndefined()
   })
 })
 

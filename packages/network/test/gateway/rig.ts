@@ -17,6 +17,7 @@ import { makePlan } from "../../src/addressing/plan.ts"
 import { parseSubnet } from "../../src/addressing/subnet.ts"
 import { loopDriver } from "../../src/gateway/loop-driver.ts"
 import { NetworkThread } from "../../src/gateway/network-thread.ts"
+import type { LinkSpec } from "../../src/links/link-spec.ts"
 import type { ThreadData, ThreadNotice } from "../../src/thread/calls.ts"
 
 const MIB = 1024 * 1024
@@ -36,7 +37,7 @@ export interface Rig extends Disposable {
   readonly notices: readonly ThreadNotice[]
   readonly directory: string
   /** Adds a machine, and puts it on its link. */
-  machine(name: string, spec?: { readonly mac?: string; readonly mtu?: number }): Machine
+  machine(name: string, spec?: Pick<LinkSpec, "mac" | "mtu" | "services">): Machine
   /** Connects to the link of a machine that is there. */
   join(name: string): Machine
   /** Steps until it is so. */

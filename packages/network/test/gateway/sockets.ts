@@ -25,6 +25,14 @@ export class HostSocket implements Disposable {
     return socket
   }
 
+  /** The same at a path. */
+  static listenAt(path: string): HostSocket {
+    const socket = new HostSocket(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM | sys.SOCK_NONBLOCK))
+    sys.check(sys.bind(socket.fd, { family: "unix", path }), "bind")
+    sys.check(sys.listen(socket.fd, 16), "listen")
+    return socket
+  }
+
   static bound(type: number): HostSocket {
     const socket = new HostSocket(sys.socket(sys.AF_INET, type | sys.SOCK_NONBLOCK))
     sys.check(sys.bind(socket.fd, { family: "inet", address: LOOPBACK, port: 0 }), "bind")
