@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LARGEST, putBig64, putU32, putU64, u32, u64 } from "./words.ts"
+import { LARGEST, putBig64, putI64, putU32, putU64, u32, u64 } from "./words.ts"
 
 /** | flags u32 | open_flags u32 |, for OPEN and OPENDIR. */
 export const OPEN_IN = 8
@@ -90,7 +90,7 @@ export const READ_IN = 40
 
 export interface ReadIn {
   readonly handle: number
-  /** For directories see `cookieOf`. */
+  /** Of directories it is a cookie, of 64 bits: `READ_OFFSET`. One below zero is a number beyond all that is exact. */
   readonly offset: number
   readonly size: number
   /** READ_… or WRITE_…. */
@@ -108,7 +108,7 @@ export function parseReadIn(words: Uint32Array, offset: number): ReadIn {
 
 export function emitReadIn(read: ReadIn, words: Uint32Array, offset: number): void {
   putU64(words, offset, read.handle)
-  putU64(words, offset + 8, read.offset)
+  putI64(words, offset + 8, read.offset)
   putU32(words, offset + 16, read.size)
   putU32(words, offset + 20, read.how)
   words.fill(0, (offset + 24) >>> 2, (offset + READ_IN) >>> 2)
@@ -164,8 +164,8 @@ export function parseFallocateIn(words: Uint32Array, offset: number): FallocateI
 
 export function emitFallocateIn(allocate: FallocateIn, words: Uint32Array, offset: number): void {
   putU64(words, offset, allocate.handle)
-  putU64(words, offset + 8, allocate.offset)
-  putU64(words, offset + 16, allocate.length)
+  putI64(words, offset + 8, allocate.offset)
+  putI64(words, offset + 16, allocate.length)
   putU32(words, offset + 24, allocate.mode)
   putU32(words, offset + 28, 0)
 }
@@ -186,7 +186,7 @@ export function parseLseekIn(words: Uint32Array, offset: number): LseekIn {
 
 export function emitLseekIn(seek: LseekIn, words: Uint32Array, offset: number): void {
   putU64(words, offset, seek.handle)
-  putU64(words, offset + 8, seek.offset)
+  putI64(words, offset + 8, seek.offset)
   putU32(words, offset + 16, seek.whence)
   putU32(words, offset + 20, 0)
 }
@@ -219,7 +219,7 @@ export function parseCopyIn(words: Uint32Array, offset: number): CopyIn {
 export function emitCopyIn(copy: CopyIn, words: Uint32Array, offset: number): void {
   const { from, fromOffset, toNode, to, toOffset, length, flags } = copy
   for (const [i, value] of [from, fromOffset, toNode, to, toOffset, length, flags].entries())
-    putU64(words, offset + 8 * i, value)
+    putI64(words, offset + 8 * i, value)
 }
 
 /** Whether a field is a number that we can mean. */

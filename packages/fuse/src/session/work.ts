@@ -131,12 +131,12 @@ export class Work {
     return -errno
   }
 
-  /** A view of the name at `offset`, or `-errno`; `endOf` says where it ends. */
-  nameAt(offset: number): Name | number {
+  /** A view of the name at `offset`, or `-errno`; `errno` is that of a name with another length than names have. */
+  nameAt(offset: number, errno?: number): Name | number {
     const end = endOfName(this.bytes, offset, this.end)
     if (end < 0) return this.malformed("name-unterminated")
-    if (end === offset) return this.malformed("name-empty")
-    if (end - offset > NAME_MAX) return -ENAMETOOLONG
+    if (end === offset) return this.malformed("name-empty", errno)
+    if (end - offset > NAME_MAX) return -(errno ?? ENAMETOOLONG)
     return this.bytes.subarray(offset, end)
   }
 

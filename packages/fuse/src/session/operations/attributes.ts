@@ -12,6 +12,8 @@ import * as others from "../../protocol/others.ts"
 import { putU32, u32, u64 } from "../../protocol/words.ts"
 import type { Work } from "../work.ts"
 
+/** Of a name that is none, xattr(7). */
+const ERANGE = 34
 /** Of an attribute's value: xattr(7). */
 const VALUE_MAX = 64 * 1024
 
@@ -61,7 +63,7 @@ export function setExtended(work: Work): number {
   const size = u32(work.words, IN_HEADER)
   const flags = u32(work.words, IN_HEADER + 4)
   const at = IN_HEADER + others.SETXATTR_IN
-  const name = work.nameAt(at)
+  const name = work.nameAt(at, ERANGE)
   if (typeof name === "number") return name
   const value = at + name.length + 1
   if (size > VALUE_MAX || value + size > work.end) return work.malformed("count")
@@ -70,7 +72,7 @@ export function setExtended(work: Work): number {
 
 export function getExtended(work: Work): number {
   const size = u32(work.words, IN_HEADER)
-  const name = work.nameAt(IN_HEADER + others.GETXATTR_IN)
+  const name = work.nameAt(IN_HEADER + others.GETXATTR_IN, ERANGE)
   if (typeof name === "number") return name
   const into = roomFor(work, size)
   return sized(work, size, work.fileSystem.getExtended(work.node, name, into))
@@ -82,7 +84,7 @@ export function listExtended(work: Work): number {
 }
 
 export function removeExtended(work: Work): number {
-  const name = work.nameAt(IN_HEADER)
+  const name = work.nameAt(IN_HEADER, ERANGE)
   return typeof name === "number" ? name : work.fileSystem.removeExtended(work.node, name)
 }
 
