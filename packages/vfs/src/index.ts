@@ -31,3 +31,9 @@ export {
 } from "./filesystem.ts"
 export { type FileClock, tickingClock } from "./memory/clock.ts"
 export { type MemoryOptions, memoryFileSystem } from "./memory/file-system.ts"
+export {
+  Passthrough,
+  type PassthroughCounts,
+  type ReservedAttributes,
+} from "./passthrough/file-system.ts"
+export { openPassthrough, type PassthroughOptions } from "./passthrough/open.ts"
