@@ -29,8 +29,20 @@ export {
   XATTR_CREATE,
   XATTR_REPLACE,
 } from "./filesystem.ts"
+export { forwarding } from "./forwarding.ts"
 export { type FileClock, tickingClock } from "./memory/clock.ts"
 export { type MemoryOptions, memoryFileSystem } from "./memory/file-system.ts"
+export { type OwnedFileSystem, type OwnershipOptions, withOwnership } from "./ownership/file-system.ts"
+export {
+  allowed,
+  type Identity,
+  MAY_EXECUTE,
+  MAY_READ,
+  MAY_WRITE,
+  refusedChange,
+} from "./ownership/permission.ts"
+export type { Owner } from "./ownership/record.ts"
+export type { ImportedOwners } from "./ownership/transfer.ts"
 export {
   Passthrough,
   type PassthroughCounts,
