@@ -6,7 +6,7 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { run } from "../home.ts"
-import { cpuOf, runIn } from "../network/process.ts"
+import { cpuOf, start } from "../network/process.ts"
 import { median, type Row, rowOf } from "../row.ts"
 import { OURS, oursVirtiofs } from "./ours.ts"
 import { virtiofsd } from "./peers.ts"
@@ -77,7 +77,8 @@ async function once(
     served = await server.serve({ source, directory: own, log, namespace, port: 0 })
     const before = cpuOf(served.program.pids())
     const words = [program, served.socket ?? "", served.within, load, String(depth), String(RUN_MS)]
-    const said = JSON.parse(await runIn(undefined, words, 60_000)) as { requests: number; seconds: number }
+    await using driver = await start(words, { log, untilLine: true, readyMs: 60_000 })
+    const said = JSON.parse(driver.said) as { requests: number; seconds: number }
     const cpu = cpuOf(served.program.pids()) - before
     return { rate: said.requests / said.seconds / 1000, cost: (cpu / said.requests) * 1e6 }
   } catch (error) {

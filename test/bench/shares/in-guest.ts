@@ -15,13 +15,12 @@ import { ganesha, virtiofsd } from "./peers.ts"
 import type { Served, Server } from "./server.ts"
 import { type Settings, SUITE, wordsOf } from "./settings.ts"
 import { makeArchive, makeRepository } from "./source.ts"
-import { type Load, loads, QUICK, WHOLE } from "./workload.ts"
+import { type Load, loads, QUICK, WHOLE, WORK } from "./workload.ts"
 
 const SERVERS: readonly Server[] = [oursVirtiofs, virtiofsd, oursNfs, ganesha]
 /** The guest's own ext4, the limit. */
 const DISK = "ext4"
 const FIRST_PORT = 20_490
-const WORK = "/tools/work"
 
 interface Contestant {
   readonly name: string
@@ -132,9 +131,8 @@ async function takeOne(
   { before, command, after, unit, value }: Load,
   progress: (text: string) => void,
 ): Promise<{ readonly value: number; readonly cpu: number }> {
-  const place = `W=${WORK}; mount --bind ${at} $W`
   try {
-    await shell.run(place)
+    await shell.run(`mount --bind ${at} ${WORK}`)
     try {
       if (before !== undefined) await shell.run(before)
       const cpuBefore = cpu()

@@ -13,6 +13,7 @@ import { type Started, start, until } from "../network/process.ts"
 import { processCpu } from "../vsock/cpu.ts"
 import type { Served } from "./server.ts"
 import { connectShell, PORT, SHELL, type Shell } from "./shell.ts"
+import { WORK } from "./workload.ts"
 
 const MEMORY_MIB = 1024
 const SERIAL = "tools"
@@ -49,7 +50,7 @@ export async function bootGuest(parts: GuestParts, cleanup: Cleanup): Promise<Gu
     images: join(home.directory, "images"),
     accelerator: home.accelerator,
     memoryMiB: MEMORY_MIB,
-    bootLocal: `#!/bin/sh\nmodprobe virtio_console; modprobe virtiofs; modprobe nfs; modprobe nfsv3\n${SHELL}`,
+    bootLocal: `#!/bin/sh\nmodprobe virtio_console; modprobe virtiofs; modprobe nfs; modprobe nfsv3\nexport W=${WORK}\n${SHELL}`,
     restricted: false,
   })
   const words = withSerialPorts(withTools(withDevices(argv, servers), tools), [

@@ -73,7 +73,7 @@ function ganeshaConfig(source: string, port: number): string {
   Enable_NLM = false;
   Enable_RQUOTA = false;
   Enable_UDP = false;
-  mount_path_pseudo = false;
+  mount_path_pseudo = true;
 }
 EXPORT {
   Export_Id = 1;

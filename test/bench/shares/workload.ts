@@ -4,6 +4,9 @@
  * @module
  */
 
+/** What is measured, seen from the guest: `$W` in its lines. */
+export const WORK = "/tools/work"
+
 /** Numbers of files as the issue names them; a quick run has a tenth. */
 export interface Size {
   readonly mebibytes: number
@@ -39,7 +42,8 @@ export interface Load {
   readonly value: (seconds: number, output: string) => number
 }
 
-const inTools = (command: string): string => `chroot /tools /bin/sh -c 'cd /work && ${command}'`
+const inTools = (command: string): string =>
+  `chroot /tools /bin/sh -c 'export PATH=/bin HOME=/tmp; cd /work && ${command}'`
 /** What the guest keeps of files, so that reads come from the server. */
 const DROP = "sync; echo 3 > /proc/sys/vm/drop_caches"
 const seconds = (value: number): number => value
