@@ -3,4 +3,5 @@
  *
  * @module
  */
-export {}
+export type { NfsCounters } from "./counters.ts"
+export { type NfsExport, type NfsListen, NfsServer, type NfsServerOptions } from "./server.ts"
