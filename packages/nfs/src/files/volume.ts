@@ -5,8 +5,15 @@
  */
 import { createHash } from "node:crypto"
 import type { Scope } from "@skep/loop"
-import type { FileSystem } from "@skep/vfs"
-import { newAttributes } from "@skep/vfs"
+import * as sys from "@skep/loop/sys"
+import {
+  type Attributes,
+  type Caller,
+  type FileSystem,
+  type Handle,
+  type NodeId,
+  newAttributes,
+} from "@skep/vfs"
 import { Handles } from "../handle/handles.ts"
 import type { Key } from "../handle/siphash.ts"
 import { OpenDirectories } from "./open-directories.ts"
@@ -58,6 +65,18 @@ export class Volume {
     const nobody = { uid: 0, gid: 0, pid: 0 }
     if (this.fileSystem.getAttributes(this.fileSystem.root, -1, nobody, root) >= 0) this.#device = root.device
     return this.#device
+  }
+
+  /**
+   * Attributes of a node, by an open file where there is one. A file without names is gone to clients, who can only come back to what has one: it is ESTALE
+   * although we may have it open, and not for longer.
+   */
+  look(node: NodeId, handle: Handle, who: Caller, into: Attributes): number {
+    const result = this.fileSystem.getAttributes(node, handle, who, into)
+    if (result < 0 || into.links > 0) return result
+    this.files.retire(node)
+    this.directories.close(node)
+    return -sys.ESTALE
   }
 
   /** Gives back what it took of the file system, which stays its owner's. */

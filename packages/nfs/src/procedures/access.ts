@@ -30,8 +30,7 @@ export const access: Procedure = {
     const node = call.node(handle)
     const { volume } = call
     let code = node < 0 ? -node : status.OK
-    if (volume !== undefined && node >= 0)
-      code = status.of(volume.fileSystem.getAttributes(node, -1, call.caller, found))
+    if (volume !== undefined && node >= 0) code = status.of(volume.look(node, -1, call.caller, found))
     out.u32(code)
     attributes.post(out, volume, code === status.OK ? found : undefined)
     if (code !== status.OK || volume === undefined) return undefined

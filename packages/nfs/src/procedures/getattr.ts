@@ -19,7 +19,7 @@ export const getattr: Procedure = {
     const node = call.node(handle)
     const { volume } = call
     if (node < 0 || volume === undefined) return only(reply, -node)
-    const result = volume.fileSystem.getAttributes(node, -1, call.caller, found)
+    const result = volume.look(node, -1, call.caller, found)
     if (result < 0) return only(reply, status.of(result))
     reply.out.u32(status.OK)
     attributes.emit(reply.out, volume, found)

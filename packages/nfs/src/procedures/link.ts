@@ -37,8 +37,7 @@ export const link: Procedure = {
       if (linked >= 0) volume.fileSystem.forget(linked, 1)
     }
     let known = code === status.OK
-    if (!known && of !== undefined && node >= 0)
-      known = of.fileSystem.getAttributes(node, -1, caller, found) >= 0
+    if (!known && of !== undefined && node >= 0) known = of.look(node, -1, caller, found) >= 0
     out.u32(code)
     attributes.post(out, of, known ? found : undefined)
     parent.emit(out, call)

@@ -77,7 +77,7 @@ function list(call: Call, reply: Reply, plus: boolean): undefined {
   let code = node < 0 ? -node : status.OK
   let known = false
   if (volume !== undefined && node >= 0) {
-    code = status.of(volume.fileSystem.getAttributes(node, -1, caller, directory))
+    code = status.of(volume.look(node, -1, caller, directory))
     known = code === status.OK
     if (known && !attributes.isDirectory(directory)) code = status.NOTDIR
     else if (known && !may(directory, caller, READ)) code = status.ACCES

@@ -27,7 +27,7 @@ export const lookup: Procedure = {
     let code = parent < 0 ? -parent : status.OK
     let known = false
     if (volume !== undefined && parent >= 0) {
-      code = status.of(volume.fileSystem.getAttributes(parent, -1, caller, directory))
+      code = status.of(volume.look(parent, -1, caller, directory))
       known = code === status.OK
       if (known && !attributes.isDirectory(directory)) code = status.NOTDIR
       else if (known && !may(directory, caller, EXECUTE)) code = status.ACCES

@@ -28,7 +28,7 @@ export class Parent {
     const node = call.node(handle)
     const { volume } = call
     if (node < 0 || volume === undefined) return -node
-    const result = volume.fileSystem.getAttributes(node, -1, call.caller, this.before)
+    const result = volume.look(node, -1, call.caller, this.before)
     if (result < 0) return status.of(result)
     this.node = node
     this.volume = volume

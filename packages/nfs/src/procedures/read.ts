@@ -117,7 +117,7 @@ function enter(call: Call, volume: Volume, node: number): OpenFile | number {
 
 /** Nothing but regular files is opened: opening others may do something. */
 export function checkRegular(volume: Volume, node: number, who: Claimant): number {
-  const result = volume.fileSystem.getAttributes(node, -1, who, found)
+  const result = volume.look(node, -1, who, found)
   if (result < 0) return status.of(result)
   if (attributes.isRegular(found)) return status.OK
   return attributes.isDirectory(found) ? status.ISDIR : status.INVAL
@@ -126,8 +126,7 @@ export function checkRegular(volume: Volume, node: number, who: Claimant): numbe
 function refused(reply: Reply, code: number, volume?: Volume, node = -1, who?: Claimant): undefined {
   const { out } = reply
   out.u32(code)
-  const known =
-    volume !== undefined && who !== undefined && volume.fileSystem.getAttributes(node, -1, who, found) >= 0
+  const known = volume !== undefined && who !== undefined && volume.look(node, -1, who, found) >= 0
   attributes.post(out, volume, known ? found : undefined)
 }
 

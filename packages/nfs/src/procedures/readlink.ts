@@ -28,7 +28,7 @@ export const readlink: Procedure = {
     if (volume !== undefined && node >= 0) {
       length = volume.fileSystem.readLink(node, target)
       code = status.of(length)
-      known = volume.fileSystem.getAttributes(node, -1, call.caller, found) >= 0
+      known = volume.look(node, -1, call.caller, found) >= 0
     }
     out.u32(code)
     attributes.post(out, volume, known ? found : undefined)

@@ -36,7 +36,7 @@ export const setattr: Procedure = {
     let code = node < 0 ? -node : status.OK
     let known = false
     if (volume !== undefined && node >= 0) {
-      code = status.of(volume.fileSystem.getAttributes(node, -1, call.caller, before))
+      code = status.of(volume.look(node, -1, call.caller, before))
       known = code === status.OK
       const fresh = before.changeSeconds >>> 0 === seconds && before.changeNanoseconds === nanoseconds
       if (known && guarded && !fresh) code = status.NOT_SYNC

@@ -80,7 +80,7 @@ function telling(
       let code = node < 0 ? -node : status.OK
       let known = false
       if (volume !== undefined && node >= 0) {
-        code = status.of(volume.fileSystem.getAttributes(node, -1, call.caller, found))
+        code = status.of(volume.look(node, -1, call.caller, found))
         known = code === status.OK
       }
       out.u32(code)

@@ -119,7 +119,7 @@ function enter(call: Call, volume: Volume, node: number, end: number): OpenFile 
     const code = checkRegular(volume, node, caller)
     if (code !== status.OK) return code
   }
-  const result = volume.fileSystem.getAttributes(node, known?.writer ?? -1, caller, before)
+  const result = volume.look(node, known?.writer ?? -1, caller, before)
   if (result < 0) return status.of(result)
   if (!mayWriteData(before, caller)) return status.ACCES
   const file = volume.files.enter(node, true, caller)
@@ -129,7 +129,6 @@ function enter(call: Call, volume: Volume, node: number, end: number): OpenFile 
 function refused(reply: Reply, code: number, volume?: Volume, node = -1, who?: Claimant): undefined {
   const { out } = reply
   out.u32(code)
-  const known =
-    volume !== undefined && who !== undefined && volume.fileSystem.getAttributes(node, -1, who, after) >= 0
+  const known = volume !== undefined && who !== undefined && volume.look(node, -1, who, after) >= 0
   attributes.wcc(out, volume, undefined, known ? after : undefined)
 }
