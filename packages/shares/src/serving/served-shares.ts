@@ -51,6 +51,8 @@ export class ServedShares implements Disposable {
   readonly tree: ShareTree
   readonly #options: ServedOptions
   readonly #book: Book
+  /** By number: asked for each answer to the guest. */
+  #rules: ReadonlyMap<number, ShareRule> = new Map()
   /** Why a share is not served, by number. */
   readonly #gone = new Map<number, string>()
 
@@ -69,7 +71,7 @@ export class ServedShares implements Disposable {
       const before = this.#book.at(rule.target)?.directory
       return { directory, entry: this.#book.put(rule, directory ?? before ?? NOWHERE) }
     })
-    this.#book.save()
+    this.#save()
     for (const { entry, directory } of entries) this.#begin(entry, directory)
     this.#sweep()
   }
@@ -82,7 +84,7 @@ export class ServedShares implements Disposable {
   }
 
   ruleOf(number: number): ShareRule | undefined {
-    return this.#book.entries.find((entry) => entry.number === number)?.rule
+    return this.#rules.get(number)
   }
 
   /** Adds a share, or puts another rule in the place of the one at its target. Throws "busy", and what opening it throws; then nothing has changed. */
@@ -97,10 +99,10 @@ export class ServedShares implements Disposable {
         this.tree.remove(entry.number)
         this.#book.remove(entry.number)
       } else this.#begin(this.#book.put(before.rule, before.directory), directoryAt(before.rule.path))
-      this.#book.save()
+      this.#save()
       throw error
     }
-    this.#book.save()
+    this.#save()
     this.#gone.delete(entry.number)
     this.#sweep()
     return { number: entry.number, rule }
@@ -111,7 +113,7 @@ export class ServedShares implements Disposable {
     const entry = this.#book.at(target)
     if (entry === undefined) return false
     this.#book.remove(entry.number)
-    this.#book.save()
+    this.#save()
     this.tree.remove(entry.number)
     this.#gone.delete(entry.number)
     this.#sweep()
@@ -130,7 +132,7 @@ export class ServedShares implements Disposable {
       const same = sameDirectory(directory, entry.directory)
       if (same && !isGone) continue
       const next = same ? entry : this.#book.put(entry.rule, directory)
-      this.#book.save()
+      this.#save()
       if (this.#begin(next, directory) && isGone)
         this.#options.onNotice({ type: "share-back", target: entry.rule.target, path: entry.rule.path })
     }
@@ -140,7 +142,7 @@ export class ServedShares implements Disposable {
   /** A guest that knows nothing has come: nothing that another one knew is kept for it. */
   renew(): void {
     this.#book.renew()
-    this.#book.save()
+    this.#save()
     for (const entry of this.#book.entries) this.#begin(entry, directoryAt(entry.rule.path))
     this.#sweep()
   }
@@ -172,6 +174,11 @@ export class ServedShares implements Disposable {
     if (this.#gone.get(number) === reason) return
     this.#gone.set(number, reason)
     this.#options.onNotice({ type: "share-gone", target: rule.target, path: rule.path, reason })
+  }
+
+  #save(): void {
+    this.#book.save()
+    this.#rules = new Map(this.#book.entries.map(({ number, rule }) => [number, rule]))
   }
 
   #open(entry: Entry): FileSystem {

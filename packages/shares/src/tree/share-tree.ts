@@ -106,6 +106,11 @@ export class ShareTree implements FileSystem {
     return this.#byNumber.get(number)?.fileSystem
   }
 
+  /** Which share a node is of; undefined for the root and what is stale. */
+  shareOf(node: NodeId): number | undefined {
+    return this.#of(node)?.number
+  }
+
   /** The share and its own number of a node; undefined for the root and what is stale. */
   resolve(node: NodeId): { readonly share: number; readonly node: NodeId } | undefined {
     const share = this.#of(node)

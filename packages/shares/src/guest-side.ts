@@ -1,0 +1,200 @@
+/**
+ * The guest's side of the shares: which of them are mounted at their targets. It says what is to be there, again to each guest that comes, and hears
+ * what came of it.
+ *
+ * @module
+ */
+import type { Context, ShareProtocol, ShareRule } from "@skep/contract"
+import type { SharesOptions } from "./options.ts"
+
+/** What there is to be done in a guest; see guest/. */
+export interface GuestPart extends AsyncDisposable {
+  /** Mounts the tree of shares, once a boot. */
+  mount(how: Mount): Promise<void>
+  /** Shows a directory of the tree at `target`. */
+  bind(id: string, target: string, readOnly: boolean): Promise<void>
+  unbind(target: string): Promise<void>
+}
+
+export type Mount =
+  | { readonly kind: "virtiofs"; readonly tag: string }
+  | { readonly kind: "nfs"; readonly address: string; readonly port: number }
+
+/** Looks for the guest until it is disposed. `onReady` comes with each guest that answers, `onLost` when it does no longer. */
+export type OpenGuestPart = (events: {
+  readonly onReady: () => void
+  readonly onLost: () => void
+}) => GuestPart
+
+/** By what shares get into the guest, and why in a sentence. */
+export interface Choice {
+  readonly protocol: ShareProtocol
+  readonly reason: string
+}
+
+/** A share as the guest has to know it. */
+export interface GuestShare {
+  readonly number: number
+  readonly rule: Pick<ShareRule, "target" | "readOnly">
+}
+
+interface Held {
+  readonly share: GuestShare
+  state: "waiting" | "mounted" | "failed"
+  reason?: string
+}
+
+export interface GuestSideOptions {
+  readonly open: OpenGuestPart
+  /** Ways to mount, the best first. */
+  readonly mounts: readonly (Mount & { readonly reason: string })[]
+  readonly context: Pick<Context, "log" | "emit">
+}
+
+export class GuestSide implements AsyncDisposable {
+  readonly #options: GuestSideOptions
+  readonly #part: GuestPart
+  readonly #held = new Map<string, Held>()
+  readonly #counts = { guests: 0, guestMounts: 0, guestFailures: 0 }
+  #choice: Choice | undefined
+  /** Which guest it is: what an earlier one answers late is nothing. */
+  #guest = 0
+  /** Resolves when the guest has its tree; undefined while there is none. */
+  #mounted: Promise<void> | undefined
+
+  constructor(options: GuestSideOptions) {
+    this.#options = options
+    this.#part = options.open({
+      onReady: () => this.#welcome(),
+      onLost: () => {
+        this.#mounted = undefined
+      },
+    })
+  }
+
+  get ready(): boolean {
+    return this.#mounted !== undefined
+  }
+
+  /** What the guest has taken. */
+  get choice(): Choice | undefined {
+    return this.#choice
+  }
+
+  get counters(): Readonly<Record<string, number>> {
+    return { ...this.#counts }
+  }
+
+  has(number: number): boolean {
+    return this.#find(number)?.state === "mounted"
+  }
+
+  failureOf(number: number): string | undefined {
+    return this.#find(number)?.reason
+  }
+
+  /** Resolves when the guest has it, at once where there is no guest yet. Rejects with what the guest says. */
+  async put(share: GuestShare): Promise<void> {
+    const { target, readOnly } = share.rule
+    const before = this.#held.get(target)
+    const isSame = before?.share.number === share.number && before.share.rule.readOnly === readOnly
+    if (isSame && before.state === "mounted") return
+    const held: Held = { share, state: "waiting" }
+    this.#held.set(target, held)
+    if (this.#mounted === undefined) return
+    if (before?.state === "mounted") await this.#part.unbind(target)
+    await this.#bind(held)
+  }
+
+  async remove(target: string): Promise<void> {
+    const held = this.#held.get(target)
+    this.#held.delete(target)
+    if (held?.state !== "mounted" || this.#mounted === undefined) return
+    try {
+      await this.#part.unbind(target)
+    } catch (error) {
+      // What is shared there is stale from now on, whatever the guest says.
+      this.#options.context.log.info("share not unmounted", { target, reason: reasonOf(error) })
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#part[Symbol.asyncDispose]()
+  }
+
+  #find(number: number): Held | undefined {
+    return [...this.#held.values()].find(({ share }) => share.number === number)
+  }
+
+  #welcome(): void {
+    const guest = ++this.#guest
+    this.#counts.guests++
+    for (const held of this.#held.values()) held.state = "waiting"
+    const mounted = this.#mount()
+    this.#mounted = mounted
+    mounted.then(
+      () => {
+        if (guest !== this.#guest) return
+        for (const held of this.#held.values()) this.#bind(held).catch(() => undefined) // its state says it
+      },
+      (error: unknown) => {
+        if (guest !== this.#guest) return
+        const reason = reasonOf(error)
+        this.#options.context.log.info("shares not mounted", { reason })
+        for (const held of this.#held.values()) fail(held, reason)
+      },
+    )
+  }
+
+  /** By the first way that the guest takes. */
+  async #mount(): Promise<void> {
+    let last: unknown
+    for (const { reason, ...mount } of this.#options.mounts) {
+      try {
+        await this.#part.mount(mount)
+        this.#choice = {
+          protocol: mount.kind,
+          reason: last === undefined ? reason : `${reason}, since ${reasonOf(last)}`,
+        }
+        return
+      } catch (error) {
+        last = error
+      }
+    }
+    throw last
+  }
+
+  async #bind(held: Held): Promise<void> {
+    const { number, rule } = held.share
+    try {
+      await this.#mounted
+      await this.#part.bind(String(number), rule.target, rule.readOnly)
+    } catch (error) {
+      this.#counts.guestFailures++
+      fail(held, reasonOf(error))
+      throw error
+    }
+    this.#counts.guestMounts++
+    held.state = "mounted"
+    delete held.reason
+    this.#options.context.emit({ type: "share-mounted", target: rule.target })
+  }
+}
+
+function fail(held: Held, reason: string): void {
+  held.state = "failed"
+  held.reason = reason
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** What will be tried first. */
+export function firstChoice({ protocol }: Pick<SharesOptions, "protocol">): Choice {
+  if (protocol === "nfs") return { protocol: "nfs", reason: ASKED }
+  return { protocol: "virtiofs", reason: protocol === "auto" ? BEST : ASKED }
+}
+
+const ASKED = "it was asked for"
+const BEST = "the machine has a device for it, which is the fastest way"
