@@ -294,6 +294,24 @@ export {
   write,
   writev,
 } from "./file.ts"
+export {
+  IN_ATTRIB,
+  IN_CLOSE_WRITE,
+  IN_CREATE,
+  IN_DELETE,
+  IN_EXCL_UNLINK,
+  IN_IGNORED,
+  IN_ISDIR,
+  IN_MODIFY,
+  IN_MOVED_FROM,
+  IN_MOVED_TO,
+  IN_ONLYDIR,
+  IN_Q_OVERFLOW,
+  inotifyAdd,
+  inotifyCreate,
+  inotifyRemove,
+  openDirectoryAt,
+} from "./inotify.ts"
 export { type Availability, addressOf, available } from "./libc.ts"
 export { currentNamespace, setNamespace, unshare } from "./namespace.ts"
 export {

@@ -73,6 +73,10 @@ export interface Libc {
   memcpy(to: number, from: number, length: number): number
   memcpyInto(to: Uint8Array, from: number, length: number): number
   memcpyFrom(to: number, from: Uint8Array, length: number): number
+  inotify_init1(flags: number): number
+  inotify_add_watch(fd: number, path: string, mask: number): number
+  inotify_rm_watch(fd: number, watch: number): number
+  openatNamed(directory: number, name: Uint8Array, flags: number, mode: number): number
   setns(fd: number, kind: number): number
   unshare(flags: number): number
   gettid(): number
@@ -322,6 +326,10 @@ function otherCalls(bind: Bind) {
     memcpy: bind("memcpy", WORD, [WORD, WORD, WORD]),
     memcpyInto: bind("memcpy", WORD, [BYTES, WORD, WORD]),
     memcpyFrom: bind("memcpy", WORD, [WORD, BYTES, WORD]),
+    inotify_init1: bind("inotify_init1", INT, [INT]),
+    inotify_add_watch: bind("inotify_add_watch", INT, [INT, TEXT, "uint"]),
+    inotify_rm_watch: bind("inotify_rm_watch", INT, [INT, INT]),
+    openatNamed: bind("openat", INT, [INT, BYTES, INT, INT]),
     setns: bind("setns", INT, [INT, INT]),
     unshare: bind("unshare", INT, [INT]),
     gettid: bind("gettid", INT, []),
