@@ -26,6 +26,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const home = await mkdtemp(join(tmpdir(), "e2e-"))
   keepImages(home)
   const skep = skepIn(home)
+  mkdirSync(skep.userHome, { mode: 0o700 })
   await skep.run(["image", "build"])
   await skep.run(["docker-cli"])
   await skep.run(["up", "--network", "restricted", "--cpus", "2", "--memory", "1g", "--disk", "8g"])
@@ -36,6 +37,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await run("true", []) // the backend ends by itself once it has no machines
     await skep.backendEnds()
     rmSync(home, { recursive: true, force: true })
+    rmSync(skep.userHome, { recursive: true, force: true })
   }
 }
 

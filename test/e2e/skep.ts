@@ -35,6 +35,8 @@ export interface RunOptions {
 
 export interface Skep {
   readonly home: string
+  /** The user's home directory, which new machines have. Only that of the shared home is there. */
+  readonly userHome: string
   readonly env: NodeJS.ProcessEnv
   run(args: readonly string[], options?: RunOptions): Promise<Outcome>
   // oxlint-disable-next-line typescript/no-explicit-any -- tests look into whatever the command prints
@@ -54,6 +56,7 @@ export function sharedSkep(): Skep {
 export function skepIn(home: string): Skep {
   const env: NodeJS.ProcessEnv = {
     ...process.env,
+    HOME: userHomeOf(home),
     SKEP_HOME: home,
     SKEP_RUN: join(home, "r"),
     DOCKER_CONFIG: join(home, "docker"),
@@ -65,6 +68,7 @@ export function skepIn(home: string): Skep {
   delete env["SSH_AUTH_SOCK"]
   const skep: Skep = {
     home,
+    userHome: userHomeOf(home),
     env,
     run: (args, options = {}) =>
       run(process.execPath, [bin, ...args], { ...options, env: { ...env, ...options.env } }),
@@ -85,6 +89,11 @@ export function skepIn(home: string): Skep {
     },
   }
   return skep
+}
+
+/** Beside it: no machine sees what is in $SKEP_HOME. */
+export function userHomeOf(home: string): string {
+  return `${home}.user`
 }
 
 /** Runs a program to its end. */

@@ -46,6 +46,8 @@ const Options: z.ZodType<BackendOptions> = z.strictObject({
     network: program,
     passt: program,
     gvproxy: program,
+    shares: program,
+    virtiofsd: program,
   }),
 })
 

@@ -8,7 +8,7 @@ import { type Log, type MachineState, SidecarError, type SidecarEvent } from "@s
 import { hypervisorRuns } from "@skep/launcher"
 import { privateDirectory, sleep, withFields, withResolvers } from "@skep/runtime"
 import type { EngineState } from "../docker/engine.ts"
-import { type Home, type MachinePaths, machinePaths } from "../home/paths.ts"
+import { type MachinePaths, machinePaths } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
 import { allocatedBytes } from "../machine/disk-usage.ts"
 import { createKeys, ensureKeys, type MachineKeys, readKeys } from "../machine/keys.ts"
@@ -23,41 +23,27 @@ import {
   writeRecord,
 } from "../machine/record.ts"
 import { DockerSocket } from "./docker-socket.ts"
-import type { Images } from "./image-builder/images.ts"
-import type { HomeNetwork } from "./network/home-network.ts"
+import type { MachineContext } from "./machine-context.ts"
 import type { Progress, Report } from "./operation.ts"
+import { powerOff } from "./power-off.ts"
 import { type DockerState, problemOf } from "./problem.ts"
 import { Sequence } from "./sequence.ts"
+import { SharesOfMachine } from "./shares.ts"
 import type { MachineView } from "./view.ts"
 import { bringUp } from "./vm/bring-up.ts"
-import type { Programs, VmContext } from "./vm/context.ts"
+import type { VmContext } from "./vm/context.ts"
 import { endStray, findRunning, mayRun } from "./vm/find-running.ts"
 import { engineAnswers } from "./vm/ping.ts"
 import type { Vm } from "./vm/vm.ts"
 
-const POWERDOWN_MS = 30_000
 /** How long the backend's start waits for a machine that does not say whether it runs. */
 const FIND_MS = 5000
 const PING_MS = 3000
 
-export interface MachineContext {
-  readonly home: Home
-  readonly log: Log
-  readonly emit: (event: SidecarEvent) => void
-  readonly images: Images
-  readonly network: HomeNetwork
-  /** Where ports are published that name no address: the user's setting as it is now. */
-  readonly publishAddress: () => Promise<string>
-  readonly programs: Programs
-  /** Whether guests may use the user's SSH agent: the user's setting as it is now. */
-  readonly sharesSshAgent: () => Promise<boolean>
-  /** An address on the vsock that no machine has. */
-  readonly freeCid: () => number
-}
-
 export class Machine {
   readonly name: string
   readonly paths: MachinePaths
+  readonly shares: SharesOfMachine
   readonly #context: MachineContext
   readonly #log: Log
   readonly #changes: Sequence
@@ -84,7 +70,8 @@ export class Machine {
   /** Creates the directory, the record and the keys. On failure nothing of it is left. */
   static async create(name: string, changes: Changes, context: MachineContext): Promise<Machine> {
     const machine = new Machine(name, context)
-    const record = newRecord(name, changes, await readSettings(context.home.settingsFile), await freePort())
+    const plain = newRecord(name, changes, await readSettings(context.home.settingsFile), await freePort())
+    const record = { ...plain, shares: await machine.shares.wanted(undefined, changes) }
     try {
       await machine.#open()
       await createKeys(machine.paths, name)
@@ -111,6 +98,18 @@ export class Machine {
       holdStart: async (containerId) => {
         await this.#vm?.ports?.settled(containerId)
       },
+      findMount: (path) => this.shares.findMount(path),
+    })
+    this.shares = new SharesOfMachine({
+      name,
+      home: context.home,
+      paths: this.paths,
+      log: this.#log,
+      emit: (event) => context.emit({ ...event, machine: name }),
+      record: () => this.#mustBeWhole(),
+      keep: (shares) => this.#keep({ ...this.#mustBeWhole(), shares }),
+      settled: () => this.#changes.settled(),
+      running: () => this.#vm && (this.#vm.shares ?? "none"),
     })
   }
 
@@ -171,7 +170,8 @@ export class Machine {
       })
     }
     const current = this.#changes.kind === "start" ? this.#changes.operation : undefined
-    const joins = current?.aborted === false && differences(record, wanted).length === 0
+    const isPlain = changes.share === undefined && changes.homeShare === undefined
+    const joins = current?.aborted === false && isPlain && differences(record, wanted).length === 0
     const start = joins
       ? current
       : this.#changes.begin({
@@ -199,18 +199,12 @@ export class Machine {
         kind: "stop",
         before: "interrupted",
         work: async (report) => {
-          report({ type: "begin", phase: "stop", title: "Shut down" })
-          const began = performance.now()
-          if (this.#vm === undefined)
-            await endStray(this.name, this.paths, this.#context.network, POWERDOWN_MS)
-          else if (!(await this.#vm.powerdown(POWERDOWN_MS))) {
-            const after = Math.round((performance.now() - began) / 1000)
-            const text = `${this.name} did not power off in order and was killed after ${after} s`
-            report({ type: "note", text })
-          }
+          await powerOff(this.name, report, async (deadlineMs) => {
+            if (this.#vm !== undefined) return await this.#vm.powerdown(deadlineMs)
+            await endStray(this.name, this.paths, this.#context.network, deadlineMs)
+            return true
+          })
           this.#crash = undefined
-          const seconds = Math.round(performance.now() - began) / 1000
-          report({ type: "end", phase: "stop", title: "Shut down", seconds })
         },
       })
       .watch(signal)
@@ -261,6 +255,7 @@ export class Machine {
       ...(vm?.ports === undefined ? {} : { ports: vm.ports.status() }),
       ...(vm?.way === undefined ? {} : { way: vm.way }),
       ...(guest === undefined ? {} : { guest }),
+      ...(this.#record === undefined ? {} : { shares: await this.shares.view() }),
     }
   }
 
@@ -279,7 +274,9 @@ export class Machine {
     interrupted: () => boolean,
   ): Promise<void> {
     // Again, as the change that went before may have written the record or removed the machine.
-    const wanted = changed(this.#mustBeWhole(), changes)
+    const record = this.#mustBeWhole()
+    const shares = await this.shares.wanted(record.shares, changes)
+    const wanted = { ...changed(record, changes), shares }
     this.#crash = undefined
     await this.#socket.open()
     const boots = this.#vm === undefined
@@ -288,6 +285,8 @@ export class Machine {
     if (vm.state === "paused") await vm.resume()
     try {
       await vm.attach(report, signal)
+      const later = boots ? undefined : await this.shares.apply(wanted, signal)
+      if (later !== undefined) report({ type: "note", text: later })
       this.#unborn = false
     } catch (error) {
       const failure = await vm.explain(error)
@@ -315,11 +314,14 @@ export class Machine {
 
   async #keepForRestart(wanted: MachineRecord, report: Report): Promise<void> {
     const fields = differences(this.#mustBeWhole(), wanted)
-    if (fields.length === 0) return
-    await writeRecord(this.paths.record, wanted)
-    this.#record = wanted
     const text = `${fields.join(", ")}: takes effect with skep restart ${this.name}`
-    report({ type: "note", text })
+    if (fields.length > 0) report({ type: "note", text })
+    await this.#keep(wanted)
+  }
+
+  async #keep(record: MachineRecord): Promise<void> {
+    await writeRecord(this.paths.record, record)
+    this.#record = record
   }
 
   async #kill(): Promise<void> {

@@ -7,6 +7,7 @@ import { SidecarError } from "@skep/contract"
 import type { ControlRequest, Handler, Routes } from "@skep/runtime"
 import * as z from "zod"
 import { Changes } from "../machine/record.ts"
+import { ShareWish } from "../machine/share-rules.ts"
 import type { Machines } from "./machines.ts"
 import type { Progress } from "./operation.ts"
 
@@ -28,6 +29,11 @@ export function backendRoutes(machines: Machines, backend: BackendControl): Rout
     "POST /machines/:name/kill": ({ params }) => machines.get(nameIn(params)).kill(),
     "DELETE /machines/:name": ({ params, query }) =>
       machines.remove(nameIn(params), query.get("force") === "true"),
+    "GET /machines/:name/shares": ({ params }) => machines.get(nameIn(params)).shares.view(),
+    "POST /machines/:name/shares": ({ params, body, signal }) =>
+      machines.get(nameIn(params)).shares.add(parseWish(body), signal),
+    "DELETE /machines/:name/shares": ({ params, query, signal }) =>
+      machines.get(nameIn(params)).shares.remove(query.get("share") ?? "", signal),
     "POST /release": async () => {
       setImmediate(backend.stop)
     },
@@ -62,6 +68,12 @@ function parseChanges(body: unknown): Changes {
     "bad-options",
     `Cannot read the choices for the machine: ${z.prettifyError(parsed.error)}`,
   )
+}
+
+function parseWish(body: unknown): ShareWish {
+  const parsed = ShareWish.safeParse(body)
+  if (parsed.success) return parsed.data
+  throw new SidecarError("bad-options", `Cannot read what to share: ${z.prettifyError(parsed.error)}`)
 }
 
 function nameIn(params: Readonly<Record<string, string>>): string {

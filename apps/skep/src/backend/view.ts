@@ -7,6 +7,7 @@ import type { ErrorBody, LauncherStatus, MachineState } from "@skep/contract"
 import type { Way } from "../docker/ways.ts"
 import type { MachineRecord } from "../machine/record.ts"
 import type { PortsStatus } from "../ports/ports.ts"
+import type { SharesView } from "./shares.ts"
 import type { GuestView } from "./vm/guest-agent.ts"
 
 export interface MachineView {
@@ -27,4 +28,5 @@ export interface MachineView {
   /** How Docker was reached last. */
   readonly way?: Way
   readonly guest?: GuestView
+  readonly shares?: SharesView
 }

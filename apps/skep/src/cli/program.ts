@@ -5,10 +5,13 @@
  */
 import { Command, Option as CommandOption, type Option } from "commander"
 import type { Changes } from "../machine/record.ts"
+import { SHARES_PROVIDERS } from "../machine/schema.ts"
 import { VERSION } from "../version.ts"
 import { EXIT_HELP } from "./exit.ts"
 import { type NetworkChoice, parseNetwork } from "./network-choice.ts"
 import { openSession, type Session } from "./session.ts"
+import { parseShare, type SharesChoice, sharesFrom } from "./share-choice.ts"
+import { addShareCommands } from "./share-program.ts"
 import { parseCpus, parseDisk, parseLines, parseMemory } from "./sizes.ts"
 import { throwUsageErrors } from "./usage.ts"
 
@@ -20,6 +23,7 @@ Examples:
   docker run --rm hello-world      the docker context "skep" leads there
   skep up dev --cpus 4 --memory 4g --disk 40g
   skep shell -- uname -a           run something in the machine
+  skep share add ~/data --read-only   show it a directory; it has your home directory already
   eval "$(skep env dev)"           point this shell's docker at dev
   skep rm --force dev              remove it with its disk
 
@@ -43,7 +47,7 @@ interface Common {
   readonly json?: boolean
 }
 
-interface Sized extends Common {
+interface Sized extends Common, SharesChoice {
   readonly cpus?: number
   readonly memory?: number
   readonly disk?: number
@@ -61,6 +65,7 @@ export function buildProgram(): Command {
   addStateCommands(program)
   addShowCommands(program)
   addInsideCommands(program)
+  addShareCommands(program)
   addHostCommands(program)
   throwUsageErrors(program)
   return program
@@ -72,7 +77,7 @@ function addStateCommands(program: Command): void {
   )
     .addHelpText(
       "after",
-      "\nSizes given for a machine that exists are kept: the disk grows at the next start, the rest changes then.",
+      "\nSizes given for a machine that exists are kept: the disk grows at the next start, the rest changes then. Shares change at once.",
     )
     .action(async (name: string | undefined, options: Sized) => {
       const { up } = await import("./commands/machine-state.ts")
@@ -188,7 +193,7 @@ function addInsideCommands(program: Command): void {
   )
     .option(
       "-s, --source <source>",
-      "console, guest, docker, launcher, keeper, vsock, network, qemu or backend",
+      "console, guest, docker, launcher, keeper, vsock, shares, network, qemu or backend",
       "console",
     )
     .option("-n, --lines <count>", "how many lines", parseLines, 200)
@@ -275,6 +280,12 @@ function sized(target: Command): Command {
       "--network <words>",
       "what the machine may reach: open, restricted, loopback; who serves it: skep, passt, gvproxy, user (QEMU itself); how it gets to skep: vhost-user, stream",
     ).argParser((text) => parseNetwork(text)),
+    new CommandOption(
+      "--share <path[:target][:ro]>",
+      "a directory of this host that it has too; may be repeated",
+    ).argParser(parseShare),
+    new CommandOption("--no-home-share", "the machine does not have the home directory"),
+    new CommandOption("--shares <name>", "who serves the shared directories").choices(SHARES_PROVIDERS),
   ]
   for (const option of options) target.addOption(option)
   return target
@@ -287,6 +298,7 @@ function changesFrom(options: Sized): Changes {
     ...(options.disk === undefined ? {} : { diskGiB: options.disk }),
     ...(options.accelerator === undefined ? {} : { accelerator: options.accelerator }),
     ...options.network,
+    ...sharesFrom(options),
   }
 }
 

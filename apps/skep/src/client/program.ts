@@ -13,6 +13,8 @@ const SOURCES = {
   network: "../../../../packages/network/src/main.ts",
   passt: "../../../../packages/adapters/src/passt/main.ts",
   gvproxy: "../../../../packages/adapters/src/gvproxy/main.ts",
+  shares: "../../../../packages/shares/src/main.ts",
+  virtiofsd: "../../../../packages/adapters/src/virtiofsd/main.ts",
 } as const
 
 /** Node's arguments that run a program. */

@@ -53,6 +53,8 @@ function optionsFor(home: Home): BackendOptions {
     network: [...programArguments("network")],
     passt: [...programArguments("passt")],
     gvproxy: [...programArguments("gvproxy")],
+    shares: [...programArguments("shares")],
+    virtiofsd: [...programArguments("virtiofsd")],
   }
   return { home: home.home, run: home.run, programs }
 }

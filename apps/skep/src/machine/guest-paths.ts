@@ -49,6 +49,8 @@ const ETC = [
 const EXACT = new Set(["/", "/etc", "/var"])
 /** What a share would hide from the machine itself, with all that is in them. */
 const VITAL = [...TREES, "/etc", "/usr/local"]
+/** The same by itself: a share may be in it. */
+const VITAL_ALONE = ["/tmp"]
 
 /** Whether `path` is `directory` or in it. Both are absolute, without `.`, `..` and a slash at the end. */
 export function isWithin(path: string, directory: string): boolean {
@@ -64,5 +66,6 @@ export function isGuests(path: string): boolean {
 
 /** What of the machine's own a share at `target` would hide, or undefined. */
 export function hiddenBy(target: string): string | undefined {
-  return VITAL.find((directory) => isWithin(target, directory) || isWithin(directory, target))
+  const hides = (directory: string): boolean => isWithin(directory, target)
+  return VITAL.find((directory) => isWithin(target, directory) || hides(directory)) ?? VITAL_ALONE.find(hides)
 }

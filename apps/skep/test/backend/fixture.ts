@@ -38,6 +38,8 @@ export async function openPlace(): Promise<Place> {
           passt: ["/nowhere/passt.js"],
           gvproxy: ["/nowhere/gvproxy.js"],
           network: ["/nowhere/network.js"],
+          shares: ["/nowhere/shares.js"],
+          virtiofsd: ["/nowhere/virtiofsd.js"],
         },
       }),
     dockerSocket: (index) => `${run(index)}/${BROKEN}/docker.sock`,

@@ -23,10 +23,13 @@ import { sshForward } from "./network/forward.ts"
 import type { MachineNetwork } from "./network/network.ts"
 import { engineAnswers, pingEngine } from "./ping.ts"
 import { rebindVsock } from "./rebind.ts"
+import type { MachineShares } from "./shares/machine-shares.ts"
 import type { MachineVsock } from "./vsock.ts"
 
 /** Long enough for the launcher to give up: it starts a guest that hangs again after 30 s, three times. */
 const LINUX = { name: "linux", title: "Linux in the machine", deadlineMs: 180_000 }
+/** What is not there then is told, and may still come: a machine is of use without. */
+const SHARES = { name: "shares", title: "Shared directories", deadlineMs: 60_000 }
 const DOCKER = { name: "docker", title: "Docker", deadlineMs: 180_000 }
 const PORTS = { name: "ports", title: "Published ports", deadlineMs: 30_000 }
 
@@ -42,6 +45,8 @@ export interface AttachOptions {
   readonly network: MachineNetwork
   /** Undefined for a machine without one. */
   readonly vsock: MachineVsock | undefined
+  /** The same. */
+  readonly shares: MachineShares | undefined
   readonly phases: GuestPhases
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
@@ -68,6 +73,7 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   options.phases.onRestart = (text) => report({ type: "note", text })
   await runPhase(LINUX, report, signal, (limit) => options.phases.wait("ssh", limit))
   const keys = await options.keys()
+  await waitForShares(options)
   const ways = cleanup.use(waysOf(options, keys))
   await waitForDocker(ways, report, signal, (limit) => options.phases.wait("docker", limit))
   options.onEngine(ways)
@@ -104,6 +110,25 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
       [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
     }
   })
+}
+
+async function waitForShares({ shares, record, report, signal }: AttachOptions): Promise<void> {
+  if (shares === undefined || record.shares?.length === 0) return
+  try {
+    const { shares: states, protocol } = await runPhase(SHARES, report, signal, async (limit) => {
+      const status = await shares.settled(limit)
+      const mounted = status.shares.filter(({ state }) => state === "mounted").length
+      report({ type: "detail", phase: SHARES.name, text: `${mounted}, by ${status.protocol}` })
+      return status
+    })
+    for (const { target, state, reason = `${protocol} does not say why` } of states) {
+      if (state !== "mounted") report({ type: "note", text: `the share ${target} is ${state}: ${reason}` })
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!(error instanceof SidecarError) || error.code !== "timeout") throw error
+    report({ type: "note", text: `${error.message}. See skep share ls, and skep logs --source shares` })
+  }
 }
 
 /** Waits for the guest's word and then for an answer; a passed deadline tells why there was none. */

@@ -15,6 +15,8 @@ import { type Image, imageSummary } from "./image.ts"
 import { startLauncher } from "./launcher-process.ts"
 import { networkOf } from "./network/network.ts"
 import { describeMachine, prepareDisk, prepareSeed, prepareSshPort } from "./prepare.ts"
+import type { MachineShares } from "./shares/machine-shares.ts"
+import { sharesOf } from "./shares/shares-of.ts"
 import type { Vm } from "./vm.ts"
 import { MachineVsock } from "./vsock.ts"
 
@@ -43,9 +45,11 @@ export async function bringUp(context: VmContext, report: Report, signal: AbortS
   })
   // Beside the next phase, since QEMU waits for its devices.
   const sidecar = new MachineVsock(context)
+  const serving = sharesOf(context)
   try {
-    return await boot({ context, image, sidecar, report, signal })
+    return await boot({ context, image, sidecar, serving, report, signal })
   } catch (error) {
+    await serving?.[Symbol.asyncDispose]()
     await sidecar[Symbol.asyncDispose]()
     throw error
   }
@@ -55,11 +59,12 @@ interface Boot {
   readonly context: VmContext
   readonly image: Image
   readonly sidecar: MachineVsock
+  readonly serving: MachineShares | undefined
   readonly report: Report
   readonly signal: AbortSignal
 }
 
-async function boot({ context, image, sidecar, report, signal }: Boot): Promise<Booted> {
+async function boot({ context, image, sidecar, serving, report, signal }: Boot): Promise<Booted> {
   const { home, paths } = context
   const record = await runPhase(DISK, report, signal, async () => {
     const wanted = await prepareSshPort(context.record, report)
@@ -72,6 +77,7 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
   const booting = { ...context, record }
   const vm = await runPhase(BOOT, report, signal, async (limit) => {
     const vsock = await orAborted(sidecar.ready(report), limit)
+    const shares = await orAborted(sharesReady(serving, vsock, report), limit)
     // Not before its port for SSH is known.
     const network = networkOf(booting, record.network ?? "skep", record.networkLink)
     try {
@@ -79,6 +85,7 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
       await prepareSeed(paths, record, await context.keys(), await network.hostAddress())
       const options = await describeMachine(home, paths, record, image, {
         vsock: vsock !== undefined,
+        shares: shares !== undefined,
         network: network.describe(),
       })
       return await startLauncher(booting, options, {
@@ -86,6 +93,7 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
         signal: limit,
         network: () => network,
         vsock: () => vsock,
+        shares: () => shares,
       })
     } catch (error) {
       await network[Symbol.asyncDispose]()
@@ -97,4 +105,16 @@ async function boot({ context, image, sidecar, report, signal }: Boot): Promise<
     }
   })
   return { vm, record }
+}
+
+/** The guest is told of its shares over its vsock: without that there are none. */
+async function sharesReady(
+  serving: MachineShares | undefined,
+  vsock: MachineVsock | undefined,
+  report: Report,
+): Promise<MachineShares | undefined> {
+  if (vsock !== undefined || serving === undefined) return await serving?.ready(report)
+  await serving[Symbol.asyncDispose]()
+  report({ type: "note", text: "this machine gets no shared directories, as it has no vsock" })
+  return undefined
 }

@@ -17,6 +17,8 @@ export interface Programs {
   readonly network: readonly string[]
   readonly passt: readonly string[]
   readonly gvproxy: readonly string[]
+  readonly shares: readonly string[]
+  readonly virtiofsd: readonly string[]
 }
 
 export interface VmContext {

@@ -13,7 +13,10 @@ import { GuestPhases } from "./guest-phases.ts"
 import { startLauncher } from "./launcher-process.ts"
 import { type MachineNetwork, networkOf, networkOfRunning, serves } from "./network/network.ts"
 import { endOwnNetwork } from "./network/own.ts"
-import { describeMachine } from "./prepare.ts"
+import { describeMachine, SHARES } from "./prepare.ts"
+import { endShares } from "./shares/end.ts"
+import type { MachineShares } from "./shares/machine-shares.ts"
+import { sharesOf } from "./shares/shares-of.ts"
 import { Vm } from "./vm.ts"
 import { endVsock, MachineVsock } from "./vsock.ts"
 
@@ -33,13 +36,20 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
   const network = networkOf(context, record.network ?? "skep", record.networkLink)
   const options = await describeMachine(context.home, context.paths, context.record, image, {
     vsock: true,
+    shares: true,
     network: network.describe(),
   })
   // First, since a launcher that cannot take the machine over starts it anew, and QEMU waits for its devices.
   const sidecar = new MachineVsock(context)
-  const vsock = ({ devices }: LauncherStatus): MachineVsock | undefined => {
-    if (hasVsock(devices)) return sidecar
+  const vsock = (status: LauncherStatus): MachineVsock | undefined => {
+    if (has("vsock", status)) return sidecar
     void sidecar[Symbol.asyncDispose]()
+    return undefined
+  }
+  const serving = sharesOf(context)
+  const shares = (status: LauncherStatus): MachineShares | undefined => {
+    if (has(SHARES, status)) return serving
+    void serving?.[Symbol.asyncDispose]()
     return undefined
   }
   try {
@@ -48,9 +58,11 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
       signal: never,
       network: (status) => theRightOne(context, network, status),
       vsock,
+      shares,
     })
   } catch (error) {
     await network[Symbol.asyncDispose]()
+    await serving?.[Symbol.asyncDispose]()
     await sidecar[Symbol.asyncDispose]()
     throw error
   }
@@ -78,6 +90,7 @@ export async function endStray(
     if (!(error instanceof SidecarError)) throw error
     await pullPlug(paths.run)
   }
+  await endShares(paths)
   await endVsock(paths)
   await endOwnNetwork(paths)
 }
@@ -89,12 +102,9 @@ function theRightOne(context: VmContext, network: MachineNetwork, status: Launch
   return networkOfRunning(context, status)
 }
 
-function vsockOf(context: VmContext, { devices }: LauncherStatus): MachineVsock | undefined {
-  return hasVsock(devices) ? new MachineVsock(context) : undefined
-}
-
-function hasVsock(devices: LauncherStatus["devices"]): boolean {
-  return devices.some(({ name }) => name === "vsock")
+/** Whether it was started with that device. */
+function has(device: string, { devices }: Pick<LauncherStatus, "devices">): boolean {
+  return devices.some(({ name }) => name === device)
 }
 
 async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
@@ -118,6 +128,8 @@ async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
   const status = await launcher.status()
   for (const phase of status.phases) phases.reach(phase.name)
   const network = networkOfRunning(context, status)
-  vm = new Vm({ context, launcher, phases, status, network, vsock: vsockOf(context, status) })
+  const vsock = has("vsock", status) ? new MachineVsock(context) : undefined
+  const shares = has(SHARES, status) ? sharesOf(context) : undefined
+  vm = new Vm({ context, launcher, phases, status, network, vsock, shares })
   return vm
 }

@@ -10,6 +10,7 @@ import type { Report } from "../operation.ts"
 import type { VmContext } from "./context.ts"
 import { GuestPhases } from "./guest-phases.ts"
 import type { MachineNetwork } from "./network/network.ts"
+import type { MachineShares } from "./shares/machine-shares.ts"
 import { Vm } from "./vm.ts"
 import type { MachineVsock } from "./vsock.ts"
 
@@ -20,13 +21,15 @@ export interface LauncherStart {
   readonly network: (status: LauncherStatus) => MachineNetwork
   /** The sidecar behind the machine's vsock, if it has one; asked when it is known what the machine has. */
   readonly vsock: (status: LauncherStatus) => MachineVsock | undefined
+  /** The sidecar of the machine's shares, in the same way. */
+  readonly shares: (status: LauncherStatus) => MachineShares | undefined
 }
 
 /** Starts the launcher, or lets a new one take over a hypervisor whose launcher was killed. */
 export async function startLauncher(
   context: VmContext,
   options: LauncherOptions,
-  { report, signal, network, vsock }: LauncherStart,
+  { report, signal, network, vsock, shares }: LauncherStart,
 ): Promise<Vm> {
   const phases = new GuestPhases()
   phases.onRestart = (text) => report({ type: "note", text })
@@ -59,6 +62,14 @@ export async function startLauncher(
   for (const phase of status.phases) phases.reach(phase.name)
   if (status.reason !== undefined) report({ type: "note", text: status.reason })
   report({ type: "detail", phase: "boot", text: `${status.hypervisor}, ${status.accelerator}` })
-  vm = new Vm({ context, launcher, phases, status, network: network(status), vsock: vsock(status) })
+  vm = new Vm({
+    context,
+    launcher,
+    phases,
+    status,
+    network: network(status),
+    vsock: vsock(status),
+    shares: shares(status),
+  })
   return vm
 }

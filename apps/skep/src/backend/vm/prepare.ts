@@ -15,6 +15,9 @@ import type { MachineRecord } from "../../machine/record.ts"
 import type { Report } from "../operation.ts"
 
 const GIB = 2 ** 30
+/** The device of the shares, and what the guest mounts it by. */
+export const SHARES = "shares"
+export const SHARES_TAG = "skep"
 
 /** Creates the data disk, or grows it. */
 export async function prepareDisk(paths: MachinePaths, record: MachineRecord): Promise<void> {
@@ -68,7 +71,7 @@ export async function describeMachine(
   paths: MachinePaths,
   record: MachineRecord,
   image: Image,
-  has: { readonly vsock: boolean; readonly network: LauncherOptions["network"] },
+  has: { readonly vsock: boolean; readonly shares: boolean; readonly network: LauncherOptions["network"] },
 ): Promise<LauncherOptions> {
   const { emulationParameters, hostTscKhz, kernelCommandLine } = await import("@skep/guest")
   const { launcher } = await import("@skep/launcher")
@@ -92,7 +95,12 @@ export async function describeMachine(
       { serial: "skep-seed", path: paths.seed, readOnly: true },
     ],
     network: has.network,
-    devices: has.vsock ? [{ kind: "vsock", name: "vsock", socket: paths.vsockSocket }] : [],
+    devices: [
+      ...(has.vsock ? [{ kind: "vsock", name: "vsock", socket: paths.vsockSocket }] : []),
+      ...(has.shares
+        ? [{ kind: "virtiofs", name: SHARES, socket: paths.sharesSocket, tag: SHARES_TAG }]
+        : []),
+    ],
     runDirectory: paths.run,
     logDirectory: paths.directory,
     verdictFile: home.verdictFile,

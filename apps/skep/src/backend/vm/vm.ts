@@ -29,6 +29,8 @@ import type { GuestPhases } from "./guest-phases.ts"
 import type { MachineNetwork } from "./network/network.ts"
 import { endOwnNetwork } from "./network/own.ts"
 import { restoreVsock } from "./restore-vsock.ts"
+import { endShares } from "./shares/end.ts"
+import type { MachineShares } from "./shares/machine-shares.ts"
 import { endVsock, type MachineVsock } from "./vsock.ts"
 
 const CONSOLE_LINES = 12
@@ -53,11 +55,15 @@ export interface VmParts {
   readonly network: MachineNetwork
   /** The same. */
   readonly vsock: MachineVsock | undefined
+  /** The same. */
+  readonly shares: MachineShares | undefined
 }
 
 export class Vm {
   /** Fulfils when the virtual machine is gone: with the crash, or with undefined after a clean end. Never rejects. */
   readonly ended: Promise<SidecarError | undefined>
+  /** What serves its shared directories; undefined where it has none in this run. */
+  readonly shares: MachineShares | undefined
   readonly #context: VmContext
   readonly #launcher: LauncherRunning
   readonly #phases: GuestPhases
@@ -76,12 +82,13 @@ export class Vm {
   /** Aborted with the reason when the virtual machine is gone. */
   readonly #gone = new AbortController()
 
-  constructor({ context, launcher, phases, status, network, vsock }: VmParts) {
+  constructor({ context, launcher, phases, status, network, vsock, shares }: VmParts) {
     this.#context = context
     this.#launcher = launcher
     this.#phases = phases
     this.#network = network
     this.#vsock = vsock
+    this.shares = shares
     this.#agent = vsock === undefined ? undefined : agentOf(context, phases, vsock)
     // A launcher that came later may have found a machine without its keeper. "unkept" is no loss yet: it may be about to find it.
     if (vsock !== undefined) vsock.lost = status.devices.some(isLost)
@@ -169,6 +176,7 @@ export class Vm {
         ...this.#context,
         network: this.#network,
         vsock: this.#vsock,
+        shares: this.shares,
         phases: this.#phases,
         report,
         signal: limit,
@@ -244,6 +252,7 @@ export class Vm {
     await this.ended
     // Let go of, as the machine seemed to run on without its launcher: no other launcher will come for it.
     if (!this.#runsOn) return
+    await endShares(this.#context.paths)
     await endVsock(this.#context.paths)
     await endOwnNetwork(this.#context.paths)
     await this.#network[Symbol.asyncDispose]()
@@ -258,6 +267,11 @@ export class Vm {
   async release(): Promise<void> {
     if ("release" in this.#launcher && typeof this.#launcher.release === "function") this.#launcher.release()
     await this.#agent?.[Symbol.asyncDispose]()
+    await this.#letGo()
+  }
+
+  async #letGo(): Promise<void> {
+    this.shares?.release()
     await this.#vsock?.release()
     await this.#network.release()
   }
@@ -311,10 +325,9 @@ export class Vm {
       this.#context.log.info("detached with an error", { reason: String(error) })
     })
     await this.#agent?.[Symbol.asyncDispose]()
-    if (this.#runsOn) {
-      await this.#vsock?.release()
-      await this.#network.release()
-    } else {
+    if (this.#runsOn) await this.#letGo()
+    else {
+      await this.shares?.[Symbol.asyncDispose]()
       await this.#vsock?.[Symbol.asyncDispose]()
       await this.#network[Symbol.asyncDispose]()
     }

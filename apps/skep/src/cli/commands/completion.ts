@@ -6,6 +6,8 @@
 import { readdir } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
 import type { Command } from "commander"
+import { checkName, machinePaths } from "../../home/paths.ts"
+import { type MachineRecord, readRecord } from "../../machine/record.ts"
 import type { Session } from "../session.ts"
 
 const SCRIPTS: Readonly<Record<string, string>> = {
@@ -14,18 +16,19 @@ _skep() {
   local IFS=$'\\n'
   COMPREPLY=($(compgen -W "$(skep complete -- "\${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null)" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
-complete -F _skep skep
+complete -o default -F _skep skep
 `,
   zsh: `#compdef skep
 # skep completion for zsh. Run: source <(skep completion zsh)
 _skep() {
   local -a words_of_skep
   words_of_skep=(\${(f)"$(skep complete -- "\${words[@]:1:CURRENT-2}" 2>/dev/null)"})
-  compadd -a words_of_skep
+  compadd -a words_of_skep || _files
 }
 compdef _skep skep
 `,
   fish: `# skep completion for fish. Run: skep completion fish | source
+complete -c skep -F -n '__fish_seen_subcommand_from add'
 complete -c skep -f -a '(skep complete -- (commandline -opc)[2..-1] 2>/dev/null)'
 `,
 }
@@ -42,8 +45,12 @@ export async function completion(session: Session, shell: string): Promise<void>
   else process.stdout.write(script)
 }
 
-/** The words that may follow: commands at first, then machines, options and subcommands of the command. */
+/** The words that may follow: commands at first, then machines, shares, options and subcommands of the command. Where there are none, files. */
 export async function complete(session: Session, program: Command, words: readonly string[]): Promise<void> {
+  if (words.at(-1) === "-m" || words.at(-1) === "--machine") {
+    for (const name of await machineNames(session)) session.output.line(name)
+    return
+  }
   const command = words.reduce<Command>(
     (at, word) => at.commands.find((sub) => sub.name() === word || sub.aliases().includes(word)) ?? at,
     program,
@@ -52,9 +59,31 @@ export async function complete(session: Session, program: Command, words: readon
   const subcommands = command.commands
     .filter((sub) => !sub.name().startsWith("complete"))
     .map((sub) => sub.name())
-  const machines =
-    command === program || command.registeredArguments.length === 0 ? [] : await machineNames(session)
-  for (const word of [...subcommands, ...machines, ...options]) if (word !== "") session.output.line(word)
+  const known = command === program ? [] : await argumentsOf(session, command, words)
+  for (const word of [...subcommands, ...known, ...options]) if (word !== "") session.output.line(word)
+}
+
+/** What a command's first argument may be, as far as that is known. */
+async function argumentsOf(
+  session: Session,
+  command: Command,
+  words: readonly string[],
+): Promise<readonly string[]> {
+  const [argument] = command.registeredArguments
+  if (argument === undefined || argument.name() === "path") return []
+  if (argument.name() !== "target") return await machineNames(session)
+  const flag = words.findLastIndex((word) => word === "-m" || word === "--machine")
+  const record = await recordOf(session, (flag < 0 ? undefined : words[flag + 1]) ?? "default")
+  return (record?.shares ?? []).map(({ target }) => target)
+}
+
+async function recordOf(session: Session, name: string): Promise<MachineRecord | undefined> {
+  try {
+    return await readRecord(machinePaths(session.home, checkName(name)).record)
+  } catch (error) {
+    if (error instanceof SidecarError) return undefined // nothing to choose from
+    throw error
+  }
 }
 
 async function machineNames(session: Session): Promise<readonly string[]> {

@@ -23,6 +23,7 @@ const SOURCES = [
   "launcher",
   "keeper",
   "vsock",
+  "shares",
   "network",
   "qemu",
   "backend",
@@ -77,6 +78,8 @@ function pathOf(session: Session, name: string, source: Exclude<Source, "docker"
       return existsSync(paths.networkLog) ? paths.networkLog : session.home.networkLog
     case "vsock":
       return paths.vsockLog
+    case "shares":
+      return paths.sharesLog
     case "qemu":
       return join(paths.directory, "qemu.log")
     case "backend":

@@ -12,6 +12,7 @@ import { guestRows, type Row } from "../guest-rows.ts"
 import { formatBytes, formatDuration } from "../output.ts"
 import { portCount, portRows } from "../port-rows.ts"
 import type { Session } from "../session.ts"
+import { shareRows } from "../share-rows.ts"
 
 export async function list(session: Session, options: { readonly quiet: boolean }): Promise<void> {
   const { home, output, signal } = session
@@ -56,6 +57,7 @@ export async function status(session: Session, name: string): Promise<void> {
     ...stateRows(machine),
     ...sizeRows(machine),
     ...guestRows(machine.guest, Date.now()),
+    ...shareRows(machine.shares),
     ...portRows(machine.ports),
     ...problemRows(machine),
   ]

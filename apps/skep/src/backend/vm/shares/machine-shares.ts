@@ -7,7 +7,7 @@
  * @module
  */
 import { closeSync, openSync } from "node:fs"
-import { type Share, type ShareRule, type SharesStatus, SidecarError } from "@skep/contract"
+import { type ShareRule, type SharesStatus, SidecarError } from "@skep/contract"
 import { privateDirectory, Supervisor, sleep, withDeadline } from "@skep/runtime"
 import type { MachinePaths } from "../../../home/paths.ts"
 import { sameRule } from "../../../machine/share-rules.ts"
@@ -30,8 +30,6 @@ export class MachineShares implements AsyncDisposable {
   readonly #program: SharesProgram
   readonly #sidecar: Supervisor<SharesSidecar>
   #rules: readonly ShareRule[]
-  /** What the sidecar that runs has given for each target. */
-  #held = new Map<string, Share>()
   #changing: Promise<unknown> = Promise.resolve()
   #over = false
 
@@ -47,10 +45,7 @@ export class MachineShares implements AsyncDisposable {
       name: "shares",
       log,
       open: async (signal) => (await this.#found(signal)) ?? (await this.#started(signal)),
-      onDown: (reason) => {
-        this.#held = new Map()
-        emit({ type: "sidecar-lost", sidecar: "shares", reason: reasonOf(reason) })
-      },
+      onDown: (reason) => emit({ type: "sidecar-lost", sidecar: "shares", reason: reasonOf(reason) }),
       onUp: ({ identity }) => emit({ type: "sidecar-up", sidecar: "shares", pid: identity.pid }),
     })
   }
@@ -88,10 +83,10 @@ export class MachineShares implements AsyncDisposable {
         limit.throwIfAborted()
         this.#rules = rules
         try {
-          await this.#make(running, before, rules)
+          await make(running, before, rules)
         } catch (error) {
           this.#rules = before
-          await this.#make(running, rules, before).catch((again: unknown) =>
+          await make(running, rules, before).catch((again: unknown) =>
             this.#context.log.info("shares not restored", { reason: String(again) }),
           )
           throw error
@@ -121,30 +116,11 @@ export class MachineShares implements AsyncDisposable {
     await this.#sidecar[Symbol.asyncDispose]()
   }
 
-  /** From one set of rules to another: first what goes, since a target may get another directory. */
-  async #make(
-    running: SharesSidecar,
-    before: readonly ShareRule[],
-    after: readonly ShareRule[],
-  ): Promise<void> {
-    for (const rule of before) {
-      if (after.some((kept) => sameRule(kept, rule))) continue
-      // A rule that is in place is adopted: so is one that an earlier backend has made.
-      const share = this.#held.get(rule.target) ?? (await running.share(rule))
-      this.#held.delete(rule.target)
-      await share[Symbol.asyncDispose]()
-    }
-    for (const rule of after) {
-      if (before.some((there) => sameRule(there, rule))) continue
-      this.#held.set(rule.target, await running.share(rule))
-    }
-  }
-
   async #found(signal: AbortSignal): Promise<SharesSidecar | undefined> {
     const { paths, emit } = this.#context
     try {
       const sidecar = await this.#program.adopt({ control: controlOf(paths), signal, emit })
-      if (this.isLive) await this.#make(sidecar, (await sidecar.status()).shares, this.#rules)
+      if (this.isLive) await make(sidecar, (await sidecar.status()).shares, this.#rules)
       return sidecar
     } catch (error) {
       signal.throwIfAborted()
@@ -163,6 +139,17 @@ export class MachineShares implements AsyncDisposable {
       closeSync(stderr)
     }
   }
+}
+
+/** From one set of rules to another: first what goes, since a target may get another directory. */
+async function make(
+  running: SharesSidecar,
+  before: readonly ShareRule[],
+  after: readonly ShareRule[],
+): Promise<void> {
+  for (const rule of before)
+    if (!after.some((kept) => sameRule(kept, rule))) await running.unshare(rule.target)
+  for (const rule of after) if (!before.some((there) => sameRule(there, rule))) await running.share(rule)
 }
 
 /** Beside the vhost-user socket: of all programs. */

@@ -10,6 +10,8 @@ import type { VmContext } from "../context.ts"
 /** A sidecar in a process of its own, which outlives the backend. */
 export interface SharesSidecar extends SharesRunning {
   readonly identity: Instance
+  /** Takes the share at `target` away, whoever asked for it. */
+  unshare(target: string): Promise<void>
   /** Lets go of it: the sidecar stays with the machine. */
   release(): void
 }

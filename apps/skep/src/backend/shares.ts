@@ -1,0 +1,226 @@
+/**
+ * The shares of one machine, whether it runs or not: what the record says, and what becomes of a wish to change that.
+ *
+ *     wish ── rule (share-rules.ts) ── running? ── yes ──> its sidecar, then the record
+ *                                          └────── no ───> the record
+ *
+ * @module
+ */
+import { realpath } from "node:fs/promises"
+import { homedir } from "node:os"
+import { type Log, type ShareRule, type ShareState, SidecarError, type SidecarEvent } from "@skep/contract"
+import { orAborted } from "@skep/runtime"
+import { type Found, type Places, placeOf } from "../docker/mounts/places.ts"
+import type { Home, MachinePaths } from "../home/paths.ts"
+import { readSettings } from "../home/settings.ts"
+import type { Changes, MachineRecord } from "../machine/record.ts"
+import type { SharesProvider } from "../machine/schema.ts"
+import { HOME_SHARE, ruleNamed, ruleOf, type ShareWish, withRule } from "../machine/share-rules.ts"
+import type { MachineShares } from "./vm/shares/machine-shares.ts"
+
+/** A container may want what the guest is about to have. */
+const MOUNT_MS = 15_000
+
+export interface SharesView {
+  readonly provider: SharesProvider
+  /** How they get into the machine and why so, while it runs. */
+  readonly protocol?: string
+  readonly reason?: string
+  readonly shares: readonly SharedDirectory[]
+}
+
+export interface SharedDirectory extends ShareRule {
+  /** "stopped" with its machine; "unserved" where the machine has no shares in this run. */
+  readonly state: ShareState["state"] | "stopped" | "unserved"
+  readonly reason?: string
+}
+
+/** What it has to know of its machine. */
+export interface SharesOwner {
+  readonly name: string
+  readonly home: Home
+  readonly paths: MachinePaths
+  readonly log: Log
+  readonly emit: (event: SidecarEvent) => void
+  /** Throws what is wrong with the machine. */
+  readonly record: () => MachineRecord
+  /** Writes the record with these. */
+  readonly keep: (shares: readonly ShareRule[]) => Promise<void>
+  /** Resolves when no start or stop is under way. */
+  readonly settled: () => Promise<void>
+  /** What serves them, while it runs; "none" where it runs without. */
+  readonly running: () => MachineShares | "none" | undefined
+}
+
+export class SharesOfMachine {
+  readonly #owner: SharesOwner
+  #changing: Promise<unknown> = Promise.resolve()
+
+  constructor(owner: SharesOwner) {
+    this.#owner = owner
+  }
+
+  /** What a machine is to have: what it has, or what the settings say, with these changes. Throws what cannot be shared. */
+  async wanted(has: readonly ShareRule[] | undefined, changes: Changes): Promise<readonly ShareRule[]> {
+    let rules = has ?? (await this.#defaults())
+    const own = await this.#hidden()
+    if (changes.homeShare !== undefined) {
+      const user = await realpath(homedir()).catch(() => homedir())
+      rules = rules.filter(({ path }) => path !== user)
+      if (changes.homeShare) rules = withRule(rules, await ruleOf(HOME_SHARE, own))
+    }
+    for (const wish of changes.share ?? []) rules = withRule(rules, await ruleOf(wish, own))
+    return rules
+  }
+
+  async add(wish: ShareWish, signal: AbortSignal): Promise<SharedDirectory> {
+    const rule = await ruleOf(wish, await this.#hidden())
+    await this.#change((rules) => withRule(rules, rule), signal)
+    this.#owner.emit({ type: "share-added", path: rule.path, target: rule.target })
+    return (
+      (await this.view()).shares.find(({ target }) => target === rule.target) ?? { ...rule, state: "stopped" }
+    )
+  }
+
+  /** `named`: its target, or its directory on the host. Returns what was removed. */
+  async remove(named: string, signal: AbortSignal): Promise<ShareRule> {
+    let rule: ShareRule | undefined
+    await this.#change((rules) => {
+      const found = ruleNamed(rules, named)
+      rule = found
+      return rules.filter((other) => other !== found)
+    }, signal)
+    if (rule === undefined) throw new Error("a change without its rule")
+    this.#owner.emit({ type: "share-removed", path: rule.path, target: rule.target })
+    return rule
+  }
+
+  /** Gives the machine that runs what its record says by now. Returns a sentence where it has that at its next start only. */
+  async apply({ shares = [] }: MachineRecord, signal: AbortSignal): Promise<string | undefined> {
+    return await this.#serve(shares, signal)
+  }
+
+  async view(): Promise<SharesView> {
+    const { record } = this.#owner
+    const { shares: rules = [], sharesProvider: provider = "skep" } = record()
+    const running = this.#owner.running()
+    if (running === undefined || running === "none") {
+      const state = running === undefined ? "stopped" : "unserved"
+      return { provider, shares: rules.map((rule) => ({ ...rule, state })) }
+    }
+    const status = await running.status()
+    const shares = rules.map((rule): SharedDirectory => {
+      const known = status?.shares.find(({ target }) => target === rule.target)
+      if (known === undefined) return { ...rule, state: status === undefined ? "waiting" : "unserved" }
+      const { state, reason } = known
+      return { ...rule, state, ...(reason === undefined ? {} : { reason }) }
+    })
+    if (status === undefined) return { provider: running.provider, shares }
+    return { provider: running.provider, protocol: status.protocol, reason: status.reason, shares }
+  }
+
+  /** Where in the machine a path of the host is that a container wants. Throws a sentence for the user of docker. */
+  async findMount(path: string): Promise<string> {
+    const found = await placeOf(path, await this.#places())
+    if (found.share !== undefined) await this.#inPlace(path, found.share)
+    return found.path
+  }
+
+  async #places(): Promise<Places> {
+    const { name, home, paths, record } = this.#owner
+    return {
+      machine: name,
+      shares: record().shares ?? [],
+      dockerSockets: [paths.dockerSocket, home.dockerSocket],
+      hidden: await this.#hidden(),
+    }
+  }
+
+  /** Waits for a share that the guest is about to have, and throws where it does not have it. */
+  async #inPlace(path: string, { target }: NonNullable<Found["share"]>): Promise<void> {
+    const { name, running } = this.#owner
+    const serving = running()
+    if (serving === undefined) return // it is ending, as the engine will say
+    const [known, reason] = serving === "none" ? [undefined, undefined] : await inPlace(serving, target)
+    if (known === "mounted") return
+    const why =
+      reason ?? (known === "gone" ? "its directory is gone" : "this run of the machine has no such share")
+    throw new SidecarError(
+      "not-running",
+      `Cannot mount "${path}": the share "${target}" is not in the machine "${name}": ${why}`,
+      {
+        next:
+          known === "gone"
+            ? "Make the directory again, or see skep share ls"
+            : `See skep share ls and skep logs ${name} --source shares, or start the machine anew with skep restart ${name}`,
+      },
+    )
+  }
+
+  /** One at a time, and beside no start: that has read the record. */
+  async #change(
+    change: (rules: readonly ShareRule[]) => readonly ShareRule[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const changing = this.#changing.then(async () => {
+      await orAborted(this.#owner.settled(), signal)
+      const { record, keep } = this.#owner
+      const rules = change(record().shares ?? (await this.#defaults()))
+      await this.#serve(rules, signal)
+      await keep(rules)
+    })
+    this.#changing = changing.catch(() => undefined)
+    await changing
+  }
+
+  async #serve(rules: readonly ShareRule[], signal: AbortSignal): Promise<string | undefined> {
+    const { name, running } = this.#owner
+    const serving = running()
+    if (serving === undefined) return undefined
+    if (serving !== "none" && serving.isLive) {
+      await serving.change(rules, signal)
+      return undefined
+    }
+    return `shares: take effect with skep restart ${name}`
+  }
+
+  /** A directory of the settings that is not there keeps no machine from its start. */
+  async #defaults(): Promise<readonly ShareRule[]> {
+    const { home, log } = this.#owner
+    const own = await this.#hidden()
+    let rules: readonly ShareRule[] = []
+    for (const wish of (await readSettings(home.settingsFile)).shares) {
+      try {
+        rules = withRule(rules, await ruleOf(wish, own))
+      } catch (error) {
+        if (!(error instanceof SidecarError)) throw error
+        log.info("not shared", { path: wish.path, reason: error.message })
+      }
+    }
+    return rules
+  }
+
+  async #hidden(): Promise<readonly string[]> {
+    return await hiddenDirectories(this.#owner.home)
+  }
+}
+
+/** What no machine sees of the host: its own disks and keys. */
+export async function hiddenDirectories({ home, run }: Home): Promise<readonly string[]> {
+  const real = await Promise.all([home, run].map((path) => realpath(path).catch(() => path)))
+  return [...new Set([home, run, ...real])]
+}
+
+async function inPlace(
+  serving: MachineShares,
+  target: string,
+): Promise<readonly [ShareState["state"] | undefined, string | undefined]> {
+  const find = (shares: readonly ShareState[] | undefined): ShareState | undefined =>
+    shares?.find((share) => share.target === target)
+  let known = find((await serving.status())?.shares)
+  if (known === undefined || known.state === "waiting") {
+    const settled = await serving.settled(AbortSignal.timeout(MOUNT_MS)).catch(() => undefined)
+    known = find(settled?.shares) ?? known
+  }
+  return [known?.state, known?.reason]
+}

@@ -1,0 +1,20 @@
+/**
+ * Who serves the shares of a machine.
+ *
+ * @module
+ */
+import type { SharesProvider } from "../../../machine/schema.ts"
+import type { VmContext } from "../context.ts"
+import { MachineShares } from "./machine-shares.ts"
+import type { SharesProgram } from "./program.ts"
+import { SKEP } from "./skep.ts"
+
+const PROGRAMS: Readonly<Record<Exclude<SharesProvider, "none">, SharesProgram>> = {
+  skep: SKEP,
+}
+
+/** Begins at once. Undefined for a machine that is to have none. */
+export function sharesOf(context: VmContext): MachineShares | undefined {
+  const { sharesProvider = "skep" } = context.record
+  return sharesProvider === "none" ? undefined : new MachineShares(context, PROGRAMS[sharesProvider])
+}

@@ -1,0 +1,35 @@
+/**
+ * Skep's own share manager: all shares of a machine behind one device, added and removed while it runs.
+ *
+ * @module
+ */
+import { adoptShares, sharesProcess } from "@skep/shares/client"
+import { connectPath } from "@skep/vsock/dialect"
+import { hiddenDirectories } from "../../shares.ts"
+import { SHARES_TAG } from "../prepare.ts"
+import type { SharesProgram } from "./program.ts"
+
+/** It serves one machine: without that for so long, nobody is left who would want it. */
+const LONELY_MS = 60_000
+/** Where the guest's part of it listens on the vsock: packages/guest/SHARES.md. */
+const GUEST_PORT = 1027
+
+export const SKEP: SharesProgram = {
+  provider: "skep",
+  isLive: true,
+  adopt: adoptShares,
+  start: async ({ home, paths, record, programs }, rules, stderr, context) => {
+    const sidecar = sharesProcess({ file: process.execPath, args: programs.shares, stderr })
+    const options = sidecar.parseOptions({
+      machine: record.name,
+      socket: paths.sharesSocket,
+      stateDirectory: paths.sharesDirectory,
+      guest: { connect: connectPath(paths.vsockDirectory), cid: record.guestCid, port: GUEST_PORT },
+      shares: rules,
+      hidden: await hiddenDirectories(home),
+      tag: SHARES_TAG,
+      lonelyMs: LONELY_MS,
+    })
+    return await sidecar.start(options, context)
+  },
+}

@@ -1,0 +1,90 @@
+/**
+ * `skep share`: its subcommands, their options and their help.
+ *
+ * @module
+ */
+import { type Command, Option } from "commander"
+import { CACHES, OWNERSHIPS } from "../machine/schema.ts"
+import type { ShareWish } from "../machine/share-rules.ts"
+import { openSession, type Session } from "./session.ts"
+
+const DEFAULT = "default"
+
+const EXAMPLES = `
+A machine has the home directory, writable and at the same path, unless it was made with --no-home-share or
+settings.json says other "shares". Shares come and go while it runs.
+
+Examples:
+  skep share add /srv/www                        at /srv/www in the machine "default"
+  skep share add . --read-only                   where you are, for reading
+  skep share add ~/data --target /data -m dev    at another place in the machine "dev"
+  skep share ls
+  skep share rm /srv/www
+  skep share events                              what changes in them, as it happens
+
+Then containers mount what is in them as if Docker ran here: docker run -v $PWD:/src ...`
+
+const CACHE_HELP = `
+What --cache promises:
+  consistent  the machine sees each change of this host at once, and the other way round (the default)
+  cached      the machine may be late by a second in seeing what this host changes
+  delegated   this host may be late, too, in seeing what the machine writes: until it syncs or closes the file
+
+What --ownership means:
+  virtual     files belong to whoever looks; chown and chmod in the machine are kept beside them (the default)
+  real        owners are those of this host`
+
+interface Chosen {
+  readonly machine: string
+  readonly json?: boolean
+}
+
+interface Added extends Chosen, Omit<ShareWish, "path"> {}
+
+export function addShareCommands(program: Command): void {
+  const share = program
+    .command("share")
+    .description("directories of this host in a machine: add, rm, ls, events")
+    .addHelpText("after", EXAMPLES)
+  chosen(share, "add <path>", "share a directory, also with a machine that runs")
+    .option("-t, --target <path>", "where in the machine; the same path unless told")
+    .option("-r, --read-only", "the machine cannot change it")
+    .addOption(new Option("--cache <mode>", "how fresh it has to be").choices(CACHES))
+    .addOption(new Option("--ownership <kind>", "whose the files are").choices(OWNERSHIPS))
+    .addHelpText("after", CACHE_HELP)
+    .action(async (path: string, options: Added) => {
+      const { shareAdd } = await import("./commands/share.ts")
+      const { machine, json: _json, ...wish } = options
+      await shareAdd(session(options), machine, { ...wish, path })
+    })
+  chosen(share, "rm <target>", "stop sharing; named by its place in the machine or on this host")
+    .alias("remove")
+    .action(async (target: string, options: Chosen) => {
+      const { shareRemove } = await import("./commands/share.ts")
+      await shareRemove(session(options), options.machine, target)
+    })
+  chosen(share, "ls", "list what is shared, and how it gets into the machine")
+    .alias("list")
+    .action(async (options: Chosen) => {
+      const { shareList } = await import("./commands/share.ts")
+      await shareList(session(options), options.machine)
+    })
+  chosen(share, "events", "print what changes in shared directories, until Ctrl-C").action(
+    async (options: Chosen) => {
+      const { shareEvents } = await import("./commands/share.ts")
+      await shareEvents(session(options), options.machine)
+    },
+  )
+}
+
+function chosen(parent: Command, usage: string, description: string): Command {
+  return parent
+    .command(usage)
+    .description(description)
+    .option("-m, --machine <name>", "which machine", DEFAULT)
+    .option("--json", "print JSON")
+}
+
+function session(options: Chosen): Session {
+  return openSession(options.json === true)
+}

@@ -1,0 +1,40 @@
+/**
+ * `--share` and its companions.
+ *
+ * @module
+ */
+import { homedir } from "node:os"
+import { describe, expect, test } from "vitest"
+import { hostPath, parseShare, sharesFrom } from "../../src/cli/share-choice.ts"
+
+describe("parseShare()", () => {
+  test.each([
+    ["/a", { path: "/a" }],
+    ["/a:ro", { path: "/a", readOnly: true }],
+    ["/a:rw", { path: "/a", readOnly: false }],
+    ["/a:/b", { path: "/a", target: "/b" }],
+    ["/a:/b:ro", { path: "/a", target: "/b", readOnly: true }],
+    ["~/x:/b", { path: `${homedir()}/x`, target: "/b" }],
+    ["ro", { path: hostPath("ro") }],
+  ])("%s", (text, wish) => {
+    expect(parseShare(text)).toEqual([wish])
+  })
+
+  test("adds to those before", () => {
+    expect(parseShare("/b", parseShare("/a"))).toEqual([{ path: "/a" }, { path: "/b" }])
+  })
+
+  test.each(["", ":/b", "/a:", "/a::ro", "/a:b", "/a:/b:/c", "/a:/b:x"])("refuses %j", (text) => {
+    expect(() => parseShare(text)).toThrow(/Write PATH|not an absolute path/)
+  })
+})
+
+test("sharesFrom() says nothing of what was not said", () => {
+  // Commander's own default of a --no- option is true.
+  expect(sharesFrom({ homeShare: true })).toEqual({})
+  expect(sharesFrom({ homeShare: false, share: [{ path: "/a" }], shares: "none" })).toEqual({
+    homeShare: false,
+    share: [{ path: "/a" }],
+    sharesProvider: "none",
+  })
+})
