@@ -82,7 +82,8 @@ async function boot({ context, image, sidecar, serving, report, signal }: Boot):
     const network = networkOf(booting, record.network ?? "skep", record.networkLink)
     try {
       await orAborted(network.ready(), limit)
-      await prepareSeed(paths, record, await context.keys(), await network.hostAddress())
+      const served = shares === undefined ? { ...record, shares: [] } : record
+      await prepareSeed(paths, served, await context.keys(), await network.hostAddress())
       const options = await describeMachine(home, paths, record, image, {
         vsock: vsock !== undefined,
         shares: shares !== undefined,

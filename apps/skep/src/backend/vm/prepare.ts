@@ -40,7 +40,12 @@ export async function prepareSeed(
     vsockSecret: vsockSecretOf(keys),
     // What is written in Compose files as `host.docker.internal:host-gateway`: Docker's own choice is its bridge, which is the machine.
     daemon: { "host-gateway-ip": host },
-    env: { SKEP_MACHINE: record.name, SKEP_HOST: hostname() },
+    env: {
+      SKEP_MACHINE: record.name,
+      SKEP_HOST: hostname(),
+      // Docker waits for them with the containers that it starts by itself.
+      SKEP_SHARES: String(record.shares?.length ?? 0),
+    },
   })
 }
 
