@@ -48,6 +48,7 @@ const ALONE = {
   "network-thread": "packages/network/src/thread.ts",
   "network-node-thread": "packages/network/src/node-thread.ts",
   "syscall-pool": "packages/loop/src/pool/thread.ts",
+  mount: "apps/skep/src/mount/main.ts",
   "tap-opener": "packages/link/src/tap/opener.ts",
   "qemu-user": "packages/adapters/src/qemu-user/main.ts",
   passt: "packages/adapters/src/passt/main.ts",

@@ -16,6 +16,9 @@ export const TEST_PROGRAMS = [
   { program: "ss", packages: ["iproute2"] },
   { program: "script", packages: ["bsdutils"] },
   { program: "gcc", packages: ["gcc", "libc6-dev"] },
+  // A machine's files on the host: skep mount uses the first, its tests the second.
+  { program: "fusermount3", packages: ["fuse3", "libfuse2"] },
+  { program: "/usr/lib/openssh/sftp-server", packages: ["openssh-sftp-server"] },
   // Real clients and judges of the network.
   { program: "udhcpc", packages: ["udhcpc"] },
   { program: "dhclient", packages: ["isc-dhcp-client"] },

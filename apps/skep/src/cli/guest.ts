@@ -4,23 +4,19 @@
  *
  * @module
  */
-import type { Socket } from "node:net"
 import { constants } from "node:os"
 import { SidecarError } from "@skep/contract"
-import { GUEST_PORTS } from "@skep/guest/agent"
-import { within, withResolvers } from "@skep/runtime/deadline"
+import { withResolvers } from "@skep/runtime/deadline"
 import { connectPath } from "@skep/vsock/dialect"
 import type { ClientChannel, PseudoTtyOptions } from "ssh2"
 import { checkExists, connectBackend } from "../client/backend.ts"
-import { dialTcp, openConnection, type SshConnection } from "../docker/ssh-connection.ts"
-import { dialGuest } from "../guest/dial.ts"
-import { type MachinePaths, machinePaths } from "../home/paths.ts"
+import { openConnection, type SshConnection } from "../docker/ssh-connection.ts"
+import { dialSsh } from "../guest/dial-ssh.ts"
+import { machinePaths } from "../home/paths.ts"
 import { readKeys } from "../machine/keys.ts"
 import type { Session } from "./session.ts"
 
 const CONNECT_DEADLINE_MS = 20_000
-/** A guest accepts within some milliseconds; while its vsock is away, nobody has to wait longer for TCP. */
-const VSOCK_MS = 2000
 /** As a shell says it of a command that a signal ended. */
 const SIGNAL_EXIT = 128
 /** As ssh(1) has it for a command whose end nobody told. */
@@ -44,7 +40,7 @@ export async function openGuest(session: Session, name: string): Promise<SshConn
   return await openConnection(
     {
       ...tcp,
-      dial: (signal) => dialSsh(paths, tcp, signal),
+      dial: (signal) => dialSsh({ connect: connectPath(paths.vsockDirectory), tcp }, signal),
       user: "root",
       privateKey: keys.user.privateKey,
       hostKey: keys.host.publicKey,
@@ -52,20 +48,6 @@ export async function openGuest(session: Session, name: string): Promise<SshConn
     // A shell may outlive a pause of the machine: nothing asks whether it is still there.
     { signal: session.signal, deadlineMs: CONNECT_DEADLINE_MS, keepaliveMs: 0 },
   )
-}
-
-async function dialSsh(
-  { vsockDirectory }: MachinePaths,
-  tcp: Parameters<typeof dialTcp>[0],
-  signal: AbortSignal,
-): Promise<Socket> {
-  try {
-    const port = { connect: connectPath(vsockDirectory), port: GUEST_PORTS.ssh }
-    return await dialGuest(port, within(VSOCK_MS, signal))
-  } catch (error) {
-    if (signal.aborted) throw error
-    return dialTcp(tcp)
-  }
 }
 
 export interface GuestCommand {

@@ -8,6 +8,7 @@ import type { Changes } from "../machine/record.ts"
 import { SHARES_PROVIDERS } from "../machine/schema.ts"
 import { VERSION } from "../version.ts"
 import { EXIT_HELP } from "./exit.ts"
+import { addMountCommands } from "./mount-commands.ts"
 import { type NetworkChoice, parseNetwork } from "./network-choice.ts"
 import { openSession, type Session } from "./session.ts"
 import { parseShare, type SharesChoice, sharesFrom } from "./share-choice.ts"
@@ -66,6 +67,7 @@ export function buildProgram(): Command {
   addShowCommands(program)
   addInsideCommands(program)
   addShareCommands(program)
+  addMountCommands(program)
   addHostCommands(program)
   throwUsageErrors(program)
   return program

@@ -8,6 +8,7 @@ import { nodeArguments } from "@skep/runtime"
 const SOURCES = {
   backend: "../backend/main.ts",
   "image-builder": "../backend/image-builder/main.ts",
+  mount: "../mount/main.ts",
   launcher: "../../../../packages/launcher/src/main.ts",
   vsock: "../../../../packages/vsock/src/main.ts",
   network: "../../../../packages/network/src/main.ts",
