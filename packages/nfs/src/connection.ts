@@ -143,7 +143,6 @@ export class Connection implements Replies, Outlet {
     this.#scheduled = false
     if (this.#closed) return
     if (!this.#blocked) this.#send()
-    this.#releaseIdle()
   }
 
   #handle(events: number): void {
@@ -195,6 +194,7 @@ export class Connection implements Replies, Outlet {
     this.#inTurn = false
     if (this.#closed) return false
     if (this.#unsent > 0) this.#schedule()
+    else this.#releaseIdle()
     this.#listen()
     return free
   }
@@ -281,6 +281,7 @@ export class Connection implements Replies, Outlet {
       this.#sent(n)
     }
     if (this.#inTurn) return
+    this.#releaseIdle()
     this.#listen()
     // Calls that waited for this are here already: no event will tell of them.
     if (this.#records.partial && !this.#paused()) this.#registration.again(sys.EPOLLIN)
@@ -325,7 +326,6 @@ export class Connection implements Replies, Outlet {
 
   /** A connection with nothing on its way keeps no memory. */
   #releaseIdle(): void {
-    if (this.#closed || this.#inTurn) return
     if (this.#current?.alone === true) {
       this.#current.drop()
       this.#current = undefined

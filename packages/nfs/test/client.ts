@@ -76,6 +76,7 @@ export class Client {
   readonly #fd: number
   readonly #scratch = new Scratch(BUFFER + 4096)
   readonly #region: Region
+  readonly #answers: Answer[] = []
   #identity: Identity
   #xid = 1
   #received: Buffer = Buffer.alloc(0)
@@ -137,10 +138,13 @@ export class Client {
     }
   }
 
-  /** Drives the loop until the answer to `xid` is there; others before it are thrown away. */
+  /** Drives the loop until the answer to `xid` is there. Others that come before it are kept. */
   answer(xid: number): Answer {
     for (let steps = 0; steps < STEPS_MAX; steps++) {
-      for (let next = this.next(); next !== undefined; next = this.next()) if (next.xid === xid) return next
+      for (let next = this.next(); next !== undefined; next = this.next()) this.#answers.push(next)
+      const index = this.#answers.findIndex((answer) => answer.xid === xid)
+      const [found] = index < 0 ? [] : this.#answers.splice(index, 1)
+      if (found !== undefined) return found
       if (this.ended) throw new Error("the server closed the connection")
       this.#loop.step()
       this.receive()
