@@ -11,7 +11,7 @@ const GIB = 2 ** 30
 
 const [, , port = "0"] = process.argv
 const loop = new Loop()
-const fileSystem = memoryFileSystem({ capacity: 2 * GIB })
+const fileSystem = memoryFileSystem({ capacityBytes: 2 * GIB })
 const server = new NfsServer({
   scope: loop.root,
   exports: { "/": { fileSystem }, "/read-only": { fileSystem, readOnly: true } },
