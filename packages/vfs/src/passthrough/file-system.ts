@@ -226,12 +226,14 @@ export class Passthrough implements FileSystem {
   read(handle: Handle, offset: number, into: Pieces, done: Done): void {
     const file = this.#core.handles.get(handle)
     if (typeof file === "number") done(file)
+    else if (offset < 0) done(-sys.EINVAL)
     else this.#data.read(file, this.#core.table.device(file.slot), offset, into, done)
   }
 
   write(handle: Handle, offset: number, from: Pieces, done: Done): void {
     const file = this.#core.handles.get(handle)
     if (typeof file === "number") done(file)
+    else if (offset < 0) done(-sys.EINVAL)
     else this.#data.write(file, offset, from, done)
   }
 

@@ -33,6 +33,8 @@ export interface OpenFile {
   /** Where a directory is read from, while it has this buffer. */
   buffer: DirectoryBuffer | undefined
   cookie: bigint
+  /** The next open file of the same node. */
+  next: OpenFile | undefined
 }
 
 /** What opens a file anew: a descriptor or `-errno`. */
@@ -44,7 +46,8 @@ export class Handles implements Disposable {
   readonly #numbers: Float64Array
   readonly #reopen: Reopen
   readonly #files = new Map<Handle, OpenFile>()
-  readonly #bySlot = new Map<number, OpenFile[]>()
+  /** The first open file of each node. */
+  readonly #bySlot = new Map<number, OpenFile>()
   readonly #free: number[] = []
 
   constructor(store: Store, table: NodeTable, reopen: Reopen) {
@@ -71,7 +74,7 @@ export class Handles implements Disposable {
     this.#numbers[at + FLAGS] = flags
     this.#numbers[at + KIND] = directory ? DIRECTORY : FILE
     this.#numbers[at] = id
-    this.#put({ id, slot, flags, directory, row, fd })
+    this.#put(row, fd)
     return id
   }
 
@@ -93,15 +96,12 @@ export class Handles implements Disposable {
     return file === -sys.EBADF ? this.get(id, true) : file
   }
 
-  /** The open files of a node. */
-  of(slot: number): readonly OpenFile[] {
-    return this.#bySlot.get(slot) ?? []
-  }
-
-  /** A descriptor of one of them, or -1. */
+  /** A descriptor of one of a node's open files, or -1. */
   descriptorOf(slot: number): number {
     if (this.#table.handles(slot) === 0) return -1
-    return this.of(slot).find(({ fd }) => fd >= 0)?.fd ?? -1
+    for (let file = this.#bySlot.get(slot); file !== undefined; file = file.next)
+      if (file.fd >= 0) return file.fd
+    return -1
   }
 
   /** Returns the file that was released, for those who keep something for it. */
@@ -111,9 +111,7 @@ export class Handles implements Disposable {
     this.#numbers[file.row * NUMBERS] = 0
     this.#free.push(file.row)
     this.#files.delete(id)
-    const rest = this.of(file.slot).filter((other) => other !== file)
-    if (rest.length === 0) this.#bySlot.delete(file.slot)
-    else this.#bySlot.set(file.slot, rest)
+    this.#unlink(file)
     file.released = true
     this.closeIfDone(file)
     this.#table.changeHandles(file.slot, -1)
@@ -141,7 +139,7 @@ export class Handles implements Disposable {
       if (slot < 0 || !right || (kind !== FILE && kind !== DIRECTORY) || this.#files.has(id)) {
         this.#numbers[at] = 0
         this.#free.push(row)
-      } else this.#put({ id, slot, flags, directory: kind === DIRECTORY, row, fd: -1 })
+      } else this.#put(row, -1)
     }
   }
 
@@ -152,13 +150,40 @@ export class Handles implements Disposable {
     this.#bySlot.clear()
   }
 
-  #put(file: Pick<OpenFile, "id" | "slot" | "flags" | "directory" | "row" | "fd">): void {
-    const open: OpenFile = { ...file, busy: 0, released: false, buffer: undefined, cookie: 0n }
-    this.#files.set(file.id, open)
-    const others = this.#bySlot.get(file.slot)
-    if (others === undefined) this.#bySlot.set(file.slot, [open])
-    else others.push(open)
-    this.#table.changeHandles(file.slot, 1)
+  #put(row: number, fd: number): void {
+    const at = row * NUMBERS
+    const id = f64(this.#numbers, at)
+    const slot = this.#table.slotOf(f64(this.#numbers, at + NODE))
+    const file: OpenFile = {
+      id,
+      slot,
+      flags: f64(this.#numbers, at + FLAGS),
+      directory: f64(this.#numbers, at + KIND) === DIRECTORY,
+      row,
+      fd,
+      busy: 0,
+      released: false,
+      buffer: undefined,
+      cookie: 0n,
+      next: this.#bySlot.get(slot),
+    }
+    this.#files.set(id, file)
+    this.#bySlot.set(slot, file)
+    this.#table.changeHandles(slot, 1)
+  }
+
+  #unlink(file: OpenFile): void {
+    const first = this.#bySlot.get(file.slot)
+    if (first === file) {
+      if (file.next === undefined) this.#bySlot.delete(file.slot)
+      else this.#bySlot.set(file.slot, file.next)
+      return
+    }
+    for (let before = first; before !== undefined; before = before.next) {
+      if (before.next !== file) continue
+      before.next = file.next
+      return
+    }
   }
 
   #take(): number {

@@ -51,6 +51,7 @@ export class Locks implements Disposable {
 
   set(file: OpenFile, owner: bigint, lock: Lock): number {
     if (!right(lock)) return -sys.EINVAL
+    if (!permits(file.flags & sys.O_ACCMODE, lock.type)) return -sys.EBADF
     const found = this.#owners.get(file.slot)?.get(owner)
     if (lock.type === "none" && found === undefined) return 0
     const own = found ?? this.#open(file)
@@ -125,6 +126,12 @@ export class Locks implements Disposable {
     const others = [...(this.#owners.get(slot) ?? [])].filter(([other]) => other !== owner)
     lock.pid = others.length === 1 ? (others[0]?.[1].pid ?? 0) : 0
   }
+}
+
+/** Whether a handle is good for a lock: the file that has the lock is another one, and could do more. */
+function permits(access: number, type: Lock["type"]): boolean {
+  if (type === "none" || access === sys.O_RDWR) return true
+  return access === (type === "read" ? sys.O_RDONLY : sys.O_WRONLY)
 }
 
 function right(lock: Lock): boolean {

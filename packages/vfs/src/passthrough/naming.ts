@@ -134,7 +134,7 @@ export class Naming {
   rename(from: Place, to: Place, flags: number): number {
     const { core } = this
     if (flags !== 0 && flags !== RENAME_NOREPLACE && flags !== RENAME_EXCHANGE) return -sys.EINVAL
-    const { memory, table, stat } = core
+    const { memory, stat } = core
     const fromError = this.#at(from.parent, from.name)
     if (fromError < 0) return fromError
     const slot = core.slot(to.parent)
@@ -146,30 +146,60 @@ export class Naming {
     const asked = stat.ofName(this.#fd, memory.name.address)
     if (asked < 0) return asked
     const moved = core.known()
-    let victim = -1
-    let last = false
-    if (stat.ofName(fd, memory.other.address) === 0) {
-      victim = flags === RENAME_EXCHANGE ? core.known() : this.#beforeLoss(fd, memory.other)
-      last = this.#isLast()
-    }
-    const old = { slot: this.#slot, bytes: memory.name.bytes, length: this.#length }
-    const next = { slot, bytes: memory.other.bytes, length }
-    const exchange = flags === RENAME_EXCHANGE
+    const there = stat.ofName(fd, memory.other.address) === 0
+    const old = { slot: this.#slot, bytes: memory.name.bytes, length: this.#length, fd: this.#fd }
+    const next = { slot, bytes: memory.other.bytes, length, fd }
+    if (flags === RENAME_EXCHANGE)
+      return this.#exchange({ moved, other: there ? core.known() : -1, old, next })
+    const victim = there ? this.#beforeLoss(fd, memory.other) : -1
+    return this.#move({ moved, victim, last: this.#isLast(), flags, old, next })
+  }
+
+  #move(what: {
+    readonly moved: number
+    readonly victim: number
+    readonly last: boolean
+    readonly flags: number
+    readonly old: Spot
+    readonly next: Spot
+  }): number {
+    const { moved, victim, old, next } = what
+    const { memory, table } = this.core
     const noted = moved >= 0 && table.mayBeAt(moved, next.slot, next.bytes, next.length)
-    const back = exchange && victim >= 0 && table.mayBeAt(victim, old.slot, old.bytes, old.length)
-    const result = sys.renameat2(this.#fd, memory.name.address, fd, memory.other.address, flags)
+    const result = sys.renameat2(old.fd, memory.name.address, next.fd, memory.other.address, what.flags)
     if (result < 0) {
       if (noted) table.forgetPlace(moved, next.slot, next.bytes, next.length)
-      if (back) table.forgetPlace(victim, old.slot, old.bytes, old.length)
       return result
     }
     // Two names of one file: rename(2) does nothing.
     if (moved >= 0 && moved === victim) return 0
     if (moved >= 0) this.#moved(moved, old, next, noted)
     if (victim < 0) return 0
-    if (exchange) this.#moved(victim, next, old, back)
-    else if (last) table.setGone(victim)
+    if (what.last) table.setGone(victim)
     else table.forgetPlace(victim, next.slot, next.bytes, next.length)
+    return 0
+  }
+
+  #exchange(what: {
+    readonly moved: number
+    readonly other: number
+    readonly old: Spot
+    readonly next: Spot
+  }): number {
+    const { moved, other, old, next } = what
+    const { memory, table } = this.core
+    const noted = moved >= 0 && table.mayBeAt(moved, next.slot, next.bytes, next.length)
+    const back = other >= 0 && table.mayBeAt(other, old.slot, old.bytes, old.length)
+    const { name, other: newName } = memory
+    const result = sys.renameat2(old.fd, name.address, next.fd, newName.address, RENAME_EXCHANGE)
+    if (result < 0) {
+      if (noted) table.forgetPlace(moved, next.slot, next.bytes, next.length)
+      if (back) table.forgetPlace(other, old.slot, old.bytes, old.length)
+      return result
+    }
+    if (moved === other) return 0
+    if (moved >= 0) this.#moved(moved, old, next, noted)
+    if (other >= 0) this.#moved(other, next, old, back)
     return 0
   }
 
@@ -302,6 +332,8 @@ interface Spot {
   readonly slot: number
   readonly bytes: Uint8Array
   readonly length: number
+  /** Its directory's descriptor. */
+  readonly fd: number
 }
 
 /** Opens a file, and returns its handle. */

@@ -18,7 +18,7 @@ import { Stat } from "./stat.ts"
 import { Store } from "./store.ts"
 import { openRoot, Walker } from "./walker.ts"
 
-const NODES = 4 * 1024 * 1024
+const NODES = 2 * 1024 * 1024
 const IDLE = 16 * 1024
 /** What is left to open files, sockets and the rest of the process. */
 const SHARE_OF_DESCRIPTORS = 2
@@ -34,7 +34,7 @@ export interface PassthroughOptions {
   readonly maxDescriptors?: number | undefined
   /** Where calls are made that may wait. Without one they are made at once, and the thread waits. */
   readonly pool?: SyscallPool | undefined
-  /** The most nodes at a time, ENFILE beyond; 4,194,304 unless told. */
+  /** The most nodes at a time, ENFILE beyond; 2,097,152 unless told. */
   readonly maxNodes?: number
   /** How many nodes that nobody holds are kept for those who come back; 16,384 unless told. */
   readonly idleNodes?: number
