@@ -5,9 +5,21 @@
  */
 import type { FileSystem } from "./filesystem.ts"
 
+/** Those calls of a file system that are about extended attributes. */
+export type ExtendedCalls = Pick<
+  FileSystem,
+  "getExtended" | "setExtended" | "listExtended" | "removeExtended"
+>
+
+/** A file system that keeps attributes for a layer above, which clients do not see: their names begin with `user.skep.`. */
+export interface KeepingFileSystem extends FileSystem {
+  readonly reserved?: ExtendedCalls | undefined
+}
+
 /** All of `fs`, as an object whose parts a layer may replace. It ends with `fs`. */
-export function forwarding(fs: FileSystem): FileSystem {
+export function forwarding(fs: KeepingFileSystem): KeepingFileSystem {
   return {
+    reserved: fs.reserved,
     root: fs.root,
     lookup: fs.lookup.bind(fs),
     forget: fs.forget.bind(fs),

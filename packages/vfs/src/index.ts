@@ -29,9 +29,9 @@ export {
   XATTR_CREATE,
   XATTR_REPLACE,
 } from "./filesystem.ts"
-export { forwarding } from "./forwarding.ts"
+export { type ExtendedCalls, forwarding, type KeepingFileSystem } from "./forwarding.ts"
 export { type FileClock, tickingClock } from "./memory/clock.ts"
-export { type MemoryOptions, memoryFileSystem } from "./memory/file-system.ts"
+export { type MemoryFileSystem, type MemoryOptions, memoryFileSystem } from "./memory/file-system.ts"
 export { type OwnedFileSystem, type OwnershipOptions, withOwnership } from "./ownership/file-system.ts"
 export {
   allowed,

@@ -4,11 +4,13 @@
  * @module
  */
 import * as sys from "@skep/loop/sys"
-import type { Name } from "../filesystem.ts"
+import type { Name, NodeId } from "../filesystem.ts"
 import { XATTR_CREATE, XATTR_REPLACE } from "../filesystem.ts"
+import type { ExtendedCalls } from "../forwarding.ts"
 import type { Inode } from "./inode.ts"
 import { E2BIG, ERANGE, XATTR_NAME_MAX, XATTR_SIZE_MAX } from "./linux.ts"
 import { keyOf } from "./name.ts"
+import type { Tree } from "./tree.ts"
 
 const USER = "user."
 const NAMESPACES: readonly string[] = [USER, "trusted.", "security."]
@@ -18,10 +20,32 @@ const RESERVED = "user.skep."
 export interface ExtendedOptions {
   /** Whether there are any at all. */
   readonly extended: boolean
-  readonly showReserved: boolean
+  /** Whether it is for the reserved ones alone, or for all but them. */
+  readonly reserved: boolean
 }
 
-export function get(options: ExtendedOptions, inode: Inode, name: Name, into: Uint8Array): number {
+/** Those calls of a file system. */
+export function calls(tree: Tree, options: ExtendedOptions): ExtendedCalls {
+  const at = (node: NodeId, call: (inode: Inode) => number): number => {
+    const inode = tree.node(node)
+    return typeof inode === "number" ? inode : call(inode)
+  }
+  const change = (node: NodeId, call: (inode: Inode) => number): number =>
+    at(node, (inode) => {
+      const result = tree.writable || call(inode)
+      if (result === 0) tree.touch(inode, false)
+      return result
+    })
+  return {
+    getExtended: (node, name, into) => at(node, (inode) => get(options, inode, name, into)),
+    setExtended: (node, name, value, flags) =>
+      change(node, (inode) => set(options, inode, name, { value, flags })),
+    listExtended: (node, into) => at(node, (inode) => list(options, inode, into)),
+    removeExtended: (node, name) => change(node, (inode) => remove(options, inode, name)),
+  }
+}
+
+function get(options: ExtendedOptions, inode: Inode, name: Name, into: Uint8Array): number {
   const key = keyOf(name)
   const refused = checkAttribute(options, inode, key, -sys.ENODATA)
   if (refused < 0) return refused
@@ -29,7 +53,7 @@ export function get(options: ExtendedOptions, inode: Inode, name: Name, into: Ui
   return value === undefined ? -sys.ENODATA : fill(into, value)
 }
 
-export function set(options: ExtendedOptions, inode: Inode, name: Name, change: Change): number {
+function set(options: ExtendedOptions, inode: Inode, name: Name, change: Change): number {
   const key = keyOf(name)
   const refused = checkAttribute(options, inode, key, -sys.EPERM) || checkChange(change)
   if (refused < 0) return refused
@@ -40,18 +64,18 @@ export function set(options: ExtendedOptions, inode: Inode, name: Name, change: 
   return 0
 }
 
-export interface Change {
+interface Change {
   readonly value: Uint8Array
   readonly flags: number
 }
 
-export function list(options: ExtendedOptions, inode: Inode, into: Uint8Array): number {
+function list(options: ExtendedOptions, inode: Inode, into: Uint8Array): number {
   if (!options.extended) return -sys.EOPNOTSUPP
-  const shown = [...inode.extended.keys()].filter((key) => options.showReserved || !key.startsWith(RESERVED))
+  const shown = [...inode.extended.keys()].filter((key) => key.startsWith(RESERVED) === options.reserved)
   return fill(into, Buffer.from(shown.map((key) => `${key}\0`).join(""), "latin1"))
 }
 
-export function remove(options: ExtendedOptions, inode: Inode, name: Name): number {
+function remove(options: ExtendedOptions, inode: Inode, name: Name): number {
   const key = keyOf(name)
   const refused = checkAttribute(options, inode, key, -sys.EPERM)
   if (refused < 0) return refused
@@ -65,7 +89,7 @@ function checkAttribute(options: ExtendedOptions, inode: Inode, key: string, onS
   const namespace = NAMESPACES.find((prefix) => key.startsWith(prefix))
   if (namespace === undefined) return -sys.EOPNOTSUPP
   if (key === namespace) return -sys.EINVAL
-  if (key.startsWith(RESERVED) && !options.showReserved) return -sys.EPERM
+  if (key.startsWith(RESERVED) !== options.reserved) return -sys.EPERM
   const { kind } = inode.content
   // xattr(7): user attributes are for files and directories, because permissions mean something else on the others.
   return namespace === USER && kind !== "file" && kind !== "directory" ? onSpecial : 0

@@ -22,6 +22,7 @@ import type {
   Usage,
   Visit,
 } from "../filesystem.ts"
+import type { ExtendedCalls } from "../forwarding.ts"
 import * as changes from "./changes.ts"
 import { type FileClock, tickingClock } from "./clock.ts"
 import * as durableHandle from "./durable-handle.ts"
@@ -66,29 +67,29 @@ export interface MemoryOptions {
   readonly device?: number
   /** Whether there are extended attributes; there are unless told. */
   readonly extended?: boolean
-  /** Shows those of layers above (`user.skep.…`), which are hidden otherwise: for the layer that keeps them. */
-  readonly showReserved?: boolean
 }
 
 const CAPACITY = 256 * 1024 * 1024
 const FILES = 1_000_000
 const DEVICE = 0x2a
 
-export function memoryFileSystem(options: MemoryOptions = {}): FileSystem {
-  return new MemoryFileSystem(options)
+/** A file system that keeps attributes for a layer above. */
+export interface MemoryFileSystem extends FileSystem {
+  readonly reserved: ExtendedCalls
 }
 
-class MemoryFileSystem implements FileSystem {
+export function memoryFileSystem(options: MemoryOptions = {}): MemoryFileSystem {
+  return new Memory(options)
+}
+
+class Memory implements MemoryFileSystem {
+  readonly reserved: ExtendedCalls
   readonly #tree: Tree
   readonly #space: Space
-  readonly #extended: extended.ExtendedOptions
+  readonly #shown: ExtendedCalls
 
   constructor(options: MemoryOptions) {
     this.#space = { pages: Math.floor((options.capacityBytes ?? CAPACITY) / PAGE), used: 0 }
-    this.#extended = {
-      extended: options.extended ?? true,
-      showReserved: options.showReserved ?? false,
-    }
     this.#tree = new Tree({
       device: options.device ?? DEVICE,
       readOnly: options.readOnly ?? false,
@@ -96,6 +97,9 @@ class MemoryFileSystem implements FileSystem {
       space: this.#space,
       files: options.files ?? FILES,
     })
+    const attributes = options.extended ?? true
+    this.#shown = extended.calls(this.#tree, { extended: attributes, reserved: false })
+    this.reserved = extended.calls(this.#tree, { extended: attributes, reserved: true })
   }
 
   get root(): NodeId {
@@ -294,21 +298,19 @@ class MemoryFileSystem implements FileSystem {
   }
 
   getExtended(node: NodeId, name: Name, into: Uint8Array): number {
-    const inode = this.#tree.node(node)
-    return typeof inode === "number" ? inode : extended.get(this.#extended, inode, name, into)
+    return this.#shown.getExtended(node, name, into)
   }
 
   setExtended(node: NodeId, name: Name, value: Uint8Array, flags: number): number {
-    return this.#changeExtended(node, (inode) => extended.set(this.#extended, inode, name, { value, flags }))
+    return this.#shown.setExtended(node, name, value, flags)
   }
 
   listExtended(node: NodeId, into: Uint8Array): number {
-    const inode = this.#tree.node(node)
-    return typeof inode === "number" ? inode : extended.list(this.#extended, inode, into)
+    return this.#shown.listExtended(node, into)
   }
 
   removeExtended(node: NodeId, name: Name): number {
-    return this.#changeExtended(node, (inode) => extended.remove(this.#extended, inode, name))
+    return this.#shown.removeExtended(node, name)
   }
 
   getLock(handle: Handle, owner: bigint, lock: Lock): number {
@@ -380,15 +382,6 @@ class MemoryFileSystem implements FileSystem {
       this.#tree.touch(inode, true)
     }
     return this.#tree.open(inode, flags)
-  }
-
-  #changeExtended(node: NodeId, change: (inode: Inode) => number): number {
-    const inode = this.#tree.node(node)
-    if (typeof inode === "number") return inode
-    if (this.#tree.writable < 0) return this.#tree.writable
-    const result = change(inode)
-    if (result === 0) this.#tree.touch(inode, false)
-    return result
   }
 }
 

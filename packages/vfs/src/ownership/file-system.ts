@@ -20,10 +20,9 @@ import {
   newAttributes,
   type Place,
 } from "../filesystem.ts"
-import { forwarding } from "../forwarding.ts"
+import { forwarding, type KeepingFileSystem } from "../forwarding.ts"
 import { PERMISSIONS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from "../memory/linux.ts"
 import { OwnerDatabase } from "./database.ts"
-import { hiding } from "./hidden.ts"
 import { NO_RECORD, needs, type Owner, type OwnerRecord, realMode, shownMode } from "./record.ts"
 import { OwnerRecords } from "./records.ts"
 import { exportOwners, type ImportedOwners, importOwners } from "./transfer.ts"
@@ -48,12 +47,12 @@ export interface OwnedFileSystem extends FileSystem {
   compactOwners(): void
 }
 
-/** `fs` has to show extended attributes that begin with `user.skep.`; they are hidden here. Disposing of the layer disposes of `fs`. */
-export function withOwnership(fs: FileSystem, options: OwnershipOptions = {}): OwnedFileSystem {
+/** Where `fs` keeps nothing for layers above, all records go to the database. Disposing of the layer disposes of `fs`. */
+export function withOwnership(fs: KeepingFileSystem, options: OwnershipOptions = {}): OwnedFileSystem {
   const layer = new OwnershipLayer(fs, options)
-  const owned: FileSystem = {
+  const owned: KeepingFileSystem = {
     ...forwarding(fs),
-    ...hiding(fs),
+    reserved: undefined,
     lookup: layer.lookup.bind(layer),
     getAttributes: layer.getAttributes.bind(layer),
     setAttributes: layer.setAttributes.bind(layer),
@@ -93,12 +92,12 @@ const TRIES = 16
 
 class OwnershipLayer {
   readonly records: OwnerRecords
-  readonly #fs: FileSystem
+  readonly #fs: KeepingFileSystem
   readonly #database: OwnerDatabase
   readonly #unowned: Owner | "caller"
   readonly #before: Attributes = newAttributes()
 
-  constructor(fs: FileSystem, { database, unowned, now, report }: OwnershipOptions) {
+  constructor(fs: KeepingFileSystem, { database, unowned, now, report }: OwnershipOptions) {
     this.#fs = fs
     this.#database = new OwnerDatabase({ path: database, report })
     this.#unowned = unowned ?? "caller"

@@ -5,15 +5,13 @@
  * @module
  */
 import * as sys from "@skep/loop/sys"
-import { type Attributes, DURABLE_MAX, type FileSystem, type NodeId } from "../filesystem.ts"
+import { type Attributes, DURABLE_MAX, type NodeId } from "../filesystem.ts"
+import type { ExtendedCalls, KeepingFileSystem } from "../forwarding.ts"
 import { E2BIG, S_IFDIR, S_IFMT, S_IFREG } from "../memory/linux.ts"
 import type { FileNumber, OwnerDatabase } from "./database.ts"
 import { emit, isEmpty, NO_RECORD, type OwnerRecord, parse } from "./record.ts"
 
-/** What begins so is not shown to clients. */
-export const RESERVED = "user.skep."
-
-const ATTRIBUTE: Uint8Array = Buffer.from(`${RESERVED}owner`, "latin1")
+const ATTRIBUTE: Uint8Array = Buffer.from("user.skep.owner", "latin1")
 /** More than the longest record. */
 const RECORD_ROOM = 64
 /**
@@ -28,6 +26,14 @@ const HEX = 16
 /** Errors that say that this file takes no record, and not that nothing can be kept. */
 const ELSEWHERE: readonly number[] = [sys.EOPNOTSUPP, sys.EPERM, sys.EACCES, sys.ENOSPC, E2BIG]
 
+/** Of a file system that keeps nothing for layers above. */
+const NONE: ExtendedCalls = {
+  getExtended: () => -sys.EOPNOTSUPP,
+  setExtended: () => -sys.EOPNOTSUPP,
+  listExtended: () => -sys.EOPNOTSUPP,
+  removeExtended: () => -sys.EOPNOTSUPP,
+}
+
 interface Cached {
   readonly record: OwnerRecord
   readonly seconds: number
@@ -37,14 +43,15 @@ interface Cached {
 }
 
 export interface OwnerRecordsOptions {
-  readonly fs: FileSystem
+  readonly fs: KeepingFileSystem
   readonly database: OwnerDatabase
   /** Milliseconds since 1970, by the clock that marks the files' times. */
   readonly now: () => number
 }
 
 export class OwnerRecords {
-  readonly #fs: FileSystem
+  readonly #fs: KeepingFileSystem
+  readonly #attributes: ExtendedCalls
   readonly #database: OwnerDatabase
   readonly #now: () => number
   readonly #cached = new Map<NodeId, Cached>()
@@ -55,6 +62,7 @@ export class OwnerRecords {
 
   constructor({ fs, database, now }: OwnerRecordsOptions) {
     this.#fs = fs
+    this.#attributes = fs.reserved ?? NONE
     this.#database = database
     this.#now = now
   }
@@ -124,7 +132,7 @@ export class OwnerRecords {
     const kept = this.#database.get(numberOf(attributes)).find(({ durable }) => this.#isNode(durable, node))
     if (kept !== undefined) return kept.record
     if (!this.takesAttributes(attributes)) return NO_RECORD
-    const length = this.#fs.getExtended(node, ATTRIBUTE, this.#room)
+    const length = this.#attributes.getExtended(node, ATTRIBUTE, this.#room)
     if (length === -sys.EOPNOTSUPP) this.#without.add(attributes.device)
     if (length === -sys.ESTALE) return undefined
     if (length < 0) return NO_RECORD
@@ -145,7 +153,7 @@ export class OwnerRecords {
 
   #writeAttribute(node: NodeId, attributes: Readonly<Attributes>, record: OwnerRecord): number {
     if (!this.takesAttributes(attributes)) return -sys.EOPNOTSUPP
-    const result = this.#fs.setExtended(node, ATTRIBUTE, Buffer.from(emit(record), "latin1"), 0)
+    const result = this.#attributes.setExtended(node, ATTRIBUTE, Buffer.from(emit(record), "latin1"), 0)
     if (result === -sys.EOPNOTSUPP) this.#without.add(attributes.device)
     return result
   }
@@ -153,7 +161,7 @@ export class OwnerRecords {
   #remove(node: NodeId, attributes: Readonly<Attributes>): number {
     this.keptOf(node, attributes)()
     if (!this.takesAttributes(attributes)) return 0
-    const result = this.#fs.removeExtended(node, ATTRIBUTE)
+    const result = this.#attributes.removeExtended(node, ATTRIBUTE)
     return result === -sys.ENODATA || ELSEWHERE.includes(-result) ? 0 : result
   }
 

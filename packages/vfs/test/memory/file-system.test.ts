@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { memoryFileSystem } from "../../src/index.ts"
+import { forwarding, memoryFileSystem } from "../../src/index.ts"
 import { fileSystemSuite } from "../suite/file-system-suite.ts"
 import { bytes, Rig, sure } from "../suite/rig.ts"
 
@@ -55,12 +55,15 @@ describe("memoryFileSystem()", () => {
     const without = new Rig(memoryFileSystem({ extended: false }))
     expect(without.setExtended(without.root, "user.a", "b")).toBe("EOPNOTSUPP")
     expect(without.listExtended(without.root)).toBe("EOPNOTSUPP")
-    const hiding = new Rig(memoryFileSystem())
-    expect(hiding.setExtended(hiding.root, "user.skep.owner", "b")).toBe("EPERM")
-    expect(hiding.getExtended(hiding.root, "user.skep.owner")).toBe("EPERM")
-    const showing = new Rig(memoryFileSystem({ showReserved: true }))
-    expect(showing.setExtended(showing.root, "user.skep.owner", "b")).toBe(0)
-    expect(showing.listExtended(showing.root)).toEqual(["user.skep.owner"])
+    const fs = memoryFileSystem()
+    const shown = new Rig(fs)
+    const kept = new Rig({ ...forwarding(fs), ...fs.reserved })
+    expect(shown.setExtended(fs.root, "user.skep.owner", "b")).toBe("EPERM")
+    expect(kept.setExtended(fs.root, "user.skep.owner", "b")).toBe(0)
+    expect(kept.setExtended(fs.root, "user.mine", "b")).toBe("EPERM")
+    expect([shown.listExtended(fs.root), kept.listExtended(fs.root)]).toEqual([[], ["user.skep.owner"]])
+    expect(shown.getExtended(fs.root, "user.skep.owner")).toBe("EPERM")
+    expect(kept.getExtended(fs.root, "user.skep.owner")).toBe("b")
   })
 })
 

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, describe, expect, it } from "vitest"
 import {
-  type FileSystem,
   forwarding,
+  type KeepingFileSystem,
   memoryFileSystem,
   type OwnershipOptions,
   withOwnership,
@@ -19,17 +19,27 @@ const ATTRIBUTE = "user.skep.owner"
 
 /** A machine's view and the host's, of one file system in memory; `calls` counts what the layer asks of the host. */
 function world(options: OwnershipOptions = {}, extended = true) {
-  const host = memoryFileSystem({ showReserved: true, extended })
+  const host = memoryFileSystem({ extended })
   const calls = { getExtended: 0 }
-  const counted: FileSystem = {
+  const { reserved } = host
+  const counted: KeepingFileSystem = {
     ...forwarding(host),
-    getExtended: (...parameters) => {
-      calls.getExtended++
-      return host.getExtended(...parameters)
+    reserved: {
+      ...reserved,
+      getExtended: (...parameters) => {
+        calls.getExtended++
+        return reserved.getExtended(...parameters)
+      },
     },
   }
   const owned = withOwnership(counted, options)
-  return { owned, machine: new Rig(owned), host: new Rig(host), calls }
+  return {
+    owned,
+    machine: new Rig(owned),
+    host: new Rig(host),
+    calls,
+    kept: new Rig({ ...forwarding(host), ...reserved }),
+  }
 }
 
 const ownerOf = (rig: Rig, node: number): [number, number] => {
@@ -49,13 +59,13 @@ describe("withOwnership(): whose a file is", () => {
   })
 
   it("keeps a change of owner, for everybody, and leaves the host's files the host user's", async () => {
-    const { machine, host } = world()
+    const { machine, host, kept } = world()
     const node = await machine.as(SOMEBODY).file("data")
     const before = ownerOf(host, host.walk("data"))
     expect(machine.change(node, { uid: POSTGRES, gid: 998 })).toBe(0)
     for (const uid of [0, POSTGRES, SOMEBODY]) expect(ownerOf(machine.as(uid), node)).toEqual([POSTGRES, 998])
     expect(ownerOf(host, host.walk("data"))).toEqual(before)
-    expect(host.getExtended(host.walk("data"), ATTRIBUTE)).toBe("999:998::")
+    expect(kept.getExtended(host.walk("data"), ATTRIBUTE)).toBe("999:998::")
   })
 
   it("fixes the group that was seen when only the user changes, and the other way round", async () => {
@@ -112,7 +122,7 @@ describe("withOwnership(): whose a file is", () => {
 
 describe("withOwnership(): permissions", () => {
   it("sets them on the host as asked, where that leaves this process enough", async () => {
-    const { machine, host } = world()
+    const { machine, host, kept } = world()
     const node = await machine.file("a")
     const directory = sure(machine.mkdir("d"))
     for (const mode of [0o644, 0o600, 0o777]) {
@@ -121,7 +131,7 @@ describe("withOwnership(): permissions", () => {
     }
     sure(machine.change(directory, { mode: 0o1777 }))
     expect(modeOf(host, host.walk("d"))).toBe(0o1777)
-    expect(host.listExtended(host.walk("a"))).toEqual([])
+    expect(kept.listExtended(host.walk("a"))).toEqual([])
   })
 
   it.each([
@@ -201,24 +211,24 @@ describe("withOwnership(): what it costs, and what it hides", () => {
   })
 
   it("asks again while a change may not show in the time of change", async () => {
-    const { machine, host, calls } = world({ now: () => 1_600_000_000_000 })
+    const { machine, host, calls, kept } = world({ now: () => 1_600_000_000_000 })
     const node = await host.file("a")
     const seen = machine.walk("a")
     expect(ownerOf(machine, seen)).toEqual([0, 0])
     const { changeSeconds, changeNanoseconds } = host.stat(node)
-    sure(host.setExtended(node, ATTRIBUTE, "5:6::"))
+    sure(kept.setExtended(node, ATTRIBUTE, "5:6::"))
     expect(ownerOf(machine, seen)).toEqual([5, 6])
     expect([changeSeconds, changeNanoseconds > 0]).toEqual([1_600_000_000, true])
     expect(calls.getExtended).toBeGreaterThan(1)
   })
 
   it("shows an owner that was set on the host, and nonsense as none", async () => {
-    const { machine, host } = world()
+    const { machine, host, kept } = world()
     const node = await host.file("a")
-    sure(host.setExtended(node, ATTRIBUTE, "12:13::"))
+    sure(kept.setExtended(node, ATTRIBUTE, "12:13::"))
     expect(ownerOf(machine, machine.walk("a"))).toEqual([12, 13])
     for (const nonsense of ["", "a:b::", "1:2", "1:2:999:1", "99999999999:1::", "1:2::\n", "-1:0::"]) {
-      sure(host.setExtended(node, ATTRIBUTE, nonsense))
+      sure(kept.setExtended(node, ATTRIBUTE, nonsense))
       expect(ownerOf(machine.as(7), machine.walk("a"))).toEqual([7, 7])
     }
   })
@@ -237,7 +247,8 @@ describe("withOwnership(): what it costs, and what it hides", () => {
   })
 
   it("refuses a change of owner that cannot be kept, and takes a new file away", async () => {
-    const refusing = { ...forwarding(memoryFileSystem({ showReserved: true })), setExtended: () => -EIO }
+    const fs = memoryFileSystem()
+    const refusing = { ...forwarding(fs), reserved: { ...fs.reserved, setExtended: () => -EIO } }
     const machine = new Rig(withOwnership(refusing))
     const node = await machine.file("a")
     expect(machine.change(node, { uid: POSTGRES })).toBe("EIO")
@@ -260,7 +271,7 @@ describe("withOwnership(): where no extended attribute can be", () => {
 
   it("keeps owners of links and FIFOs in its database, over a restart", () => {
     const path = database()
-    const host = memoryFileSystem({ showReserved: true })
+    const host = memoryFileSystem()
     const machine = new Rig(withOwnership(host, { database: path }))
     const link = sure(machine.symlink("link", "x"))
     const fifo = sure(machine.mknod("fifo", S_IFIFO | 0o600))
@@ -370,10 +381,10 @@ describe("exportOwners() and importOwners()", () => {
 
 fileSystemSuite({
   name: "memory with owners",
-  make: () => ({ fs: withOwnership(memoryFileSystem({ showReserved: true })) }),
+  make: () => ({ fs: withOwnership(memoryFileSystem()) }),
 })
 
 fileSystemSuite({
   name: "memory with owners in the database of the layer",
-  make: () => ({ fs: withOwnership(memoryFileSystem()) }),
+  make: () => ({ fs: withOwnership({ ...forwarding(memoryFileSystem()), reserved: undefined }) }),
 })
