@@ -3,6 +3,10 @@
  *
  * @module
  */
+
+export { type FaultOptions, type FaultyFileSystem, withFaults } from "./faults/file-system.ts"
+export type { Calls, Delay, Failure, FaultPlan, Operation, WaitingOperation } from "./faults/plan.ts"
+export { VirtualTime } from "./faults/virtual-time.ts"
 export {
   type Attributes,
   type Caller,
