@@ -6,7 +6,7 @@
 import * as sys from "@skep/loop/sys"
 import type { Changes, Timestamp } from "../filesystem.ts"
 import { type Inode, isFile, setPermissions } from "./inode.ts"
-import { EFBIG, EISDIR, PERMISSIONS, S_ISGID, S_ISUID, S_IXGRP } from "./linux.ts"
+import { PERMISSIONS, S_ISGID, S_ISUID, S_IXGRP } from "./linux.ts"
 import { SIZE_MAX } from "./sparse-data.ts"
 import type { Tree } from "./tree.ts"
 
@@ -39,9 +39,9 @@ function check(inode: Inode, { mode, size, access, modify }: Changes): number {
 }
 
 function checkSize(inode: Inode, size: number): number {
-  if (inode.content.kind === "directory") return -EISDIR
+  if (inode.content.kind === "directory") return -sys.EISDIR
   if (!isFile(inode) || size < 0) return -sys.EINVAL
-  return size > SIZE_MAX ? -EFBIG : 0
+  return size > SIZE_MAX ? -sys.EFBIG : 0
 }
 
 function isTime(time: Timestamp | "now" | undefined): boolean {

@@ -8,7 +8,7 @@ import type { Name, NodeId } from "../filesystem.ts"
 import { XATTR_CREATE, XATTR_REPLACE } from "../filesystem.ts"
 import type { ExtendedCalls } from "../forwarding.ts"
 import type { Inode } from "./inode.ts"
-import { E2BIG, ERANGE, XATTR_NAME_MAX, XATTR_SIZE_MAX } from "./linux.ts"
+import { XATTR_NAME_MAX, XATTR_SIZE_MAX } from "./linux.ts"
 import { keyOf } from "./name.ts"
 import type { Tree } from "./tree.ts"
 
@@ -60,7 +60,7 @@ function set(options: ExtendedOptions, inode: Inode, name: Name, change: Change)
   const there = inode.extended.has(key)
   if (there && change.flags === XATTR_CREATE) return -sys.EEXIST
   if (!there && change.flags === XATTR_REPLACE) return -sys.ENODATA
-  inode.extended.set(key, change.value.slice())
+  inode.extended.set(key, new Uint8Array(change.value))
   return 0
 }
 
@@ -84,7 +84,7 @@ function remove(options: ExtendedOptions, inode: Inode, name: Name): number {
 
 function checkAttribute(options: ExtendedOptions, inode: Inode, key: string, onSpecial: number): number {
   if (!options.extended) return -sys.EOPNOTSUPP
-  if (key.length === 0 || key.length > XATTR_NAME_MAX) return -ERANGE
+  if (key.length === 0 || key.length > XATTR_NAME_MAX) return -sys.ERANGE
   if (key.includes("\0")) return -sys.EINVAL
   const namespace = NAMESPACES.find((prefix) => key.startsWith(prefix))
   if (namespace === undefined) return -sys.EOPNOTSUPP
@@ -97,12 +97,12 @@ function checkAttribute(options: ExtendedOptions, inode: Inode, key: string, onS
 
 function checkChange({ value, flags }: Change): number {
   if (flags !== 0 && flags !== XATTR_CREATE && flags !== XATTR_REPLACE) return -sys.EINVAL
-  return value.length > XATTR_SIZE_MAX ? -E2BIG : 0
+  return value.length > XATTR_SIZE_MAX ? -sys.E2BIG : 0
 }
 
 function fill(into: Uint8Array, value: Uint8Array): number {
   if (into.length === 0) return value.length
-  if (into.length < value.length) return -ERANGE
+  if (into.length < value.length) return -sys.ERANGE
   into.set(value)
   return value.length
 }

@@ -6,16 +6,6 @@
 import * as sys from "@skep/loop/sys"
 import type { Handle, Pieces } from "../filesystem.ts"
 import { type FileInode, isDirectory, isFile } from "./inode.ts"
-import {
-  EFBIG,
-  EISDIR,
-  FALLOC_FL_KEEP_SIZE,
-  FALLOC_FL_PUNCH_HOLE,
-  FALLOC_FL_ZERO_RANGE,
-  O_ACCMODE,
-  SEEK_DATA,
-  SEEK_HOLE,
-} from "./linux.ts"
 import { eachPiece } from "./pieces.ts"
 import { SIZE_MAX } from "./sparse-data.ts"
 import type { OpenFile, Tree } from "./tree.ts"
@@ -45,7 +35,7 @@ export function write(tree: Tree, handle: Handle, offset: number, from: Pieces):
   if (from.bytes === 0) return 0
   const { data } = open.inode.content
   const start = (open.flags & sys.O_APPEND) !== 0 ? data.size : offset
-  if (start >= SIZE_MAX) return -EFBIG
+  if (start >= SIZE_MAX) return -sys.EFBIG
   let at = start
   eachPiece(from, (address, length) => {
     const fits = Math.min(length, SIZE_MAX - at)
@@ -73,18 +63,18 @@ export function allocate(tree: Tree, handle: Handle, mode: number, { offset, len
   const open = opened(tree, handle, sys.O_WRONLY)
   if (typeof open === "number") return open
   if (offset < 0 || length <= 0) return -sys.EINVAL
-  if (offset + length > SIZE_MAX) return -EFBIG
+  if (offset + length > SIZE_MAX) return -sys.EFBIG
   const { data } = open.inode.content
-  const keeps = (mode & FALLOC_FL_KEEP_SIZE) !== 0
-  switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+  const keeps = (mode & sys.FALLOC_FL_KEEP_SIZE) !== 0
+  switch (mode & ~sys.FALLOC_FL_KEEP_SIZE) {
     case 0:
       if (!data.reserve(offset, offset + length)) return -sys.ENOSPC
       break
-    case FALLOC_FL_PUNCH_HOLE:
+    case sys.FALLOC_FL_PUNCH_HOLE:
       if (!keeps) return -sys.EOPNOTSUPP
       data.punch(offset, offset + length)
       break
-    case FALLOC_FL_ZERO_RANGE:
+    case sys.FALLOC_FL_ZERO_RANGE:
       data.punch(offset, offset + length)
       if (!data.reserve(offset, offset + length)) return -sys.ENOSPC
       break
@@ -99,10 +89,10 @@ export function allocate(tree: Tree, handle: Handle, mode: number, { offset, len
 export function seek(tree: Tree, handle: Handle, offset: number, whence: number): number {
   const open = tree.handle(handle)
   if (typeof open === "number") return open
-  if ((whence !== SEEK_DATA && whence !== SEEK_HOLE) || !isFile(open.inode)) return -sys.EINVAL
+  if ((whence !== sys.SEEK_DATA && whence !== sys.SEEK_HOLE) || !isFile(open.inode)) return -sys.EINVAL
   const { data } = open.inode.content
   if (offset < 0 || offset >= data.size) return -sys.ENXIO
-  return whence === SEEK_HOLE ? data.nextHole(offset) : (data.nextData(offset) ?? -sys.ENXIO)
+  return whence === sys.SEEK_HOLE ? data.nextHole(offset) : (data.nextData(offset) ?? -sys.ENXIO)
 }
 
 export interface CopyEnd {
@@ -120,7 +110,7 @@ export function copy(tree: Tree, from: CopyEnd, to: CopyEnd, length: number): nu
   if (from.offset < 0 || to.offset < 0 || length < 0) return -sys.EINVAL
   const apart = Math.abs(from.offset - to.offset)
   if (source.inode === target.inode && apart < length) return -sys.EINVAL
-  if (to.offset >= SIZE_MAX) return -EFBIG
+  if (to.offset >= SIZE_MAX) return -sys.EFBIG
   const bytes = Math.min(length, source.inode.content.data.size - from.offset, SIZE_MAX - to.offset)
   if (bytes <= 0) return 0
   const done = target.inode.content.data.copyFrom(source.inode.content.data, from.offset, to.offset, bytes)
@@ -134,9 +124,9 @@ export function copy(tree: Tree, from: CopyEnd, to: CopyEnd, length: number): nu
 export function opened(tree: Tree, handle: Handle, wanted: number): Opened | number {
   const open = tree.handle(handle)
   if (typeof open === "number") return open
-  const access = open.flags & O_ACCMODE
+  const access = open.flags & sys.O_ACCMODE
   if (access !== sys.O_RDWR && access !== wanted) return -sys.EBADF
   const { inode } = open
-  if (isDirectory(inode)) return -EISDIR
+  if (isDirectory(inode)) return -sys.EISDIR
   return isFile(inode) ? { flags: open.flags, inode } : -sys.EINVAL
 }

@@ -30,24 +30,7 @@ import { Entries } from "./entries.ts"
 import * as extended from "./extended.ts"
 import * as data from "./file-data.ts"
 import { type Content, type DirectoryInode, describe, type Inode, isDirectory, isFile } from "./inode.ts"
-import {
-  EISDIR,
-  ELOOP,
-  ERANGE,
-  EROFS,
-  NAME_MAX,
-  O_ACCMODE,
-  PERMISSIONS,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFDIR,
-  S_IFIFO,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-  S_IFSOCK,
-  TARGET_MAX,
-} from "./linux.ts"
+import { NAME_MAX, PERMISSIONS, TARGET_MAX } from "./linux.ts"
 import { checkName, isDot, isDotDot, keyOf } from "./name.ts"
 import * as names from "./names.ts"
 import { RangeLocks } from "./range-locks.ts"
@@ -126,7 +109,7 @@ class Memory implements MemoryFileSystem {
   durable(node: NodeId, into: Uint8Array): number {
     const inode = this.#tree.node(node)
     if (typeof inode === "number") return inode
-    if (into.length < durableHandle.BYTES) return -ERANGE
+    if (into.length < durableHandle.BYTES) return -sys.ERANGE
     durableHandle.emit(into, inode)
     return durableHandle.BYTES
   }
@@ -160,17 +143,17 @@ class Memory implements MemoryFileSystem {
     if (typeof inode === "number") return inode
     if (inode.content.kind !== "link") return -sys.EINVAL
     const { target } = inode.content
-    if (into.length < target.length) return -ERANGE
+    if (into.length < target.length) return -sys.ERANGE
     into.set(target)
     return target.length
   }
 
   makeNode(parent: NodeId, name: Name, { mode, rdev }: NewNode, caller: Caller, into: Attributes): number {
     // mknod(2): without a type it is a regular file, and directories have their own call.
-    const type = (mode & S_IFMT) === 0 ? S_IFREG : mode & S_IFMT
-    if (type === S_IFDIR) return -sys.EPERM
-    if (![S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK].includes(type)) return -sys.EINVAL
-    const content = type === S_IFREG ? this.#newFile() : ({ kind: "special" } as const)
+    const type = (mode & sys.S_IFMT) === 0 ? sys.S_IFREG : mode & sys.S_IFMT
+    if (type === sys.S_IFDIR) return -sys.EPERM
+    if (![sys.S_IFREG, sys.S_IFIFO, sys.S_IFSOCK, sys.S_IFCHR, sys.S_IFBLK].includes(type)) return -sys.EINVAL
+    const content = type === sys.S_IFREG ? this.#newFile() : ({ kind: "special" } as const)
     const made = { mode: type | (mode & PERMISSIONS), rdev, content }
     const inode = this.#add(parent, name, made, caller)
     return typeof inode === "number" ? inode : this.#tree.refer(inode, into)
@@ -178,7 +161,7 @@ class Memory implements MemoryFileSystem {
 
   makeDirectory(parent: NodeId, name: Name, mode: number, caller: Caller, into: Attributes): number {
     const content = { kind: "directory", entries: new Entries(), parent: undefined, dead: false } as const
-    const inode = this.#add(parent, name, { mode: S_IFDIR | (mode & PERMISSIONS), content }, caller)
+    const inode = this.#add(parent, name, { mode: sys.S_IFDIR | (mode & PERMISSIONS), content }, caller)
     return typeof inode === "number" ? inode : this.#tree.refer(inode, into)
   }
 
@@ -186,8 +169,8 @@ class Memory implements MemoryFileSystem {
     if (target.length === 0) return -sys.ENOENT
     if (target.length > TARGET_MAX) return -sys.ENAMETOOLONG
     if (target.includes(0)) return -sys.EINVAL
-    const content = { kind: "link", target: target.slice() } as const
-    const inode = this.#add(parent, name, { mode: S_IFLNK | 0o777, content }, caller)
+    const content = { kind: "link", target: new Uint8Array(target) } as const
+    const inode = this.#add(parent, name, { mode: sys.S_IFLNK | 0o777, content }, caller)
     return typeof inode === "number" ? inode : this.#tree.refer(inode, into)
   }
 
@@ -247,7 +230,7 @@ class Memory implements MemoryFileSystem {
       how.opened = handle
       return this.#tree.refer(there, into)
     }
-    const made = { mode: S_IFREG | (how.mode & PERMISSIONS), content: this.#newFile() }
+    const made = { mode: sys.S_IFREG | (how.mode & PERMISSIONS), content: this.#newFile() }
     const inode = this.#add(parent, name, made, caller)
     if (typeof inode === "number") return inode
     how.opened = this.#tree.open(inode, how.flags)
@@ -325,7 +308,7 @@ class Memory implements MemoryFileSystem {
     const open = this.#tree.handle(handle)
     if (typeof open === "number") return open
     if (!isFile(open.inode) || !isRange(lock)) return -sys.EINVAL
-    const access = open.flags & O_ACCMODE
+    const access = open.flags & sys.O_ACCMODE
     if (lock.type === "read" && access === sys.O_WRONLY) return -sys.EBADF
     if (lock.type === "write" && access === sys.O_RDONLY) return -sys.EBADF
     return open.inode.content.locks.set(handle, owner, lock)
@@ -370,13 +353,13 @@ class Memory implements MemoryFileSystem {
   }
 
   #open(inode: Inode, flags: number): number {
-    if (isDirectory(inode)) return -EISDIR
-    if (inode.content.kind === "link") return -ELOOP
+    if (isDirectory(inode)) return -sys.EISDIR
+    if (inode.content.kind === "link") return -sys.ELOOP
     if ((flags & sys.O_DIRECTORY) !== 0) return -sys.ENOTDIR
-    if (!isFile(inode)) return (inode.mode & S_IFMT) === S_IFIFO ? -sys.EOPNOTSUPP : -sys.ENXIO
-    const writes = (flags & O_ACCMODE) !== sys.O_RDONLY
+    if (!isFile(inode)) return (inode.mode & sys.S_IFMT) === sys.S_IFIFO ? -sys.EOPNOTSUPP : -sys.ENXIO
+    const writes = (flags & sys.O_ACCMODE) !== sys.O_RDONLY
     const truncates = (flags & sys.O_TRUNC) !== 0
-    if ((writes || truncates) && this.#tree.writable < 0) return -EROFS
+    if ((writes || truncates) && this.#tree.writable < 0) return -sys.EROFS
     if (truncates) {
       inode.content.data.resize(0)
       this.#tree.touch(inode, true)

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import * as sys from "@skep/loop/sys"
 import type { Attributes, Timestamp } from "../filesystem.ts"
 import type { Entries } from "./entries.ts"
-import { S_IFMT } from "./linux.ts"
 import type { RangeLocks } from "./range-locks.ts"
 import { PAGE, type SparseData } from "./sparse-data.ts"
 
@@ -47,7 +47,7 @@ export function isFile(inode: Inode): inode is FileInode {
 }
 
 export function setPermissions(inode: Inode, permissions: number): void {
-  inode.mode = (inode.mode & S_IFMT) | permissions
+  inode.mode = (inode.mode & sys.S_IFMT) | permissions
 }
 
 const SECTOR = 512

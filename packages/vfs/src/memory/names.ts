@@ -6,7 +6,6 @@
 import * as sys from "@skep/loop/sys"
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from "../filesystem.ts"
 import { type DirectoryInode, type Inode, isDirectory } from "./inode.ts"
-import { EISDIR, ENOTEMPTY } from "./linux.ts"
 import type { Key } from "./name.ts"
 import type { Tree } from "./tree.ts"
 
@@ -38,7 +37,7 @@ export function unlink(tree: Tree, { directory, key }: Spot): number {
   const inode = directory.content.entries.get(key)
   if (inode === undefined) return -sys.ENOENT
   if (tree.writable < 0) return tree.writable
-  if (isDirectory(inode)) return -EISDIR
+  if (isDirectory(inode)) return -sys.EISDIR
   directory.content.entries.delete(key)
   tree.touch(directory, true)
   drop(tree, inode)
@@ -50,7 +49,7 @@ export function removeDirectory(tree: Tree, { directory, key }: Spot): number {
   if (inode === undefined) return -sys.ENOENT
   if (tree.writable < 0) return tree.writable
   if (!isDirectory(inode)) return -sys.ENOTDIR
-  if (inode.content.entries.size > 0) return -ENOTEMPTY
+  if (inode.content.entries.size > 0) return -sys.ENOTEMPTY
   directory.content.entries.delete(key)
   directory.links--
   tree.touch(directory, true)
@@ -87,7 +86,7 @@ function checkPlaces(from: Spot, to: Spot, flags: number): number {
   if (other === undefined && flags === RENAME_EXCHANGE) return -sys.ENOENT
   if (inode !== undefined && contains(inode, to.directory)) return -sys.EINVAL
   if (other !== undefined && contains(other, from.directory))
-    return flags === RENAME_EXCHANGE ? -sys.EINVAL : -ENOTEMPTY
+    return flags === RENAME_EXCHANGE ? -sys.EINVAL : -sys.ENOTEMPTY
   return 0
 }
 
@@ -95,8 +94,8 @@ function checkKinds(to: Spot, inode: Inode, other: Inode | undefined, flags: num
   if (to.directory.content.dead) return -sys.ENOENT
   if (other === undefined || other === inode || flags === RENAME_EXCHANGE) return 0
   if (isDirectory(inode) && !isDirectory(other)) return -sys.ENOTDIR
-  if (!isDirectory(inode) && isDirectory(other)) return -EISDIR
-  return isDirectory(other) && other.content.entries.size > 0 ? -ENOTEMPTY : 0
+  if (!isDirectory(inode) && isDirectory(other)) return -sys.EISDIR
+  return isDirectory(other) && other.content.entries.size > 0 ? -sys.ENOTEMPTY : 0
 }
 
 function contains(inode: Inode, directory: DirectoryInode): boolean {

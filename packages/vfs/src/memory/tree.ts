@@ -8,7 +8,7 @@ import type { Attributes, Caller, Handle, Name, NodeId } from "../filesystem.ts"
 import type { FileClock } from "./clock.ts"
 import { Entries } from "./entries.ts"
 import { type Content, type DirectoryInode, describe, type Inode, isDirectory } from "./inode.ts"
-import { EROFS, S_IFDIR, S_ISGID } from "./linux.ts"
+import { S_ISGID } from "./linux.ts"
 import { checkNewName } from "./name.ts"
 import type { Space } from "./sparse-data.ts"
 
@@ -55,7 +55,7 @@ export class Tree {
   constructor(options: TreeOptions) {
     this.options = options
     const content = { kind: "directory", entries: new Entries(), parent: undefined, dead: false } as const
-    const root = this.make({ mode: S_IFDIR | 0o755, content }, { uid: 0, gid: 0, pid: 0 }, undefined)
+    const root = this.make({ mode: sys.S_IFDIR | 0o755, content }, { uid: 0, gid: 0, pid: 0 }, undefined)
     root.links = 2
     root.holders = 1
     this.#nodes.set(this.root, { inode: root, references: 1 })
@@ -86,7 +86,7 @@ export class Tree {
 
   /** 0 where the tree may change. */
   get writable(): number {
-    return this.options.readOnly ? -EROFS : 0
+    return this.options.readOnly ? -sys.EROFS : 0
   }
 
   /** Counts a reference, fills `into`, and returns the node: how every operation that finds or makes a file ends. */

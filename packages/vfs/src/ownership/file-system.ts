@@ -21,7 +21,7 @@ import {
   type Place,
 } from "../filesystem.ts"
 import { forwarding, type KeepingFileSystem } from "../forwarding.ts"
-import { PERMISSIONS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from "../memory/linux.ts"
+import { PERMISSIONS, S_ISGID, S_ISUID, S_IXGRP } from "../memory/linux.ts"
 import { OwnerDatabase } from "./database.ts"
 import { NO_RECORD, needs, type Owner, type OwnerRecord, realMode, shownMode } from "./record.ts"
 import { OwnerRecords } from "./records.ts"
@@ -133,7 +133,7 @@ class OwnershipLayer {
     const before = this.#before
     const result = this.#fs.getAttributes(node, handle, caller, before)
     if (result < 0) return result
-    if (mode !== undefined && (before.mode & S_IFMT) === S_IFLNK) return -sys.EOPNOTSUPP
+    if (mode !== undefined && (before.mode & sys.S_IFMT) === sys.S_IFLNK) return -sys.EOPNOTSUPP
     const plan = this.#planChange(this.records.of(node, before), before, changes, caller)
     const isSame = plan.real === (before.mode & PERMISSIONS)
     const hostChanges = { ...others, mode: isSame ? undefined : plan.real }
@@ -146,26 +146,26 @@ class OwnershipLayer {
   }
 
   makeNode(parent: NodeId, name: Name, { mode, rdev }: NewNode, caller: Caller, into: Attributes): number {
-    const type = (mode & S_IFMT) === 0 ? S_IFREG : mode & S_IFMT
+    const type = (mode & sys.S_IFMT) === 0 ? sys.S_IFREG : mode & sys.S_IFMT
     const plan = this.#plan(parent, type | (mode & PERMISSIONS), caller)
     const node = this.#fs.makeNode(parent, name, { mode: type | plan.real, rdev }, caller, into)
     return this.#made(node, plan, caller, into, () => this.#fs.unlink(parent, name, caller))
   }
 
   makeDirectory(parent: NodeId, name: Name, mode: number, caller: Caller, into: Attributes): number {
-    const plan = this.#plan(parent, S_IFDIR | (mode & PERMISSIONS), caller)
+    const plan = this.#plan(parent, sys.S_IFDIR | (mode & PERMISSIONS), caller)
     const node = this.#fs.makeDirectory(parent, name, plan.real, caller, into)
     return this.#made(node, plan, caller, into, () => this.#fs.removeDirectory(parent, name, caller))
   }
 
   makeSymlink(parent: NodeId, name: Name, target: Name, caller: Caller, into: Attributes): number {
-    const plan = this.#plan(parent, S_IFLNK | 0o777, caller)
+    const plan = this.#plan(parent, sys.S_IFLNK | 0o777, caller)
     const node = this.#fs.makeSymlink(parent, name, target, caller, into)
     return this.#made(node, plan, caller, into, () => this.#fs.unlink(parent, name, caller))
   }
 
   create(parent: NodeId, name: Name, how: HowToCreate, caller: Caller, into: Attributes): number {
-    const plan = this.#plan(parent, S_IFREG | (how.mode & PERMISSIONS), caller)
+    const plan = this.#plan(parent, sys.S_IFREG | (how.mode & PERMISSIONS), caller)
     if (plan.owner === undefined && plan.asked === plan.real)
       return this.#shown(this.#fs.create(parent, name, how, caller, into), caller, into)
     // What there is to keep is for a file that this call makes, so it has to know whether it did.
@@ -225,25 +225,25 @@ class OwnershipLayer {
 
   #planChange(record: OwnerRecord, before: Readonly<Attributes>, changes: Changes, caller: Caller): Plan {
     const { uid, gid, mode } = changes
-    const type = before.mode & S_IFMT
+    const type = before.mode & sys.S_IFMT
     const shown = shownMode(before.mode, record) & PERMISSIONS
     const was = record.owner ?? this.#defaultOwner(caller)
     const chowned = uid !== undefined || gid !== undefined
     const asked = mode === undefined ? (chowned ? withoutIdentity(shown, type) : shown) : mode & PERMISSIONS
     const owner = chowned ? { uid: uid ?? was.uid, gid: gid ?? was.gid } : record.owner
     // Permissions that nobody has asked for stay as they are on the host, and those of links are nobody's business.
-    const stays = asked === shown || type === S_IFLNK
+    const stays = asked === shown || type === sys.S_IFLNK
     const real = stays ? before.mode & PERMISSIONS : realMode(asked, type)
     return { asked, real, owner: owner ?? lender(asked, type, caller) }
   }
 
   /** What a file made by `caller` in `parent` is to be. `mode` has its type. */
   #plan(parent: NodeId, mode: number, caller: Caller): Plan {
-    const type = mode & S_IFMT
+    const type = mode & sys.S_IFMT
     const above = this.#recordOfDirectory(parent, caller)
     const inherits = ((above.mode?.asked ?? 0) & S_ISGID) !== 0
-    const asked = (mode & PERMISSIONS) | (inherits && type === S_IFDIR ? S_ISGID : 0)
-    const real = type === S_IFLNK ? asked : realMode(asked, type)
+    const asked = (mode & PERMISSIONS) | (inherits && type === sys.S_IFDIR ? S_ISGID : 0)
+    const real = type === sys.S_IFLNK ? asked : realMode(asked, type)
     const gid = inherits && above.owner !== undefined ? above.owner.gid : caller.gid
     const owner = above.owner === undefined ? lender(asked, type, caller) : { uid: caller.uid, gid }
     return { owner, asked, real }
@@ -312,7 +312,7 @@ class OwnershipLayer {
     if (this.#database.size === 0) return remove()
     const node = this.#fs.lookup(parent, name, caller, this.#before)
     if (node < 0) return remove()
-    const isLast = this.#before.links === 1 || (this.#before.mode & S_IFMT) === S_IFDIR
+    const isLast = this.#before.links === 1 || (this.#before.mode & sys.S_IFMT) === sys.S_IFDIR
     // Looked for while the file is there: afterwards nothing tells which records were its.
     const drop = isLast ? this.records.keptOf(node, this.#before) : () => undefined
     const result = remove()
@@ -324,18 +324,18 @@ class OwnershipLayer {
 
 function recordOf({ owner, asked }: Plan, { mode }: Readonly<Attributes>): OwnerRecord {
   const real = mode & PERMISSIONS
-  const isLink = (mode & S_IFMT) === S_IFLNK
+  const isLink = (mode & sys.S_IFMT) === sys.S_IFLNK
   return { owner, mode: isLink || asked === real ? undefined : { asked, real } }
 }
 
 /** A file that lends its owner's identity has to have one: else it would lend anybody's. */
 function lender(asked: number, type: number, { uid, gid }: Caller): Owner | undefined {
-  return type === S_IFREG && (asked & (S_ISUID | S_ISGID)) !== 0 ? { uid, gid } : undefined
+  return type === sys.S_IFREG && (asked & (S_ISUID | S_ISGID)) !== 0 ? { uid, gid } : undefined
 }
 
 /** chown(2): a program that changes hands lends nobody's identity any more. */
 function withoutIdentity(mode: number, type: number): number {
-  if (type !== S_IFREG) return mode
+  if (type !== sys.S_IFREG) return mode
   return mode & ~(S_ISUID | ((mode & S_IXGRP) !== 0 ? S_ISGID : 0))
 }
 

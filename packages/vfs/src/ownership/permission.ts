@@ -6,7 +6,6 @@
  */
 import * as sys from "@skep/loop/sys"
 import type { Attributes, Changes } from "../filesystem.ts"
-import { S_IFDIR, S_IFMT } from "../memory/linux.ts"
 
 /** Who asks, with all groups. */
 export interface Identity {
@@ -27,7 +26,7 @@ const GROUP_SHIFT = 3
 /** Whether all of `want` (`MAY_…`) is allowed. */
 export function allowed(attributes: Readonly<Attributes>, who: Identity, want: number): boolean {
   if (who.uid === ROOT) {
-    const executable = (attributes.mode & S_IFMT) === S_IFDIR || (attributes.mode & ANY_EXECUTE) !== 0
+    const executable = (attributes.mode & sys.S_IFMT) === sys.S_IFDIR || (attributes.mode & ANY_EXECUTE) !== 0
     return (want & MAY_EXECUTE) === 0 || executable
   }
   return (permissionsOf(attributes, who) & want) === want

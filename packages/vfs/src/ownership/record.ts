@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { PERMISSIONS, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_ISVTX } from "../memory/linux.ts"
+import * as sys from "@skep/loop/sys"
+import { PERMISSIONS, S_ISGID, S_ISUID, S_ISVTX } from "../memory/linux.ts"
 
 export interface OwnerRecord {
   readonly owner: Owner | undefined
@@ -60,12 +61,12 @@ export function isEmpty({ owner, mode }: OwnerRecord): boolean {
 
 /** The permissions without which this process cannot serve a file of a type. */
 export function needs(type: number): number {
-  return (type & S_IFMT) === S_IFDIR ? DIRECTORY_NEEDS : FILE_NEEDS
+  return (type & sys.S_IFMT) === sys.S_IFDIR ? DIRECTORY_NEEDS : FILE_NEEDS
 }
 
 /** The permissions that the host gets for those that were asked for: enough for this process, and never another's identity. */
 export function realMode(asked: number, type: number): number {
-  const sticky = (type & S_IFMT) === S_IFDIR ? S_ISVTX : 0
+  const sticky = (type & sys.S_IFMT) === sys.S_IFDIR ? S_ISVTX : 0
   return (asked & (0o777 | sticky)) | needs(type)
 }
 
@@ -74,11 +75,11 @@ export function realMode(asked: number, type: number): number {
  * a file that belongs to whoever looks they would lend anybody's.
  */
 export function shownMode(hostMode: number, { owner, mode }: OwnerRecord): number {
-  const type = hostMode & S_IFMT
+  const type = hostMode & sys.S_IFMT
   const host = hostMode & PERMISSIONS
-  if (type === S_IFLNK) return hostMode
+  if (type === sys.S_IFLNK) return hostMode
   if (mode !== undefined && mode.real === host) return type | mode.asked
-  return owner === undefined && type === S_IFREG ? type | (host & ~(S_ISUID | S_ISGID)) : hostMode
+  return owner === undefined && type === sys.S_IFREG ? type | (host & ~(S_ISUID | S_ISGID)) : hostMode
 }
 
 function octal(mode: number): string {

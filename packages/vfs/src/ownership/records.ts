@@ -7,7 +7,6 @@
 import * as sys from "@skep/loop/sys"
 import { type Attributes, DURABLE_MAX, type NodeId } from "../filesystem.ts"
 import type { ExtendedCalls, KeepingFileSystem } from "../forwarding.ts"
-import { E2BIG, S_IFDIR, S_IFMT, S_IFREG } from "../memory/linux.ts"
 import type { FileNumber, OwnerDatabase } from "./database.ts"
 import { emit, isEmpty, NO_RECORD, type OwnerRecord, parse } from "./record.ts"
 
@@ -24,7 +23,7 @@ const NANOSECONDS_PER_MS = 1_000_000
 const HEX = 16
 
 /** Errors that say that this file takes no record, and not that nothing can be kept. */
-const ELSEWHERE: readonly number[] = [sys.EOPNOTSUPP, sys.EPERM, sys.EACCES, sys.ENOSPC, E2BIG]
+const ELSEWHERE: readonly number[] = [sys.EOPNOTSUPP, sys.EPERM, sys.EACCES, sys.ENOSPC, sys.E2BIG]
 
 /** Of a file system that keeps nothing for layers above. */
 const NONE: ExtendedCalls = {
@@ -114,17 +113,13 @@ export class OwnerRecords {
 
   /** Takes what the database has of files that are there no more out of it. */
   compact(): void {
-    this.#database.compact((durable) => {
-      const node = this.#fs.find(Buffer.from(durable, "hex"))
-      if (node > 0) this.#fs.forget(node, 1)
-      return node > 0
-    })
+    this.#database.compact((durable) => this.#find(durable) > 0)
   }
 
   /** xattr(7): users' attributes are for files and directories. */
   takesAttributes({ mode, device }: Readonly<Attributes>): boolean {
-    const type = mode & S_IFMT
-    return (type === S_IFREG || type === S_IFDIR) && !this.#without.has(device)
+    const type = mode & sys.S_IFMT
+    return (type === sys.S_IFREG || type === sys.S_IFDIR) && !this.#without.has(device)
   }
 
   /** Undefined where it cannot be told. */
@@ -166,9 +161,14 @@ export class OwnerRecords {
   }
 
   #isNode(durable: string, node: NodeId): boolean {
-    const found = this.#fs.find(Buffer.from(durable, "hex"))
-    if (found > 0) this.#fs.forget(found, 1)
-    return found === node
+    return this.#find(durable) === node
+  }
+
+  /** The node of a durable handle, without a reference. */
+  #find(durable: string): number {
+    const node = this.#fs.find(new Uint8Array(Buffer.from(durable, "hex")))
+    if (node > 0) this.#fs.forget(node, 1)
+    return node
   }
 
   #durableOf(node: NodeId): string | undefined {

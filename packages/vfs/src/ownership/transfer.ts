@@ -10,6 +10,7 @@
  *
  * @module
  */
+import * as sys from "@skep/loop/sys"
 import { errnoName } from "@skep/loop/sys"
 import {
   type Attributes,
@@ -19,7 +20,7 @@ import {
   type NodeId,
   newAttributes,
 } from "../filesystem.ts"
-import { PERMISSIONS, S_IFDIR, S_IFMT } from "../memory/linux.ts"
+import { PERMISSIONS } from "../memory/linux.ts"
 import { isDot, isDotDot } from "../memory/name.ts"
 import { isEmpty, type OwnerRecord } from "./record.ts"
 import type { OwnerRecords } from "./records.ts"
@@ -50,7 +51,7 @@ interface Source {
 function* linesOf(source: Source, node: NodeId, path: Buffer, attributes: Attributes): Generator<string> {
   const record = source.records.of(node, attributes)
   if (!isEmpty(record)) yield lineOf(path, record, attributes.mode & PERMISSIONS)
-  if ((attributes.mode & S_IFMT) !== S_IFDIR) return
+  if ((attributes.mode & sys.S_IFMT) !== sys.S_IFDIR) return
   for (const name of namesIn(source.fs, node)) {
     const below = newAttributes()
     const child = source.fs.lookup(node, name, ROOT, below)

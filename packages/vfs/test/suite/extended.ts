@@ -37,6 +37,17 @@ export function extendedCases(check: Check): void {
     expect(rig.getExtended(node, "user.bytes")).toBe(value)
   })
 
+  check(
+    "extended attributes: a value is a view, and changing it after the call changes nothing",
+    async (rig) => {
+      const node = await rig.file("a")
+      const value = Buffer.from("before")
+      expect(rig.fs.setExtended(node, bytes("user.a"), value, 0)).toBe(0)
+      value.write("after!")
+      expect(rig.getExtended(node, "user.a")).toBe("before")
+    },
+  )
+
   check("extended attributes: CREATE needs none, REPLACE needs one", async (rig) => {
     const node = await rig.file("a")
     expect(rig.setExtended(node, "user.a", "x", XATTR_REPLACE)).toBe("ENODATA")

@@ -4,8 +4,9 @@
  * @module
  */
 import { expect } from "vitest"
+import { newAttributes } from "../../src/index.ts"
 import type { Check } from "./check.ts"
-import { O_RDONLY, O_RDWR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, sure } from "./rig.ts"
+import { bytes, O_RDONLY, O_RDWR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, sure } from "./rig.ts"
 
 const NO_NODE = 2 ** 53 - 5
 const NO_HANDLE = 2 ** 31 - 5
@@ -124,6 +125,16 @@ function durableCases(check: Check): void {
     expect(rig.durable(one)).toEqual(rig.durable(one))
     expect(rig.durable(one)).not.toEqual(rig.durable(other))
     expect(sure(rig.find(rig.durable(rig.root).slice()))).toBe(rig.root)
+  })
+
+  check("a durable handle is read from any view of its bytes, part of a larger memory too", async (rig) => {
+    const node = await rig.file("a")
+    const durable = rig.durable(node)
+    const larger = new Uint8Array(100).fill(0xee)
+    larger.set(durable, 17)
+    expect(rig.find(larger.subarray(17, 17 + durable.length))).toBe(node)
+    // A Buffer lies anywhere in memory that it shares, and its slice() is no copy.
+    expect(rig.find(Buffer.from(durable))).toBe(node)
   })
 
   check("a durable handle survives a rename, into another directory too", async (rig) => {
@@ -438,6 +449,14 @@ function handleCases(check: Check): void {
       expect(rig.readLink(rig.root)).toBe("EINVAL")
     },
   )
+
+  check("a link's target is a view: changing it after the call changes nothing", (rig) => {
+    const target = Buffer.from("before")
+    const into = newAttributes()
+    const node = rig.fs.makeSymlink(rig.root, bytes("l"), target, rig.caller, into)
+    target.write("after!")
+    expect(rig.readLink(node)).toBe("before")
+  })
 
   check("a link needs a target, of at most 4095 bytes", (rig) => {
     expect(rig.symlink("l", "")).toBe("ENOENT")
