@@ -32,7 +32,7 @@ export interface Channel {
 export const REQUEST_MAX: number = 128 * 1024
 
 export function newViews(bytes: number): Views {
-  const buffer = new ArrayBuffer(bytes)
+  const buffer = new ArrayBuffer(Math.ceil(bytes / 8) * 8)
   return { bytes: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) }
 }
 
