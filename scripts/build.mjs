@@ -49,6 +49,8 @@ const ALONE = {
   "network-node-thread": "packages/network/src/node-thread.ts",
   "syscall-pool": "packages/loop/src/pool/thread.ts",
   mount: "apps/skep/src/mount/main.ts",
+  shares: "packages/shares/src/main.ts",
+  "shares-thread": "packages/shares/src/thread.ts",
   "tap-opener": "packages/link/src/tap/opener.ts",
   "qemu-user": "packages/adapters/src/qemu-user/main.ts",
   passt: "packages/adapters/src/passt/main.ts",

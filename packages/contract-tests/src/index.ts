@@ -22,6 +22,8 @@ export {
 export { type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
 export { killNetwork, loneNetwork, type StreamNetwork, streamTraffic } from "./network-fixtures.ts"
 export type { TrafficFixture } from "./network-traffic.ts"
+export { sharesContract } from "./shares-contract.ts"
+export type { GuestFiles, GuestStat, OpenFile, SharesFixture, SharesSuite } from "./shares-fixture.ts"
 export { type SidecarFixture, type SidecarSuite, sidecarContract, testContext } from "./sidecar-contract.ts"
 export { vsockContract } from "./vsock-contract.ts"
 export {

@@ -5,7 +5,6 @@
  * @module
  */
 import type { Context, ShareProtocol, ShareRule } from "@skep/contract"
-import type { SharesOptions } from "./options.ts"
 
 /** What there is to be done in a guest; see guest/. */
 export interface GuestPart extends AsyncDisposable {
@@ -14,6 +13,8 @@ export interface GuestPart extends AsyncDisposable {
   /** Shows a directory of the tree at `target`. */
   bind(id: string, target: string, readOnly: boolean): Promise<void>
   unbind(target: string): Promise<void>
+  /** All that there is to be is where it belongs: containers may start. */
+  announce(): Promise<void>
 }
 
 export type Mount =
@@ -76,9 +77,9 @@ export class GuestSide implements AsyncDisposable {
     return this.#mounted !== undefined
   }
 
-  /** What the guest has taken. */
-  get choice(): Choice | undefined {
-    return this.#choice
+  /** What the guest has taken, or what is tried first. */
+  get choice(): Choice {
+    return this.#choice ?? firstOf(this.#options.mounts)
   }
 
   get counters(): Readonly<Record<string, number>> {
@@ -133,17 +134,28 @@ export class GuestSide implements AsyncDisposable {
     const mounted = this.#mount()
     this.#mounted = mounted
     mounted.then(
-      () => {
+      async () => {
         if (guest !== this.#guest) return
-        for (const held of this.#held.values()) this.#bind(held).catch(() => undefined) // its state says it
+        // What cannot be bound says so in its state.
+        await Promise.allSettled([...this.#held.values()].map((held) => this.#bind(held)))
+        if (guest === this.#guest) await this.#announce()
       },
       (error: unknown) => {
         if (guest !== this.#guest) return
         const reason = reasonOf(error)
         this.#options.context.log.info("shares not mounted", { reason })
         for (const held of this.#held.values()) fail(held, reason)
+        void this.#announce()
       },
     )
+  }
+
+  async #announce(): Promise<void> {
+    try {
+      await this.#part.announce()
+    } catch (error) {
+      this.#options.context.log.info("shares not announced", { reason: reasonOf(error) })
+    }
   }
 
   /** By the first way that the guest takes. */
@@ -190,11 +202,10 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** What will be tried first. */
-export function firstChoice({ protocol }: Pick<SharesOptions, "protocol">): Choice {
-  if (protocol === "nfs") return { protocol: "nfs", reason: ASKED }
-  return { protocol: "virtiofs", reason: protocol === "auto" ? BEST : ASKED }
+/** By what shares will be mounted if that can be. */
+export function firstOf(mounts: GuestSideOptions["mounts"]): Choice {
+  const [first] = mounts
+  return first === undefined
+    ? { protocol: "virtiofs", reason: "nobody was asked to mount anything" }
+    : { protocol: first.kind, reason: first.reason }
 }
-
-const ASKED = "it was asked for"
-const BEST = "the machine has a device for it, which is the fastest way"

@@ -26,6 +26,8 @@ export interface SharesOptions {
   /** The vhost-user socket, on which the hypervisor's side connects. */
   readonly socket: string
   readonly nfs?: NfsPlace
+  /** By which address the guest reaches the loopback of this host, where NFS is served. */
+  readonly nfsAddress?: string
   /** This machine's own: what has to outlive this process. Made if it is missing. */
   readonly stateDirectory: string
   readonly guest?: GuestWay
@@ -38,7 +40,7 @@ export interface SharesOptions {
   readonly tag: string
   /** Threads for system calls that wait for a disk. 0: everything in the one thread. */
   readonly ioThreads: number
-  /** Descriptors for nodes that the guest remembers, of all shares. */
+  /** Descriptors for nodes that the guest remembers, of each share. */
   readonly maxDescriptors: number
   /** Ends the sidecar when no front end was connected for so long, from its start or the last hang-up on. 0 is never. */
   readonly lonelyMs: number
@@ -60,6 +62,7 @@ const Options: z.ZodType<SharesOptions> = z.strictObject({
   nfs: z
     .union([z.strictObject({ socket: absolutePath }), z.strictObject({ port: z.int().min(0).max(PORT_MAX) })])
     .exactOptional(),
+  nfsAddress: z.union([z.ipv4(), z.ipv6()]).exactOptional(),
   stateDirectory: absolutePath,
   guest: z
     .strictObject({
@@ -79,7 +82,7 @@ const Options: z.ZodType<SharesOptions> = z.strictObject({
     .regex(/^[a-z0-9][a-z0-9._-]{0,35}$/i, "must be at most 36 letters, digits, dots, dashes and underscores")
     .default("skep"),
   ioThreads: z.int().min(0).max(64).default(4),
-  maxDescriptors: z.int().min(64).default(16_384),
+  maxDescriptors: z.int().min(64).default(8192),
   lonelyMs: z.int().min(0).max(DAY_MS).default(0),
 })
 
@@ -91,6 +94,8 @@ export function parseSharesOptions(input: unknown): SharesOptions {
   for (const path of ownSockets(options)) checkSocketPath(path)
   if (options.protocol === "nfs" && options.nfs === undefined)
     throw badOptions('"protocol" of the shares: NFS needs to be told where to listen ("nfs")')
+  if (options.protocol === "nfs" && options.guest !== undefined && options.nfsAddress === undefined)
+    throw badOptions('"protocol" of the shares: the guest needs to be told where NFS is ("nfsAddress")')
   return options
 }
 

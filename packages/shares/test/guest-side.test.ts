@@ -5,6 +5,7 @@ import { type GuestPart, GuestSide, type Mount } from "../src/guest-side.ts"
 /** A guest that does what it is told, or refuses what it is told to refuse. */
 class FakeGuest implements GuestPart {
   readonly said: string[] = []
+  announced = 0
   refuses: (what: string) => boolean = () => false
   onReady: () => void = () => undefined
   onLost: () => void = () => undefined
@@ -19,6 +20,10 @@ class FakeGuest implements GuestPart {
 
   async unbind(target: string): Promise<void> {
     this.#do(`unbind ${target}`)
+  }
+
+  async announce(): Promise<void> {
+    this.announced++
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -87,6 +92,7 @@ describe("GuestSide", () => {
     guest.onReady()
     await settled()
     expect(guest.said).toEqual([...all, ...all])
+    expect(guest.announced).toBe(2)
   })
 
   it("puts and removes in a guest that is there", async () => {

@@ -1,8 +1,8 @@
 /**
  * Which shares a machine has, with the numbers that its guest knows them by: a file that outlives this process.
  *
- * A share keeps its number from when it is added until it is removed; the number is not given again. A slot stands for one life of its directory
- * (tree/numbers.ts); another directory at the same path gets another slot. Numbers and slots begin anew only with a guest that knows none.
+ * A share keeps its number from when it is added until it is removed; the number is not given again. A life stands for one directory at its path
+ * (tree/numbers.ts): another directory there is another life, and so is every share for a guest that has just booted.
  *
  * @module
  */
@@ -10,14 +10,14 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs"
 import { type ShareRule, SidecarError } from "@skep/contract"
 import { errnoOf, parseShareRule } from "@skep/runtime"
 import * as z from "zod"
-import { NUMBER_MAX, SHARES_MAX, SLOT_MAX } from "../tree/numbers.ts"
+import { NUMBER_MAX, placeOfLife, SHARES_MAX } from "../tree/numbers.ts"
 import { type Directory, sameDirectory } from "./check.ts"
 
 export interface Entry {
   readonly number: number
-  readonly slot: number
+  readonly life: number
   readonly rule: ShareRule
-  /** The one that the slot stands for. */
+  /** The one that the life stands for. */
   readonly directory: Directory
 }
 
@@ -27,12 +27,12 @@ const count = z.int().min(1)
 const File = z.object({
   version: z.literal(VERSION),
   nextNumber: count,
-  nextSlot: count,
+  nextLife: count,
   home: z.int().exactOptional(),
   shares: z.array(
     z.object({
       number: count.max(NUMBER_MAX),
-      slot: count.max(SLOT_MAX),
+      life: count,
       rule: z.unknown().transform((rule) => parseShareRule(rule)),
       directory: z.object({ device: z.number(), inode: z.string() }),
     }),
@@ -41,7 +41,7 @@ const File = z.object({
 
 type Content = z.infer<typeof File>
 
-const EMPTY: Content = { version: VERSION, nextNumber: 1, nextSlot: 1, shares: [] }
+const EMPTY: Content = { version: VERSION, nextNumber: 1, nextLife: 1, shares: [] }
 
 export class Book {
   readonly #path: string
@@ -84,21 +84,22 @@ export class Book {
 
   /** Adds a share, or puts another rule or another life in the place of the one at its target. Throws "busy" where there are too many. */
   put(rule: ShareRule, directory: Directory): Entry {
-    const { nextNumber, nextSlot, shares, home } = this.#content
+    const { nextNumber, nextLife, shares, home } = this.#content
     const before = this.at(rule.target)
-    const keepsLife =
+    const lives =
       before !== undefined && before.rule.path === rule.path && sameDirectory(before.directory, directory)
     const number = before?.number ?? nextNumber
-    const slot = keepsLife ? before.slot : nextSlot
+    const others = shares.filter((share) => share.number !== number)
+    const life = lives ? before.life : freeLife(nextLife, others)
     if (before === undefined && shares.length >= SHARES_MAX) throw full(rule, `there are ${SHARES_MAX}`)
-    if (slot > SLOT_MAX || number > NUMBER_MAX) throw full(rule, "too many came and went since its start")
-    const entry: Entry = { number, slot, rule, directory }
+    if (number > NUMBER_MAX) throw full(rule, "too many came and went")
+    const entry: Entry = { number, life, rule, directory }
     this.#content = {
       version: VERSION,
       nextNumber: Math.max(nextNumber, number + 1),
-      nextSlot: Math.max(nextSlot, slot + 1),
+      nextLife: Math.max(nextLife, life + 1),
       home: home ?? directory.device,
-      shares: [...shares.filter((share) => share.number !== number), entry],
+      shares: [...others, entry].toSorted((left, right) => left.number - right.number),
     }
     return entry
   }
@@ -110,14 +111,19 @@ export class Book {
     }
   }
 
-  /** A guest that knows no number has come: every share gets its next slot, from the first on where that is free. */
+  /** A guest that knows no number has come: every share begins another life. */
   renew(): void {
-    const { shares } = this.#content
-    const used = Math.max(0, ...shares.map(({ slot }) => slot))
-    // What the guest before had is not to be met by the new one either, as long as it fits.
-    const first = used + shares.length > SLOT_MAX ? 1 : used + 1
-    const renewed = shares.map((share, index) => ({ ...share, slot: first + index }))
-    this.#content = { ...this.#content, shares: renewed, nextSlot: first + renewed.length }
+    for (const { rule, directory, ...share } of this.entries) {
+      const { nextLife, shares } = this.#content
+      const others = shares.filter(({ number }) => number !== share.number)
+      const life = freeLife(nextLife, others)
+      const renewed = [...others, { number: share.number, life, rule, directory }]
+      this.#content = {
+        ...this.#content,
+        nextLife: life + 1,
+        shares: renewed.toSorted((left, right) => left.number - right.number),
+      }
+    }
   }
 
   /** Makes the file say what this does now: for a successor of this process, whatever ends it. No guest outlives a crash of the host. */
@@ -128,12 +134,20 @@ export class Book {
   }
 }
 
+/** The next life whose place none of these has. */
+function freeLife(next: number, shares: readonly Pick<Entry, "life">[]): number {
+  const taken = new Set(shares.map(({ life }) => placeOfLife(life)))
+  let life = next
+  while (taken.has(placeOfLife(life))) life++
+  return life
+}
+
 function full({ path }: ShareRule, reason: string): SidecarError {
   return new SidecarError(
     "busy",
     `Cannot share "${path}": the machine has no room for another share, ${reason}`,
     {
-      next: "Remove a share that nobody needs, or start the machine again",
+      next: "Remove a share that nobody needs, or make the machine anew",
     },
   )
 }

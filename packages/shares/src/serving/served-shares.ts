@@ -2,7 +2,7 @@
  * The shares of a machine in the loop thread: which there are, each with its file system, as one tree.
  *
  * ```
- *  put, remove, renew ──► book (a file) ──► tree ──► share: hidden ◄ layers ◄ passthrough + journal of its slot
+ *  put, remove, renew ──► book (a file) ──► tree ──► share: hidden ◄ layers ◄ passthrough + journal of its life
  * ```
  *
  * Every change is in the file before it is in the tree, so that whoever comes after a SIGKILL has all numbers that a guest may know.
@@ -23,6 +23,8 @@ export type OpenShare = (entry: Entry, journal: string) => FileSystem
 export interface ServedOptions {
   readonly stateDirectory: string
   readonly open: OpenShare
+  /** What was opened for the share with this number is over. */
+  readonly onEnd?: (number: number) => void
   /** Milliseconds since the epoch. */
   readonly now: () => number
   readonly onNotice: (notice: ServedNotice) => void
@@ -45,7 +47,7 @@ export interface ServedShare {
 /** Of a share whose directory was never seen. */
 const NOWHERE: Directory = { device: 0, inode: "" }
 
-const JOURNAL = /^slot-(\d+)\.journal/
+const JOURNAL = /^life-(\d+)\.journal/
 
 export class ServedShares implements Disposable {
   readonly tree: ShareTree
@@ -91,12 +93,12 @@ export class ServedShares implements Disposable {
   put(rule: ShareRule, directory: Directory): ServedShare {
     const before = this.#book.at(rule.target)
     const entry = this.#book.put(rule, directory)
-    this.tree.put({ ...entry, fileSystem: undefined })
+    this.#close(entry)
     try {
       this.tree.put({ ...entry, fileSystem: this.#open(entry) })
     } catch (error) {
       if (before === undefined) {
-        this.tree.remove(entry.number)
+        this.#remove(entry.number)
         this.#book.remove(entry.number)
       } else this.#begin(this.#book.put(before.rule, before.directory), directoryAt(before.rule.path))
       this.#save()
@@ -114,8 +116,7 @@ export class ServedShares implements Disposable {
     if (entry === undefined) return false
     this.#book.remove(entry.number)
     this.#save()
-    this.tree.remove(entry.number)
-    this.#gone.delete(entry.number)
+    this.#remove(entry.number)
     this.#sweep()
     return true
   }
@@ -153,7 +154,7 @@ export class ServedShares implements Disposable {
 
   /** Serves an entry as far as that can be. Returns whether it is served. */
   #begin(entry: Entry, directory: Directory | undefined): boolean {
-    this.tree.put({ ...entry, fileSystem: undefined })
+    this.#close(entry)
     if (directory === undefined) {
       this.#end(entry, "the directory is gone")
       return false
@@ -170,10 +171,22 @@ export class ServedShares implements Disposable {
 
   #end(entry: Entry, reason: string): void {
     const { number, rule } = entry
-    this.tree.put({ ...entry, fileSystem: undefined })
+    this.#close(entry)
     if (this.#gone.get(number) === reason) return
     this.#gone.set(number, reason)
     this.#options.onNotice({ type: "share-gone", target: rule.target, path: rule.path, reason })
+  }
+
+  /** Nothing of it is open from now on: the journal is free for whoever comes next. */
+  #close(entry: Entry): void {
+    this.tree.put({ ...entry, fileSystem: undefined })
+    this.#options.onEnd?.(entry.number)
+  }
+
+  #remove(number: number): void {
+    this.tree.remove(number)
+    this.#gone.delete(number)
+    this.#options.onEnd?.(number)
   }
 
   #save(): void {
@@ -182,19 +195,19 @@ export class ServedShares implements Disposable {
   }
 
   #open(entry: Entry): FileSystem {
-    return this.#options.open(entry, this.#journal(entry.slot))
+    return this.#options.open(entry, this.#journal(entry.life))
   }
 
-  #journal(slot: number): string {
-    return join(this.#options.stateDirectory, `slot-${slot}.journal`)
+  #journal(life: number): string {
+    return join(this.#options.stateDirectory, `life-${life}.journal`)
   }
 
-  /** Removes the journals of slots that nobody has any more. */
+  /** Removes the journals of lives that are over. */
   #sweep(): void {
-    const used = new Set(this.#book.entries.map(({ slot }) => slot))
+    const used = new Set(this.#book.entries.map(({ life }) => life))
     for (const name of readdirSync(this.#options.stateDirectory)) {
-      const slot = JOURNAL.exec(name)?.[1]
-      if (slot !== undefined && !used.has(Number(slot)))
+      const life = JOURNAL.exec(name)?.[1]
+      if (life !== undefined && !used.has(Number(life)))
         rmSync(join(this.#options.stateDirectory, name), { force: true })
     }
   }

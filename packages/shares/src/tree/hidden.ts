@@ -6,8 +6,14 @@
  *
  * @module
  */
-import { type Attributes, type Caller, type FileSystem, type Name, newAttributes } from "@skep/vfs"
-import { layered } from "./layered.ts"
+import {
+  type Attributes,
+  type Caller,
+  type FileSystem,
+  forwarding,
+  type Name,
+  newAttributes,
+} from "@skep/vfs"
 
 const ENOENT = 2
 const EACCES = 13
@@ -50,7 +56,8 @@ export function withHidden(inner: FileSystem, hidden: Hidden): FileSystem {
     inner.forget(node, 1)
     return refusal
   }
-  return layered(inner, {
+  return {
+    ...forwarding(inner),
     lookup: (parent, name, caller, into) =>
       unlessHidden(inner.lookup(parent, name, caller, into), into, -ENOENT),
     find: (durable) => {
@@ -77,7 +84,7 @@ export function withHidden(inner: FileSystem, hidden: Hidden): FileSystem {
         )
         return skipped || visit(entry)
       }),
-  })
+  }
 }
 
 function equal(left: Uint8Array, right: Uint8Array): boolean {

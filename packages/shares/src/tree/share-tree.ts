@@ -29,7 +29,7 @@ import type {
   Usage,
   Visit,
 } from "@skep/vfs"
-import { ROOT, rootOfShare, SLOT, slotOf } from "./numbers.ts"
+import { PLACE, placeOf, placeOfLife, ROOT, rootOfShare } from "./numbers.ts"
 import { fillRootAttributes, fillRootUsage, listRoot, parseShareName } from "./tree-root.ts"
 
 const EPERM = 1
@@ -62,14 +62,16 @@ export interface ShareTreeOptions {
 export interface TreeShare {
   /** Its name in the root. Never given twice. */
   readonly number: number
-  /** Never given twice, while a client remembers what it has looked up. */
-  readonly slot: number
+  /** Which life of its directory this is: see numbers.ts. No other share has its place. */
+  readonly life: number
   /** Undefined for one whose directory is gone: all is ESTALE. Owned by the tree from now on. */
   readonly fileSystem: FileSystem | undefined
 }
 
 interface Mounted extends TreeShare {
   readonly fileSystem: FileSystem
+  /** Its own place among all. */
+  readonly place: number
   readonly first: number
 }
 
@@ -78,7 +80,7 @@ export class ShareTree implements FileSystem {
   readonly #now: () => number
   /** By number, in their order. Undefined is one whose directory is gone. */
   #byNumber: ReadonlyMap<number, Mounted | undefined> = new Map()
-  readonly #bySlot: (Mounted | undefined)[] = []
+  readonly #byPlace: (Mounted | undefined)[] = []
   /** Whose files keep the numbers that the host gave them. */
   #home: number | undefined
   #changedMs: number
@@ -125,10 +127,12 @@ export class ShareTree implements FileSystem {
 
   /** Adds a share, or puts another life in the place of one: what belonged to the last is stale. */
   put(share: TreeShare): void {
-    const { number, slot, fileSystem } = share
+    const { number, life, fileSystem } = share
     this.#end(number)
-    const mounted = fileSystem === undefined ? undefined : { number, slot, fileSystem, first: slot * SLOT }
-    if (mounted !== undefined) this.#bySlot[slot] = mounted
+    const place = placeOfLife(life)
+    const mounted =
+      fileSystem === undefined ? undefined : { number, life, fileSystem, place, first: place * PLACE }
+    if (mounted !== undefined) this.#byPlace[place] = mounted
     const entries = [...this.#byNumber].filter(([other]) => other !== number)
     this.#byNumber = new Map(
       [...entries, [number, mounted] as const].toSorted(([left], [right]) => left - right),
@@ -153,7 +157,7 @@ export class ShareTree implements FileSystem {
   #end(number: number): void {
     const share = this.#byNumber.get(number)
     if (share === undefined) return
-    this.#bySlot[share.slot] = undefined
+    this.#byPlace[share.place] = undefined
     share.fileSystem[Symbol.dispose]()
   }
 
@@ -423,12 +427,12 @@ export class ShareTree implements FileSystem {
   // ---- Numbers
 
   #of(node: NodeId): Mounted | undefined {
-    if (node < SLOT) return this.#byNumber.get(node - ROOT)
-    return this.#bySlot[slotOf(node)]
+    if (node < PLACE) return this.#byNumber.get(node - ROOT)
+    return this.#byPlace[placeOf(node)]
   }
 
   #ofHandle(handle: Handle): Mounted | undefined {
-    return this.#bySlot[slotOf(handle)]
+    return this.#byPlace[placeOf(handle)]
   }
 
   /** A handle of another share, or of another life of it, is as good as none. */
@@ -458,7 +462,7 @@ export class ShareTree implements FileSystem {
 
 /** What the share calls a node of the tree. */
 function own(share: Mounted, node: NodeId): NodeId {
-  return node < SLOT ? share.fileSystem.root : node - share.first
+  return node < PLACE ? share.fileSystem.root : node - share.first
 }
 
 /** What the tree calls a node of the share; errors stay. */

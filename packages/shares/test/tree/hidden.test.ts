@@ -1,7 +1,6 @@
-import { type FileSystem, memoryFileSystem, newAttributes } from "@skep/vfs"
+import { type FileSystem, forwarding, memoryFileSystem, newAttributes } from "@skep/vfs"
 import { describe, expect, it } from "vitest"
 import { type Hidden, withHidden } from "../../src/tree/hidden.ts"
-import { layered } from "../../src/tree/layered.ts"
 import { bytes, list, makeDirectory, makeFile, O_RDWR, root, walk } from "./tree-rig.ts"
 
 const ENOENT = -2
@@ -59,7 +58,8 @@ describe("withHidden()", () => {
   it("gives back the references that it does not pass on", () => {
     const { hidden, inner } = scene()
     let references = 0
-    const counting = layered(inner, {
+    const counting: FileSystem = {
+      ...forwarding(inner),
       lookup: (...args) => {
         const node = inner.lookup(...args)
         if (node > 0) references++
@@ -69,7 +69,7 @@ describe("withHidden()", () => {
         references -= count
         inner.forget(node, count)
       },
-    })
+    }
     const counted = withHidden(counting, hidden)
     const home = walk(inner, "home")
     expect(counted.lookup(home, bytes(".skep"), root, newAttributes())).toBe(ENOENT)

@@ -1,7 +1,7 @@
 import { memoryFileSystem, newAttributes, newUsage } from "@skep/vfs"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { rootOfShare, SLOT } from "../../src/tree/numbers.ts"
+import { PLACE, rootOfShare } from "../../src/tree/numbers.ts"
 import { ShareTree } from "../../src/tree/share-tree.ts"
 import { bytes, list, makeDirectory, makeFile, O_RDWR, root, walk } from "./tree-rig.ts"
 
@@ -13,7 +13,7 @@ const ESTALE = -116
 function newTree(...numbers: readonly number[]): ShareTree {
   const tree = new ShareTree({ now: () => 1_700_000_000_123 })
   for (const number of numbers)
-    tree.put({ number, slot: number, fileSystem: memoryFileSystem({ device: 40 + number }) })
+    tree.put({ number, life: number, fileSystem: memoryFileSystem({ device: 40 + number }) })
   return tree
 }
 
@@ -59,7 +59,7 @@ describe("shares", () => {
     const two = shareRoot(tree, 2)
     expect([one, two]).toEqual([rootOfShare(1), rootOfShare(2)])
     const file = makeFile(tree, one, "file")
-    expect(Math.floor(file / SLOT)).toBe(1)
+    expect(Math.floor(file / PLACE)).toBe(1)
     expect(list(tree, one)).toEqual(["file"])
     expect(list(tree, two)).toEqual([])
     expect(tree.lookup(one, bytes(".."), root, newAttributes())).toBe(tree.root)
@@ -135,17 +135,17 @@ describe("a share that goes", () => {
     const tree = newTree(1)
     const one = shareRoot(tree, 1)
     const file = makeFile(tree, one, "file")
-    tree.put({ number: 1, slot: 1, fileSystem: undefined })
+    tree.put({ number: 1, life: 1, fileSystem: undefined })
     expect(list(tree, tree.root)).toEqual(["1"])
     expect(shareRoot(tree, 1)).toBe(ESTALE)
     expect(tree.getAttributes(one, -1, root, newAttributes())).toBe(ESTALE)
     const next = memoryFileSystem()
     for (let index = 0; index < 50; index++) makeFile(next, next.root, `file${index}`)
-    tree.put({ number: 1, slot: 9, fileSystem: next })
+    tree.put({ number: 1, life: 9, fileSystem: next })
     expect(shareRoot(tree, 1)).toBe(one)
     expect(tree.getAttributes(one, -1, root, newAttributes())).toBe(0)
     expect(tree.getAttributes(file, -1, root, newAttributes())).toBe(ESTALE)
-    expect(walk(tree, "1/file7")).toBeGreaterThan(9 * SLOT)
+    expect(walk(tree, "1/file7")).toBeGreaterThan(9 * PLACE)
   })
 })
 
@@ -157,19 +157,19 @@ describe("any order of coming and going", () => {
         const tree = new ShareTree({ now: () => 0 })
         const given = new Map<number, number>()
         const alive = new Map<number, number>()
-        let slot = 0
+        let count = 0
         for (const { number, goes } of changes) {
           if (goes) {
             tree.remove(number)
             alive.delete(number)
             continue
           }
-          slot++
-          tree.put({ number, slot, fileSystem: memoryFileSystem() })
-          alive.set(number, slot)
+          count++
+          tree.put({ number, life: count, fileSystem: memoryFileSystem() })
+          alive.set(number, count)
           const node = makeFile(tree, shareRoot(tree, number), "file")
           expect(given.has(node)).toBe(false)
-          given.set(node, slot)
+          given.set(node, count)
         }
         for (const [node, life] of given) {
           const isAlive = [...alive.values()].includes(life)

@@ -7,7 +7,7 @@
  *
  * unfs3's idea: a file that is not known is searched from the root on, only in directories whose inode has the right hash, so that renames of those do not
  * matter. What is found is compared by inode and date of birth. Nothing but what is below the root can be found, so a forged handle leads to nothing that its maker
- * could not look up. Of deeper files the 16 directories next to the root are kept, and more are tried below.
+ * could not look up. Of deeper files the 14 directories next to the root are kept, and more are tried below.
  *
  * @module
  */
@@ -26,7 +26,9 @@ const INODE = 4
 const BIRTH = 12
 const DEVICE = 16
 const PATH = 20
-const MOST_HASHES = (DURABLE_MAX - PATH) / 2
+/** Left to whoever puts several file systems together, to say which one it is. */
+const OTHERS = 4
+const MOST_HASHES = (DURABLE_MAX - OTHERS - PATH) / 2
 const MOST_DEPTH = 255
 /** How many directories one search reads. */
 const BUDGET = 512

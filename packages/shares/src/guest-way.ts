@@ -1,0 +1,86 @@
+/**
+ * The way to the guest of a machine: what the options say of it, and what goes over it between the guest's agent and the loop thread.
+ *
+ * @module
+ */
+import type { Context } from "@skep/contract"
+import { dialGuest, type EchoResult, GuestShares } from "./guest/index.ts"
+import { GuestSide, type GuestSideOptions } from "./guest-side.ts"
+import type { SharesOptions } from "./options.ts"
+
+export interface GuestWayOptions {
+  readonly options: Pick<SharesOptions, "guest" | "protocol" | "tag" | "nfsAddress">
+  readonly context: Pick<Context, "log" | "emit">
+  /** Where NFS is served: a path, or a port of loopback. */
+  readonly nfs: string | number | undefined
+  /** Which guest the changes of the host go to. */
+  readonly onGuest: (state: "new" | "again" | "lost") => void
+  /** What the guest has made of them. */
+  readonly onEchoed: (results: readonly EchoResult[]) => void
+}
+
+export interface OpenedGuest {
+  readonly side: GuestSide
+  /** Tells the guest of changes. */
+  readonly echo: (lines: readonly string[]) => void
+  /** Something says that the guest is there. */
+  readonly nudge: () => void
+}
+
+/** Undefined where no way was told: then the guest mounts by itself, or not at all. */
+export function openGuest(way: GuestWayOptions): OpenedGuest | undefined {
+  const { guest } = way.options
+  if (guest === undefined) return undefined
+  let part: GuestShares | undefined
+  const side = new GuestSide({
+    context: way.context,
+    mounts: mountsOf(way),
+    open: ({ onReady, onLost }) => {
+      part = new GuestShares({
+        log: way.context.log,
+        dial: (signal) => dialGuest(guest, signal),
+        onReady: ({ again }) => {
+          way.onGuest(again ? "again" : "new")
+          onReady()
+        },
+        onLost: () => {
+          way.onGuest("lost")
+          onLost()
+        },
+        onEchoed: way.onEchoed,
+      })
+      return part
+    },
+  })
+  return { side, echo: (lines) => part?.echo(lines), nudge: () => part?.nudge() }
+}
+
+/** Ways to mount, the best first. */
+function mountsOf({ options, nfs }: GuestWayOptions): GuestSideOptions["mounts"] {
+  const { protocol, tag, nfsAddress } = options
+  const asked = "it was asked for"
+  const virtiofs = {
+    kind: "virtiofs",
+    tag,
+    reason: protocol === "auto" ? "the machine has a device for it, which is the fastest way" : asked,
+  } as const
+  const over =
+    typeof nfs === "number" && nfsAddress !== undefined
+      ? [
+          {
+            kind: "nfs",
+            address: nfsAddress,
+            port: nfs,
+            reason: protocol === "auto" ? "virtiofs cannot be mounted" : asked,
+          } as const,
+        ]
+      : []
+  switch (protocol) {
+    case "virtiofs":
+      return [virtiofs]
+    case "nfs":
+      return over
+    case "auto":
+      return [virtiofs, ...over]
+  }
+}
