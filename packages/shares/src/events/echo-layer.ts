@@ -24,7 +24,7 @@ import type {
   Visit,
 } from "@skep/vfs"
 import { RENAME_EXCHANGE } from "@skep/vfs"
-import { type Echo, echoIdOf } from "./echo.ts"
+import { DT_FILE, type Echo, echoIdOf } from "./echo.ts"
 import type { Knowledge } from "./knowledge.ts"
 import { SWALLOWED_HANDLE } from "./swallow.ts"
 
@@ -71,7 +71,8 @@ export class EchoLayer implements FileSystem {
   }
 
   getAttributes(node: NodeId, handle: Handle, caller: Caller, into: Attributes): number {
-    if (echoIdOf(caller) >= 0) return this.#known.swallow.attributes(node, into)
+    const id = echoIdOf(caller)
+    if (id >= 0) return this.#known.swallow.attributes(node, this.#echoAt(id)?.type ?? DT_FILE, into)
     return this.#inner.getAttributes(node, handle, caller, into)
   }
 

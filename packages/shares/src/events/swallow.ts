@@ -7,7 +7,7 @@
  * | make     | nothing                                                   | the file that is there now, or a ghost   |
  * | remove   | what the guest believes to be there, or a ghost           | success, unless the guest is ahead of us |
  * | rename   | from: the file; to: what the guest believes it will replace | success                                |
- * | others   | the truth                                                 | the file's attributes as they are        |
+ * | others   | the truth, or what the guest believes where that is none  | the file's attributes as they are        |
  *
  * A request of an echo that is not under way, of an earlier process for one, sees the truth and may change nothing.
  *
@@ -58,7 +58,12 @@ export class Swallow {
     }
     if (echo.kind === "rename" && echo.to !== undefined && isAt(echo.to, parent, name))
       return this.#replaced(echo, parent, name, into)
-    return this.#truth(parent, name, into)
+    const node = this.#truth(parent, name, into)
+    const isGone = node === -ENOENT && isAt(echo.at, parent, name)
+    // Told all the same: that it went is told next.
+    return isGone && this.#options.view.nodeOf(parent, name) > 0
+      ? this.#recall(echo, parent, name, into)
+      : node
   }
 
   /** Answers whatever makes a name. */
@@ -101,16 +106,20 @@ export class Swallow {
     return 0
   }
 
-  attributes(node: NodeId, into: Attributes): number {
+  /** As they are; of a file that is gone, of `type`, something. */
+  attributes(node: NodeId, type: number, into: Attributes): number {
     const { inner, viewer } = this.#options
     if (this.ghosts.show(node, into)) return 0
-    return inner.getAttributes(node, -1, viewer, into)
+    const result = inner.getAttributes(node, -1, viewer, into)
+    if (result >= 0 || !this.#extra.has(node)) return result
+    dress(node, type, into)
+    return 0
   }
 
   setAttributes(echo: Echo | undefined, node: NodeId, into: Attributes): number {
     if (echo === undefined) return -EPERM
     if (echo.kind !== "modify" && echo.kind !== "write" && echo.kind !== "attributes") return -EPERM
-    return this.attributes(node, into)
+    return this.attributes(node, echo.type, into)
   }
 
   open(echo: Echo | undefined): number {
@@ -166,7 +175,9 @@ export class Swallow {
   /** The file that is being moved, under its old name. */
   #moving(echo: Echo, parent: NodeId, name: Name, into: Attributes): number {
     const { inner, view, viewer } = this.#options
-    if (view.nodeOf(parent, name) > 0 || echo.to === undefined) return this.#recall(echo, parent, name, into)
+    const believed = view.nodeOf(parent, name)
+    if ((believed > 0 && believed < GHOST_FIRST) || echo.to === undefined)
+      return this.#recall(echo, parent, name, into)
     const node = inner.lookup(echo.to.parent, echo.to.name, viewer, into)
     if (node > 0 && typeOf(into.mode) === echo.type) {
       view.set(parent, name, node, echo.type)

@@ -87,7 +87,7 @@ export class GuestShares implements AsyncDisposable {
     await this.#looking
   }
 
-  get #isOver(): boolean {
+  #isOver(): boolean {
     return this.#over.signal.aborted
   }
 
@@ -100,7 +100,7 @@ export class GuestShares implements AsyncDisposable {
     const { signal } = this.#over
     let bootId: string | undefined
     let retryMs = this.#options.retryMs ?? RETRY_MS
-    while (!this.#isOver) {
+    while (!this.#isOver()) {
       try {
         const duplex = await this.#options.dial(signal)
         const onEchoed = this.#options.onEchoed ?? (() => undefined)
@@ -114,7 +114,7 @@ export class GuestShares implements AsyncDisposable {
         bootId = session.hello.bootId
         retryMs = this.#options.retryMs ?? RETRY_MS
       } catch (error) {
-        if (this.#isOver) return
+        if (this.#isOver()) return
         this.#options.log?.debug("share agent not reached", { reason: reasonOf(error) })
         retryMs = Math.min(RETRY_MAX_MS, retryMs * 1.5)
       }
