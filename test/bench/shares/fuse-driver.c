@@ -201,6 +201,7 @@ static void offer(struct slot *slot) {
     last = at++;
   }
   ring->table[last].flags &= ~VRING_DESC_F_NEXT;
+  ((struct fuse_in_header *)slot->request)->len = slot->request_length + slot->data_out;
   ring->available->ring[ring->offered++ & (RING - 1)] = head;
 }
 

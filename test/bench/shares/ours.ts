@@ -21,7 +21,7 @@ export const oursVirtiofs: Server = {
   serve: async (place) => {
     const socket = join(place.directory, "fs.sock")
     const program = await started(place, { socket })
-    return { program, socket, mount: "-t virtiofs TAG", within: "s1" }
+    return { program, socket, mount: "-t virtiofs TAG", within: "1" }
   },
 }
 
@@ -32,7 +32,7 @@ export const oursNfs: Server = {
   serve: async (place): Promise<Served> => {
     const socket = join(place.directory, "fs.sock")
     const program = await started(place, { socket, protocol: "nfs", nfs: { port: place.port } })
-    return { program, mount: nfsMount("/", place.port, place.port), within: "s1" }
+    return { program, mount: nfsMount("/", place.port, place.port), within: "1" }
   },
 }
 
