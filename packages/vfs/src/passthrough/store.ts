@@ -281,13 +281,11 @@ export class Store implements Disposable {
     return mapShared(this.#fd, length, { shrinkable: "accept" })
   }
 
-  /** Allocates a part of the file, or puts private memory from there to `end`. */
+  /** Allocates a part of the file; where there is no room, private memory comes to be from there to `end`, which nothing has touched yet. */
   #allocate(from: number, to: number, end: number = to): boolean {
-    if (this.#fd < 0 || this.degraded) return true
-    const result = sys.fallocate(this.#fd, 0, from, to - from)
-    if (result >= 0) return true
-    this.degraded = true
-    return sys.mapZeros(this.#mapping.address + from, end - from) >= 0
+    if (this.#fd < 0) return true
+    this.degraded ||= sys.fallocate(this.#fd, 0, from, to - from) < 0
+    return !this.degraded || sys.mapZeros(this.#mapping.address + from, end - from) >= 0
   }
 }
 
