@@ -33,13 +33,14 @@ export class Connection implements Disposable {
   readonly #socket: MessageSocket
   readonly #registration: Registration
   #ended = false
+  #told = false
 
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#device = options.device
-    // Exceptions of the device end up here: this connection goes, all else stays.
+    // Exceptions of the device end up here: this connection is gone with its scope, all else stays.
     this.#scope = options.scope.scope(`${this.#device.name} front end`, (error) => {
-      this.#end(error instanceof Error ? error.message : String(error))
+      this.#tell(error instanceof Error ? error.message : String(error))
     })
     this.session = new Session({ ...options, scope: this.#scope })
     this.#socket = new MessageSocket(options.fd)
@@ -93,6 +94,12 @@ export class Connection implements Disposable {
     this.#ended = true
     this.#registration.remove()
     this.#scope[Symbol.dispose]()
+    this.#tell(reason)
+  }
+
+  #tell(reason: string): void {
+    if (this.#told) return
+    this.#told = true
     this.#options.onEnd(reason)
   }
 }
