@@ -30,6 +30,8 @@ export const TEST_PROGRAMS = [
   { program: "ethtool", packages: ["ethtool"] },
   { program: "tcpdump", packages: ["tcpdump"] },
   { program: "tshark", packages: ["tshark"] },
+  // Clients of NFS that need no kernel.
+  { program: "nfs-ls", packages: ["libnfs-utils"] },
 ]
 
 /** What the benchmarks use beside these: they compile peers and loads, give threads a processor, and are about other networks. */

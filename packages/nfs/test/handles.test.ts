@@ -27,8 +27,8 @@ describe("HalfSipHash", () => {
 describe("handles", () => {
   it("outlive the server that gave them out", () => {
     const fileSystem = memoryFileSystem()
-    let file = Buffer.alloc(0)
-    let root = Buffer.alloc(0)
+    let file: Uint8Array = Buffer.alloc(0)
+    let root: Uint8Array = Buffer.alloc(0)
     let verifier = ""
     {
       using rig = new Rig(fileSystem)

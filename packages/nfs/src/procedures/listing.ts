@@ -14,7 +14,7 @@
  */
 import { type DirectoryEntry, newAttributes } from "@skep/vfs"
 import * as attributes from "../files/attributes.ts"
-import { EXECUTE, may, READ } from "../files/permission.ts"
+import { type Claimant, EXECUTE, may, READ } from "../files/permission.ts"
 import type { Volume } from "../files/volume.ts"
 import type { Reply } from "../rpc/reply.ts"
 import * as status from "../status.ts"
@@ -74,25 +74,27 @@ function list(call: Call, reply: Reply, plus: boolean): undefined {
   if (args.bad) return garbage(reply)
   const node = call.node(handle)
   const { volume } = call
-  let code = node < 0 ? -node : status.OK
-  let known = false
-  if (volume !== undefined && node >= 0) {
-    code = status.of(volume.look(node, -1, caller, directory))
-    known = code === status.OK
-    if (known && !attributes.isDirectory(directory)) code = status.NOTDIR
-    else if (known && !may(directory, caller, READ)) code = status.ACCES
-    else if (known && cookie !== 0n && verifier !== VERIFIER) code = status.BAD_COOKIE
-    if (code === status.OK) {
-      out.u32(status.OK)
-      attributes.post(out, volume, directory)
-      code = entries(call, reply, { volume, node, cookie, limits: { plus, bytes, names } })
-    }
+  if (node < 0 || volume === undefined) {
+    out.u32(-node)
+    attributes.post(out, undefined, undefined)
+    return undefined
   }
-  if (code === status.OK) return undefined
+  const known = volume.look(node, -1, caller, directory)
+  const code = known < 0 ? status.of(known) : readable(caller, cookie, verifier)
+  const listed =
+    code === status.OK ? entries(call, reply, { volume, node, cookie, limits: { plus, bytes, names } }) : code
+  if (listed === status.OK) return undefined
   reply.rewind()
-  out.u32(code)
-  attributes.post(out, volume, known ? directory : undefined)
+  out.u32(listed)
+  attributes.post(out, volume, known < 0 ? undefined : directory)
   return undefined
+}
+
+/** Whether the directory at hand may be listed from there on. */
+function readable(caller: Claimant, cookie: bigint, verifier: bigint): number {
+  if (!attributes.isDirectory(directory)) return status.NOTDIR
+  if (!may(directory, caller, READ)) return status.ACCES
+  return cookie !== 0n && verifier !== VERIFIER ? status.BAD_COOKIE : status.OK
 }
 
 interface Listing {
@@ -107,6 +109,8 @@ function entries(call: Call, reply: Reply, listing: Listing): number {
   const { out } = reply
   const open = volume.directories.enter(node, cookie === 0n, call.caller)
   if (open < 0) return status.of(open)
+  out.u32(status.OK)
+  attributes.post(out, volume, directory)
   out.u64Exact(VERIFIER)
   // Who may not search a directory may list it, and learns names only.
   const plus = limits.plus && may(directory, call.caller, EXECUTE)
