@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash, randomBytes } from "node:crypto"
-import type { Scope } from "@skep/loop"
+import type { Scope, Timer } from "@skep/loop"
 import { Iovecs, Message, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import type { FileSystem } from "@skep/vfs"
@@ -68,8 +68,10 @@ export class NfsServer implements Disposable {
   readonly #limits: { readonly handles: number; readonly openFiles: number }
   readonly #connectionsMax: number
   readonly #connections = new Set<Connection>()
+  readonly #timer: Timer
   #unsent: Connection[] = []
   #accepted = 0
+  #checked = 0
 
   constructor(options: NfsServerOptions) {
     const scope = options.scope.scope("nfs")
@@ -90,11 +92,7 @@ export class NfsServer implements Disposable {
     scope.onDispose(() => scratch[Symbol.dispose]())
     scope.onDispose(() => this.#service[Symbol.dispose]())
     scope.onBatchEnd(() => this.#flush())
-    const check = scope.timer(() => {
-      this.#check()
-      check.after(CHECK_MS)
-    })
-    check.after(CHECK_MS)
+    this.#timer = scope.timer(() => this.#check())
     for (const [name, what] of Object.entries(options.exports ?? {})) this.export(name, what)
     for (const where of options.listen ?? []) this.listen(where)
   }
@@ -178,6 +176,7 @@ export class NfsServer implements Disposable {
       sending: this.#sending,
       onUnsent: (who) => this.#unsent.push(who),
     })
+    if (this.#connections.size === 0) this.#timer.after(CHECK_MS)
     this.#connections.add(connection)
     scope.onDispose(() => {
       this.#connections.delete(connection)
@@ -195,6 +194,9 @@ export class NfsServer implements Disposable {
     const { now } = this.#scope.loop
     for (const connection of this.#connections) connection.check(now)
     this.#service.memory.trim()
+    // Once more after the last one has gone, for its memory.
+    if (this.#connections.size > 0 || this.#accepted !== this.#checked) this.#timer.after(CHECK_MS)
+    this.#checked = this.#accepted
   }
 }
 
