@@ -12,11 +12,12 @@ import type { Handlers } from "@skep/loop/worker"
 import { NfsServer } from "@skep/nfs"
 import { errnoOf } from "@skep/runtime"
 import { listenUnix, Server } from "@skep/vhost-user"
-import { EchoQueue } from "../events/index.ts"
+import { EchoQueue, isGhost } from "../events/index.ts"
 import { watchCompany } from "../lonely.ts"
 import type { SharesOptions } from "../options.ts"
 import type { ThreadCalls, ThreadData, ThreadNotice } from "../thread/calls.ts"
 import type { Hidden, HiddenFile } from "../tree/hidden.ts"
+import { PLACE } from "../tree/numbers.ts"
 import type { ShareTree } from "../tree/share-tree.ts"
 import { type VirtiofsDevice, virtiofsDevice } from "../virtiofs/index.ts"
 import { type OpenedShare, openShare } from "./open-share.ts"
@@ -196,6 +197,8 @@ function secretOf(path: string): Uint8Array {
 function policyOf(served: ServedShares): PolicyOf {
   const { tree } = served
   return (node) => {
+    // What the guest is only told of, so that it tells its watchers, is not for its memory.
+    if (isGhost(node % PLACE)) return POLICIES.consistent
     const number = tree.shareOf(node)
     const rule = number === undefined ? undefined : served.ruleOf(number)
     return POLICIES[rule?.cache ?? "consistent"]

@@ -7,13 +7,26 @@
 import * as fs from "node:fs"
 import { join } from "node:path"
 import * as sys from "@skep/loop/sys"
-import type { Attributes, Done, FileSystem, HowToCreate, Name, NodeId, Pieces } from "@skep/vfs"
-import { layered } from "../../src/tree/layered.ts"
+import {
+  type Attributes,
+  type Done,
+  type FileSystem,
+  forwarding,
+  type HowToCreate,
+  type Name,
+  type NodeId,
+  type Pieces,
+} from "@skep/vfs"
 
 /** Refuses everything. */
 const NOTHING: FileSystem = new Proxy({ root: 1 } as FileSystem, {
   get: (target, key) => (key === "root" ? target.root : () => -sys.ENOSYS),
 })
+
+/** All that is not said here is refused. */
+function only(own: Partial<FileSystem>): FileSystem {
+  return { ...forwarding(NOTHING), ...own }
+}
 
 export interface HostFiles {
   readonly fileSystem: FileSystem
@@ -55,7 +68,7 @@ export function hostFiles(root: string): HostFiles {
       return errnoOf(error)
     }
   }
-  const fileSystem = layered(NOTHING, {
+  const fileSystem = only({
     lookup: (parent, name, _caller, into) => enter(pathOf(parent, name), into),
     forget: (node, count) => void references.set(node, (references.get(node) ?? 0) - count),
     getAttributes: (node, _handle, _caller, into) => show(paths.get(node) ?? "/nowhere", into),

@@ -10,7 +10,7 @@ import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, test } from "vitest"
 import { EchoQueue, isGhost, ShareEvents } from "../../src/events/index.ts"
 import { GuestShares } from "../../src/guest/index.ts"
-import { SLOT } from "../../src/tree/numbers.ts"
+import { PLACE } from "../../src/tree/numbers.ts"
 import { ShareTree } from "../../src/tree/share-tree.ts"
 import { hostFiles } from "./host-files.ts"
 import { kernelMount, noKernelMount, turning } from "./kernel-mount.ts"
@@ -79,9 +79,9 @@ async function stage(policy: Policy): Promise<Stage> {
     onEvent: (event) => seen.push(JSON.stringify(event)),
   })
   const tree = new ShareTree({ now: () => 0 })
-  tree.put({ number: SHARE, slot: 1, fileSystem: events.fileSystem })
+  tree.put({ number: SHARE, life: 1, fileSystem: events.fileSystem })
   const mounted = await kernelMount(loop.root, tree, mount, (node) =>
-    isGhost(node % SLOT) ? CONSISTENT : policy,
+    isGhost(node % PLACE) ? CONSISTENT : policy,
   )
   const children: ChildProcess[] = []
   const start = (command: string, args: readonly string[]): ChildProcess => {
