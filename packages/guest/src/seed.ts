@@ -9,6 +9,7 @@
  * vsock_secret           proves to the host that this guest's root asks, not a container  (optional)
  * daemon.json            settings of dockerd                                      (optional)
  * env                    environment of dockerd, shell assignments                (optional)
+ * shares                 empty: dockerd waits for the host's directories, if it has containers (optional)
  * boot.local             script run in the background once Docker answers         (optional)
  * ```
  * It holds a private key: the file is readable by its owner only.
@@ -35,6 +36,8 @@ export interface Seed {
   /** Settings of dockerd: laid over the image's own `daemon.json`, key by key. */
   readonly daemon?: Readonly<Record<string, unknown>>
   readonly env?: Readonly<Record<string, string>>
+  /** Whether directories of the host will be there: see SHARES.md, `ready`. */
+  readonly shares?: boolean
   readonly bootLocal?: string
 }
 
@@ -86,6 +89,7 @@ function files(seed: Seed): readonly (readonly [name: string, content: string])[
     list.push(["daemon.json", `${JSON.stringify({ ...DAEMON_DEFAULTS, ...seed.daemon }, null, 2)}\n`])
   }
   if (seed.env !== undefined) list.push(["env", environment(seed.env)])
+  if (seed.shares === true) list.push(["shares", ""])
   if (seed.bootLocal !== undefined) list.push(["boot.local", seed.bootLocal])
   return list
 }

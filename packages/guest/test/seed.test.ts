@@ -14,7 +14,13 @@ const SMALL: Seed = {
   authorizedKeys: ["ssh-ed25519 AAAA me"],
   hostKey: "-----BEGIN OPENSSH…-----\n",
 }
-const WHOLE: Seed = { ...SMALL, daemon: { debug: true }, env: { NAME: "it's" }, bootLocal: "echo hello\n" }
+const WHOLE: Seed = {
+  ...SMALL,
+  daemon: { debug: true },
+  env: { NAME: "it's" },
+  shares: true,
+  bootLocal: "echo hello\n",
+}
 
 async function files(disk: Buffer): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>()
@@ -46,6 +52,7 @@ test("emit() lays the daemon's settings over the image's own and quotes the envi
   expect(JSON.parse(found.get("daemon.json 600 0") ?? "")).toEqual({ ...DAEMON_DEFAULTS, debug: true })
   expect(found.get("env 600 0")).toBe("NAME='it'\\''s'\n")
   expect(found.get("boot.local 700 0")).toBe("echo hello\n")
+  expect(found.get("shares 600 0")).toBe("")
 })
 
 test("emit() gives equal bytes for equal seeds, in whole blocks of a disk", async () => {
