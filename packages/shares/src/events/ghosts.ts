@@ -6,8 +6,8 @@
 import type { Attributes, NodeId } from "@skep/vfs"
 
 /** Numbers of ghosts are in the upper half of a share's, which no file reaches. */
-export const GHOST_FIRST: number = 2 ** 40
-const SPAN = 2 ** 40
+export const GHOST_FIRST: number = 2 ** 43
+const SPAN = 2 ** 43
 /** Ghosts a second without meeting those of a former process, on average over its life. */
 const PER_SECOND = 512
 const GHOSTS_MAX = 65_536

@@ -7,12 +7,12 @@ import { createInterface } from "node:readline"
 import { Duplex } from "node:stream"
 import { CACHED, CONSISTENT, type Policy } from "@skep/fuse"
 import { temporaryDirectory } from "@skep/testkit"
+import { openPassthrough, withOwnership } from "@skep/vfs"
 import { describe, expect, test } from "vitest"
 import { EchoQueue, isGhost, ShareEvents } from "../../src/events/index.ts"
 import { GuestShares } from "../../src/guest/index.ts"
 import { PLACE } from "../../src/tree/numbers.ts"
 import { ShareTree } from "../../src/tree/share-tree.ts"
-import { hostFiles } from "./host-files.ts"
 import { kernelMount, noKernelMount, turning } from "./kernel-mount.ts"
 
 const AGENT = join(import.meta.dirname, "../../../guest/rootfs/etc/init.d/share-agent")
@@ -70,7 +70,7 @@ async function stage(policy: Policy): Promise<Stage> {
     onOverflow: () => events.renew(),
   })
   const events = new ShareEvents({
-    inner: hostFiles(host).fileSystem,
+    inner: withOwnership(openPassthrough({ path: host })),
     scope: loop.root,
     path: host,
     name: String(SHARE),
