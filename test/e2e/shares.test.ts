@@ -14,7 +14,7 @@ import {
 } from "node:fs"
 import { mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { identityOf, isAlive } from "@skep/runtime"
 import { processesMentioning } from "@skep/testkit"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -183,22 +183,6 @@ describe("docker.sock in a container", () => {
   })
 })
 
-describe("a database on a bind mount", () => {
-  it("gets the owner and the mode that it asks for, and keeps its data over a stop", async () => {
-    const data = join(user, "db")
-    mkdirSync(data)
-    const mount = ["-v", `${data}:/data`]
-    await shell(mount, "mkdir /data/pg; busybox chown -R 999:999 /data/pg; busybox chmod 0700 /data/pg")
-    // What PostgreSQL asks of its directory before it starts.
-    const asked =
-      "busybox stat -c '%u:%g %a' /data/pg; echo row > /data/pg/table; busybox stat -c %u /data/pg/table"
-    expect((await shell([...mount, "--user", "999:999"], asked)).split("\n")).toEqual(["999:999 700", "999"])
-    const stat = statSync(join(data, "pg/table"))
-    expect(stat.uid).toBe(process.getuid?.())
-    expect(await shell(mount, "busybox stat -c '%u:%g' /data/pg; cat /data/pg/table")).toBe("999:999\nrow")
-  })
-})
-
 describe("a sidecar that is killed while a container writes", () => {
   it("is started again, and the container goes on with the same open file", async () => {
     const line =
@@ -222,42 +206,84 @@ describe("a sidecar that is killed while a container writes", () => {
   })
 })
 
-describe("a project with hot reload", () => {
-  it("serves what was edited on the host as soon as it was", async () => {
-    const site = join(user, "site")
-    mkdirSync(site)
-    writeFileSync(join(site, "page"), "first\n")
-    const reload =
-      "mkdir -p /www; cp /src/page /www/index.html; httpd -p 80 -h /www; inotify /src | while read event; do echo $event; cp /src/page /www/index.html; done"
-    const mounts = ["-v", `${site}:/src:ro`, "-v", `${join(user, "inotify")}:/bin/inotify:ro`]
-    const id = await docker(
-      "run",
-      "-d",
-      "-p",
-      "80",
-      ...mounts,
-      IMAGE,
-      "sh",
-      "-c",
-      reload.replaceAll("cp ", "busybox cp "),
-    )
-    const port = (await docker("port", id, "80")).split(":").at(-1)
-    const page = async (): Promise<string> =>
-      (await run("curl", ["-s", `http://127.0.0.1:${port}/`], { check: false })).stdout
-    const log = async (): Promise<readonly string[]> => (await docker("logs", id)).split("\n")
-    await expect.poll(log, { timeout: 30_000 }).toContain("ready")
+/** A container's own root: busybox, SQLite and the user as whom a database runs. */
+async function databaseImage(): Promise<void> {
+  const context = await mkdtemp(join(tmpdir(), "sql-"))
+  const { stdout } = await run("sh", ["-c", "ldd $(which sqlite3) | grep -o '/[^ ]*'; which sqlite3"])
+  for (const file of stdout.trim().split("\n")) {
+    mkdirSync(join(context, "root", dirname(file)), { recursive: true })
+    copyFileSync(file, join(context, "root", file))
+  }
+  writeFileSync(join(context, "passwd"), "root:x:0:0::/:/bin/sh\ndb:x:999:999::/:/bin/sh\n")
+  writeFileSync(join(context, "Dockerfile"), `FROM ${IMAGE}\nCOPY root /\nCOPY passwd /etc/passwd\n`)
+  await docker("build", "-q", "-t", "database", context)
+  rmSync(context, { recursive: true })
+}
+
+/** What an image of a database does before it starts: PostgreSQL refuses a directory that is not its own, or open to others. */
+const DATABASE = [
+  "mkdir -p /data/pg",
+  "busybox chown -R db:db /data/pg",
+  "busybox chmod 0700 /data/pg",
+  "busybox su db -s /bin/sh -c 'busybox stat -c \"%u:%g %a\" /data/pg'",
+  "busybox su db -s /bin/sh -c 'sqlite3 /data/pg/db \"pragma journal_mode=wal; create table if not exists t(x); insert into t values(1),(2); select count(*) from t\"'",
+  "sleep 600",
+].join(" && ")
+
+/** What a server with hot reload does. */
+const RELOAD =
+  "mkdir -p /www; busybox cp /src/page /www/index.html; httpd -p 80 -h /www; inotify /src | while read event; do echo $$event; busybox cp /src/page /www/index.html; done"
+
+describe("a Compose project with its source and its database on the host", () => {
+  const site = join(user, "site")
+  const compose = async (...args: string[]): Promise<string> => {
+    const env = { ...skep.env, DOCKER_HOST: `unix://${skep.dockerSocket()}`, COMPOSE_PROJECT_NAME: "site" }
+    return (await run("docker-compose", ["-f", join(site, "docker-compose.yml"), ...args], { env })).stdout
+  }
+
+  beforeAll(async () => {
+    await databaseImage()
+    mkdirSync(join(site, "src"), { recursive: true })
+    mkdirSync(join(site, "db"))
+    writeFileSync(join(site, "src/page"), "first\n")
+    const services = {
+      web: {
+        image: IMAGE,
+        command: ["sh", "-c", RELOAD],
+        ports: ["80"],
+        volumes: ["./src:/src:ro", `${join(user, "inotify")}:/bin/inotify:ro`],
+        restart: "always",
+      },
+      db: { image: "database", command: ["sh", "-c", DATABASE], volumes: ["./db:/data"] },
+    }
+    writeFileSync(join(site, "docker-compose.yml"), JSON.stringify({ version: "3", services }))
+    await compose("up", "-d")
+  })
+  afterAll(async () => {
+    await compose("down", "-t", "0")
+  })
+
+  const page = async (): Promise<string> => {
+    const port = (await compose("port", "web", "80")).trim().split(":").at(-1)
+    return (await run("curl", ["-s", `http://127.0.0.1:${port}/`], { check: false })).stdout
+  }
+  const log = async (service: string): Promise<readonly string[]> =>
+    (await compose("logs", "--no-color", "--no-log-prefix", service)).split("\n")
+
+  it("serves what was edited on the host as soon as it was, whichever way it was saved", async () => {
+    await expect.poll(() => log("web"), { timeout: 30_000 }).toContain("ready")
     expect(await page()).toBe("first\n")
-    writeFileSync(join(site, "page"), "second\n")
+    writeFileSync(join(site, "src/page"), "second\n")
     await expect.poll(page, { timeout: 20_000 }).toBe("second\n")
     // As editors save.
-    writeFileSync(join(site, ".page.new"), "third\n")
-    renameSync(join(site, ".page.new"), join(site, "page"))
+    writeFileSync(join(site, "src/.page.new"), "third\n")
+    renameSync(join(site, "src/.page.new"), join(site, "src/page"))
     await expect.poll(page, { timeout: 20_000 }).toBe("third\n")
-    const before = statSync(join(site, "page")).mtimeMs
-    mkdirSync(join(site, "sub"))
-    rmSync(join(site, "sub"), { recursive: true })
+    const before = statSync(join(site, "src/page")).mtimeMs
+    mkdirSync(join(site, "src/sub"))
+    rmSync(join(site, "src/sub"), { recursive: true })
     await expect
-      .poll(async () => (await log()).map((line) => line.replace(/ \d+$/, "")), { timeout: 20_000 })
+      .poll(async () => (await log("web")).map((line) => line.replace(/ \d+$/, "")), { timeout: 20_000 })
       .toEqual(
         expect.arrayContaining([
           "moved-from /src/.page.new",
@@ -266,7 +292,21 @@ describe("a project with hot reload", () => {
           "delete /src/sub",
         ]),
       )
-    expect(statSync(join(site, "page")).mtimeMs).toBe(before)
-    await docker("rm", "-f", id)
+    expect(statSync(join(site, "src/page")).mtimeMs).toBe(before)
+  })
+
+  it("has a database that owns its directory, whose files are the user's on the host", async () => {
+    await expect
+      .poll(() => log("db"), { timeout: 60_000 })
+      .toEqual(expect.arrayContaining(["999:999 700", "2"]))
+    for (const name of ["db/pg", "db/pg/db"]) expect(statSync(join(site, name)).uid).toBe(process.getuid?.())
+  })
+
+  it("goes on where it was after the machine was started again, with containers that start by themselves", async () => {
+    await skep.run(["restart"])
+    await expect.poll(page, { timeout: 60_000 }).toBe("third\n")
+    await compose("up", "-d")
+    await expect.poll(() => log("db"), { timeout: 60_000 }).toEqual(expect.arrayContaining(["4"]))
+    expect(await shell(["-v", `${site}/db:/data`], "busybox stat -c '%u:%g %a' /data/pg")).toBe("999:999 700")
   })
 })

@@ -25,10 +25,10 @@ Examples:
 Then containers mount what is in them as if Docker ran here: docker run -v $PWD:/src ...`
 
 const CACHE_HELP = `
-What --cache promises:
-  consistent  the machine sees each change of this host at once, and the other way round (the default)
-  cached      the machine may be late by a second in seeing what this host changes
-  delegated   this host may be late, too, in seeing what the machine writes: until it syncs or closes the file
+What --cache promises, at the latest; events make most of it sooner:
+  consistent  each side sees what the other has changed at once (the default)
+  cached      the machine sees within a second what this host has changed
+  delegated   the machine sees within half a minute: for files that it alone changes
 
 What --ownership means:
   virtual     files belong to whoever looks; chown and chmod in the machine are kept beside them (the default)
