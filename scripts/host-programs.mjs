@@ -16,6 +16,9 @@ export const TEST_PROGRAMS = [
   { program: "ss", packages: ["iproute2"] },
   { program: "script", packages: ["bsdutils"] },
   { program: "gcc", packages: ["gcc", "libc6-dev"] },
+  // Projects with directories of the host.
+  { program: "docker-compose", packages: ["docker-compose"] },
+  { program: "sqlite3", packages: ["sqlite3"] },
   // A machine's files on the host: skep mount uses the first, its tests the second.
   { program: "fusermount3", packages: ["fuse3", "libfuse2"] },
   { program: "/usr/lib/openssh/sftp-server", packages: ["openssh-sftp-server"] },
