@@ -51,6 +51,7 @@ const ALONE = {
   mount: "apps/skep/src/mount/main.ts",
   shares: "packages/shares/src/main.ts",
   "shares-thread": "packages/shares/src/thread.ts",
+  exports: "packages/shares/src/exports/main.ts",
   "tap-opener": "packages/link/src/tap/opener.ts",
   "qemu-user": "packages/adapters/src/qemu-user/main.ts",
   passt: "packages/adapters/src/passt/main.ts",

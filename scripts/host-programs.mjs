@@ -22,6 +22,7 @@ export const TEST_PROGRAMS = [
   // A machine's files on the host: skep mount uses the first, its tests the second.
   { program: "fusermount3", packages: ["fuse3", "libfuse2"] },
   { program: "/usr/lib/openssh/sftp-server", packages: ["openssh-sftp-server"] },
+  { program: "exportfs", packages: ["nfs-kernel-server"] },
   // Real clients and judges of the network.
   { program: "udhcpc", packages: ["udhcpc"] },
   { program: "dhclient", packages: ["isc-dhcp-client"] },

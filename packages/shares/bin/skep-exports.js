@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { runBuilt } from "@skep/runtime/built"
+
+await runBuilt("skep-exports")
