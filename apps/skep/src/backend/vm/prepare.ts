@@ -43,9 +43,8 @@ export async function prepareSeed(
     env: {
       SKEP_MACHINE: record.name,
       SKEP_HOST: hostname(),
-      // Docker waits for them with the containers that it starts by itself.
-      SKEP_SHARES: String(record.shares?.length ?? 0),
     },
+    shares: (record.shares?.length ?? 0) > 0,
   })
 }
 
