@@ -46,7 +46,8 @@ export interface SyscallPoolOptions {
 }
 
 /**
- * A pool belongs to the thread that started it. Each call returns false, and does nothing, where 1024 are under way: the caller makes it itself then.
+ * A pool belongs to the thread that started it. Each call returns false, and does nothing, where 1024 are under way or it has
+ * more than 1024 iovecs: the caller makes it itself then.
  */
 export class SyscallPool implements Disposable {
   readonly threads: number
@@ -98,10 +99,12 @@ export class SyscallPool implements Disposable {
   }
 
   preadv(fd: number, iovecs: number, count: number, offset: number, done: CallDone): boolean {
+    if (count > IOV_MAX) return false
     return this.#vectored(this.#take(board.PREADV, fd, done), iovecs, count, offset)
   }
 
   pwritev(fd: number, iovecs: number, count: number, offset: number, done: CallDone): boolean {
+    if (count > IOV_MAX) return false
     return this.#vectored(this.#take(board.PWRITEV, fd, done), iovecs, count, offset)
   }
 

@@ -4,7 +4,10 @@ import { Iovecs, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import fc from "fast-check"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+
+/** Real files, other processes and threads, on a machine that may be busy. */
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 let pool: SyscallPool
 let directory: TemporaryDirectory
@@ -85,6 +88,12 @@ describe("SyscallPool", () => {
     pool.drain()
     expect(accepted).toBe(1024)
     expect([...counts.values()]).toEqual(Array.from({ length: accepted }, () => 1))
+    expect(pool.inFlight).toBe(0)
+  })
+
+  it("refuses more iovecs than the kernel takes", () => {
+    expect(pool.preadv(-1, iovecs.address, 1025, 0, () => undefined)).toBe(false)
+    expect(pool.pwritev(-1, iovecs.address, 1025, 0, () => undefined)).toBe(false)
     expect(pool.inFlight).toBe(0)
   })
 

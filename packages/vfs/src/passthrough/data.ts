@@ -16,7 +16,7 @@ import type { Memory } from "./memory.ts"
 /** From this size on copying alone keeps the loop from others. */
 const LARGE = 256 * 1024
 /** A write that takes this long waited for the device: dirty pages are throttled. */
-const SLOW_MS = 3
+const SLOW_MS = 8
 /** How long the device is taken for slow after that. */
 const SLOW_FOR_MS = 250
 const TMPFS = 0x01021994

@@ -83,8 +83,8 @@ interface Wanted {
 }
 
 function parse(durable: Uint8Array): Wanted | undefined {
-  // A copy, since it may be the guest's memory.
-  const bytes = durable.slice(0, DURABLE_MAX + 1)
+  // A copy, since it may be the guest's memory; not by slice(), which is a view where it is a Buffer's.
+  const bytes = Uint8Array.from(durable.subarray(0, DURABLE_MAX + 1))
   const count = (bytes.length - PATH) / 2
   if (!Number.isInteger(count) || count < 0 || count > MOST_HASHES || u8(bytes, 0) !== VERSION)
     return undefined

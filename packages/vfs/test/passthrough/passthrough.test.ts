@@ -19,10 +19,13 @@ import { SyscallPool } from "@skep/loop"
 import { errnoName } from "@skep/loop/sys"
 import { startProgram } from "@skep/testkit"
 import fc from "fast-check"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { newAttributes, openPassthrough } from "../../src/index.ts"
 import { Buffers, bytes, O_APPEND, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, sure } from "../suite/rig.ts"
 import { host } from "./host.ts"
+
+/** Real files, other processes and threads, on a machine that may be busy. */
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const O_DIRECT = 0o40000
 const O_PATH = 0o10000000
@@ -400,7 +403,7 @@ describe("files", () => {
     } finally {
       spawnSync("umount", ["-l", small])
     }
-  }, 60_000)
+  })
 })
 
 describe("durable handles", () => {
@@ -577,5 +580,5 @@ describe("any sequence of calls", () => {
       }),
       { numRuns: 60 },
     )
-  }, 60_000)
+  })
 })

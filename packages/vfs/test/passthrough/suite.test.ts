@@ -1,9 +1,13 @@
 import { mkdirSync } from "node:fs"
 import { SyscallPool } from "@skep/loop"
 import { temporaryDirectory } from "@skep/testkit"
-import { afterAll, beforeAll } from "vitest"
+import { afterAll, beforeAll, vi } from "vitest"
 import { openPassthrough } from "../../src/index.ts"
 import { fileSystemSuite } from "../suite/file-system-suite.ts"
+
+/** Ten thousand files of a real file system, on a machine that may be busy. */
+const BUSY_MS = 120_000
+vi.setConfig({ testTimeout: BUSY_MS, hookTimeout: BUSY_MS })
 
 let pool: SyscallPool
 let polling: NodeJS.Timeout
