@@ -17,11 +17,12 @@ describe("a pool in a loop's thread", () => {
     "wakes the loop when a call has ended",
     async () => {
       await using directory = await temporaryDirectory()
-      thread = await startLoop<Pooled>(new URL("./modules/pooled.ts", import.meta.url))
+      const started = await startLoop<Pooled>(new URL("./modules/pooled.ts", import.meta.url))
+      thread = started
       const fd = openSync(directory.at("a"), "w")
-      expect(await thread.call("sync", fd)).toBe(0)
+      expect(await started.call("sync", fd)).toBe(0)
       closeSync(fd)
-      const answers = await Promise.all(Array.from({ length: 200 }, () => thread?.call("sync", -1)))
+      const answers = await Promise.all(Array.from({ length: 200 }, () => started.call("sync", -1)))
       expect(answers).toEqual(Array.from({ length: 200 }, () => -EBADF))
     },
     STARTING_MS,
