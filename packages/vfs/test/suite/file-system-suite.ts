@@ -30,6 +30,9 @@ export interface FileSystemFixture {
   clear?(): void | Promise<void>
 }
 
+/** For the largest case on the slowest disk: it is to end, not to be fast. */
+const PATIENCE_MS = 120_000
+
 /** Declares the suite with vitest. */
 export function fileSystemSuite(suite: FileSystemSuite): void {
   describe(`file system: ${suite.name}`, () => {
@@ -38,7 +41,7 @@ export function fileSystemSuite(suite: FileSystemSuite): void {
       names.add(name)
       const gap = suite.gaps?.[name]
       const reason = suite.unavailable ?? (gap === undefined ? undefined : `gap: ${gap}`)
-      if (reason === undefined) it(name, () => withRig(suite, run))
+      if (reason === undefined) it(name, () => withRig(suite, run), PATIENCE_MS)
       else it.skip(`${name} (${reason})`, () => undefined)
     }
     const groups = { nodeCases, nameCases, renameCases, dataCases, directoryCases, extendedCases, lockCases }
