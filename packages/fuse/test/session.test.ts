@@ -217,7 +217,7 @@ describe("malformed requests", () => {
     [
       "one name of two",
       c.RENAME2,
-      new Uint8Array([...new Array(16).fill(0), 97, 0, 98, 98]),
+      new Uint8Array([...new Uint8Array(16), 97, 0, 98, 98]),
       -EINVAL,
       "name-unterminated",
     ],
@@ -264,7 +264,7 @@ describe("malformed requests", () => {
   it("a name that is too long for any file is answered by its name", () => {
     const { channel, client } = open()
     client.init()
-    expect(raw(channel, c.LOOKUP, new Uint8Array([...new Array(256).fill(97), 0]))).toBe(-36)
+    expect(raw(channel, c.LOOKUP, new Uint8Array([...new Uint8Array(256).fill(97), 0]))).toBe(-36)
     expect(raw(channel, c.MKDIR, new Uint8Array([0, 0, 0, 0, 0, 0, 0, 0, 46, 46, 0]))).toSatisfy(
       (result) => result === -EEXIST || result === -EINVAL,
     )

@@ -119,7 +119,8 @@ describe("a ledger", () => {
         collect()
         expect(served.events).toEqual([])
         stack.dispose()
-        expect(back.toSorted()).toEqual(offered.toSorted())
+        const byNumber = (a: number, b: number): number => a - b
+        expect(back.toSorted(byNumber)).toEqual(offered.toSorted(byNumber))
       }),
       { numRuns: 60 },
     )

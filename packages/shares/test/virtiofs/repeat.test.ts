@@ -71,8 +71,12 @@ function world(fs: FileSystem, client: FuseClient): World {
 /** What a tree is like afterwards: names, sizes, links, attributes. */
 function shape({ fs, file, handle }: World): unknown {
   const open = fs.openDirectory(fs.root, ROOT)
-  const names: unknown[] = []
-  fs.readDirectory(open, 0n, ({ name: each, type }) => names.push([Buffer.from(each).toString(), type]) > 0)
+  const names: string[] = []
+  fs.readDirectory(
+    open,
+    0n,
+    ({ name: each, type }) => names.push(`${Buffer.from(each).toString()} ${type}`) > 0,
+  )
   fs.releaseDirectory(open)
   const known = fs.getAttributes(file, handle, ROOT, attributes)
   const list = new Uint8Array(100)
@@ -80,7 +84,7 @@ function shape({ fs, file, handle }: World): unknown {
   const usage = newUsage()
   fs.usage(fs.root, usage)
   return [
-    names.toSorted(),
+    names.toSorted((a, b) => a.localeCompare(b)),
     known,
     attributes.size,
     attributes.links,
