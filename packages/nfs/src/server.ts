@@ -4,6 +4,7 @@
  * @module
  */
 import { createHash, randomBytes } from "node:crypto"
+import { rmSync } from "node:fs"
 import type { Scope, Timer } from "@skep/loop"
 import { Iovecs, Message, Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
@@ -31,7 +32,8 @@ const DEFAULTS = {
   duplicates: 1024,
 } as const
 
-/** Where clients come in. A descriptor is a listening socket that is the server's from now on. */
+/**
+ * Where clients come in. A path is the caller's to remove at the end; one that a killed server left is taken over. A descriptor is a listening socket that is the server's from now on. */
 export type NfsListen =
   | { readonly path: string }
   | { readonly host: string; readonly port: number }
@@ -202,22 +204,38 @@ export class NfsServer implements Disposable {
 
 function open(where: Exclude<NfsListen, { fd: number }>): number {
   const unix = "path" in where
-  const fd = sys.check(
-    sys.socket(unix ? sys.AF_UNIX : sys.AF_INET, sys.SOCK_STREAM | sys.SOCK_NONBLOCK),
-    "socket",
-  )
+  const fd = streamSocket(unix ? sys.AF_UNIX : sys.AF_INET)
   try {
-    if (!unix) sys.check(sys.setOption(fd, sys.SOL_SOCKET, sys.SO_REUSEADDR, 1), "setsockopt")
-    const address = unix
-      ? ({ family: "unix", path: where.path } as const)
-      : ({ family: "inet", address: where.host, port: where.port } as const)
-    sys.check(sys.bind(fd, address), "bind")
+    if (unix) bindPath(fd, where.path)
+    else {
+      sys.check(sys.setOption(fd, sys.SOL_SOCKET, sys.SO_REUSEADDR, 1), "setsockopt")
+      sys.check(sys.bind(fd, { family: "inet", address: where.host, port: where.port }), "bind")
+    }
     sys.check(sys.listen(fd, BACKLOG), "listen")
   } catch (error) {
     sys.close(fd)
     throw error
   }
   return fd
+}
+
+function streamSocket(family: number): number {
+  return sys.check(sys.socket(family, sys.SOCK_STREAM | sys.SOCK_NONBLOCK), "socket")
+}
+
+/** Takes the place of a socket that nobody listens on any more: what a killed server leaves. */
+function bindPath(fd: number, path: string): void {
+  const address = { family: "unix", path } as const
+  const result = sys.bind(fd, address)
+  if (result !== -sys.EADDRINUSE) {
+    sys.check(result, "bind", path)
+    return
+  }
+  const probe = streamSocket(sys.AF_UNIX)
+  const answer = sys.connect(probe, address)
+  sys.close(probe)
+  if (answer === -sys.ECONNREFUSED) rmSync(path)
+  sys.check(sys.bind(fd, address), "bind", path)
 }
 
 function keyOf(identity: Uint8Array | undefined): Key {

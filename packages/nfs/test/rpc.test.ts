@@ -1,3 +1,5 @@
+import * as sys from "@skep/loop/sys"
+import { temporaryDirectory } from "@skep/testkit"
 import { memoryFileSystem } from "@skep/vfs"
 import { describe, expect, it } from "vitest"
 import * as status from "../src/status.ts"
@@ -298,6 +300,26 @@ describe("the port mapper", () => {
     expect(ask(MOUNT, 3)).toBe(t.rig.server.port)
     expect(ask(NFS, 4)).toBe(0)
     expect(ask(100021, 4)).toBe(0)
+  })
+})
+
+describe("listening", () => {
+  it("takes the place of a server that was killed, and of no other", async () => {
+    await using temporary = await temporaryDirectory()
+    const path = temporary.at("nfs.sock")
+    {
+      const dead = sys.check(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM), "socket")
+      sys.check(sys.bind(dead, { family: "unix", path }), "bind")
+      sys.close(dead)
+    }
+    using t = setUp({ listen: [{ path }] })
+    expect(() => t.rig.server.listen({ path })).toThrow("EADDRINUSE")
+    const fd = sys.check(sys.socket(sys.AF_UNIX, sys.SOCK_STREAM | sys.SOCK_NONBLOCK), "socket")
+    sys.check(sys.connect(fd, { family: "unix", path }), "connect")
+    // Whoever asked whether somebody listens has gone by then.
+    for (let step = 0; step < 3; step++) t.rig.loop.step()
+    expect(t.rig.server.connections).toBe(2)
+    sys.close(fd)
   })
 })
 
