@@ -47,7 +47,7 @@ describe("whatever comes", () => {
         client.close()
         expect(good.getattr(root).status).toBe(OK)
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     )
   })
 
@@ -90,7 +90,7 @@ describe("whatever comes", () => {
         client.close()
         expect(good.getattr(root).status).toBe(OK)
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     )
   })
 })
