@@ -34,8 +34,8 @@ export const TEST_PROGRAMS = [
   { program: "ethtool", packages: ["ethtool"] },
   { program: "tcpdump", packages: ["tcpdump"] },
   { program: "tshark", packages: ["tshark"] },
-  // Clients of NFS that need no kernel.
-  { program: "nfs-ls", packages: ["libnfs-utils"] },
+  // Clients of NFS that need no kernel, and what the benchmarks build theirs with.
+  { program: "nfs-ls", packages: ["libnfs-utils", "libnfs-dev"] },
 ]
 
 /** What the benchmarks use beside these: they compile peers and loads, give threads a processor, and are about other networks. */
@@ -47,6 +47,7 @@ export const BENCH_PROGRAMS = [
   { program: "fio", packages: ["fio"] },
   { program: "sqlite3", packages: ["sqlite3"] },
   { program: "git", packages: ["git"] },
+  { program: "nfs-ls", packages: ["libnfs-utils", "libnfs-dev"] },
   { program: "ganesha.nfsd", packages: ["nfs-ganesha", "nfs-ganesha-vfs", "rpcbind"] },
 ]
 

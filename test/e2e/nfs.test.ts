@@ -91,13 +91,17 @@ describe("the guest's kernel", () => {
       mkdir -p /mnt/nfs
       busybox mount -t nfs -o ${options},addr=$host $host:/files /mnt/nfs && echo mounted
       ${BASICS}`)
-    expect(said).toEqual([
-      "mounted",
-      ...["hello", "2", "a", "c", "../nowhere", "through", ".", "..", "1", "0"],
-      "640 12 34 2001-02-03 04:05:06.000000000 +0000",
-      "5368709120 0",
-      ...["x", "a"],
-    ])
+    const expected = `
+      mounted
+      hello 2 a c ../nowhere through . .. 1 0
+      640|12|34|2001-02-03|04:05:06.000000000|+0000
+      5368709120|0 x a`
+    expect(said).toEqual(
+      expected
+        .trim()
+        .split(/\s+/u)
+        .map((word) => word.replaceAll("|", " ")),
+    )
   })
 
   it("goes on with its files when the server is killed under it, twice", async () => {

@@ -9,6 +9,8 @@ class Slow {
   readonly fileSystem: FileSystem
   readonly waiting: { readonly what: string; readonly end: (result?: number) => void }[] = []
   slow = false
+  /** Whether nothing can be said of files. */
+  blind = false
 
   constructor() {
     const inner = memoryFileSystem()
@@ -34,6 +36,7 @@ class Slow {
         if (key === "sync")
           return (...[handle, dataOnly, done]: Parameters<FileSystem["sync"]>) =>
             hold("sync", done, (next) => target.sync(handle, dataOnly, next))
+        if (key === "getAttributes" && this.blind) return () => -5
         const value: unknown = Reflect.get(target, key)
         return typeof value === "function" ? value.bind(target) : value
       },
@@ -135,6 +138,24 @@ describe("what takes long", () => {
     expect(Nfs3.writeResult(t.client.answer(402).body).status).toBe(status.IO)
     t.slow.slow = false
     expect(t.nfs.write(t.handle, 0, "x").verifier).not.toBe(verifier)
+  })
+
+  it("is answered without attributes where there are none by then", () => {
+    using t = setUp()
+    t.slow.slow = true
+    t.send(500, READ, Nfs3.readArgs(t.handle, 1, 5).done())
+    t.send(501, WRITE, Nfs3.writeArgs(t.handle, 3, Buffer.from("xyz"), 0).done())
+    t.slow.blind = true
+    for (const { end } of t.slow.waiting) end()
+    const { body } = t.client.answer(500)
+    expect(Nfs3.readResult(body)).toEqual({
+      status: OK,
+      attributes: undefined,
+      eof: false,
+      data: Buffer.from("12345"),
+    })
+    expect(body.left).toBe(0)
+    expect(Nfs3.writeResult(t.client.answer(501).body)).toMatchObject({ count: 3, wcc: { after: undefined } })
   })
 
   it("may outlive its connection", () => {

@@ -13,9 +13,18 @@ import { virtiofsd } from "./peers.ts"
 import type { Served, Server } from "./server.ts"
 import { type Settings, SUITE, wordsOf } from "./settings.ts"
 
-const LOADS = ["read-4k", "read-1m", "write-4k", "write-1m", "getattr", "lookup", "create", "list"] as const
-const DEPTHS = [1, 16] as const
-const RUN_MS = 1000
+export const LOADS = [
+  "read-4k",
+  "read-1m",
+  "write-4k",
+  "write-1m",
+  "getattr",
+  "lookup",
+  "create",
+  "list",
+] as const
+export const DEPTHS = [1, 16] as const
+export const RUN_MS = 1000
 const FILES = 1000
 const BIG = 64 * 2 ** 20
 const PERIOD = 251
@@ -89,7 +98,8 @@ async function once(
   }
 }
 
-function makeSource(directory: string): void {
+/** What drivers work on. */
+export function makeSource(directory: string): void {
   const period = Uint8Array.from({ length: PERIOD }, (_, index) => (index * 31) % PERIOD)
   const piece = new Uint8Array(PERIOD * 4096)
   for (let at = 0; at < piece.length; at += PERIOD) piece.set(period, at)

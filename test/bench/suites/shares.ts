@@ -13,6 +13,7 @@ import { Cleanup } from "@skep/runtime"
 import { namespaces } from "../network/namespaces.ts"
 import type { Row } from "../row.ts"
 import { driven } from "../shares/driven.ts"
+import { drivenNfs } from "../shares/driven-nfs.ts"
 import { inGuest } from "../shares/in-guest.ts"
 import type { Settings } from "../shares/settings.ts"
 import type { NetworkOptions } from "./network.ts"
@@ -40,7 +41,7 @@ export async function shares(
       progress,
     }
     mkdirSync(join(directory, "driven"))
-    const rows = [...(await driven(settings)), ...(await inGuest(settings))]
+    const rows = [...(await driven(settings)), ...(await drivenNfs(settings)), ...(await inGuest(settings))]
     return rows.filter(({ name }) => settings.wanted(name))
   } finally {
     remove()
