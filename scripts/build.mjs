@@ -58,6 +58,7 @@ const ALONE = {
   gvproxy: "packages/adapters/src/gvproxy/main.ts",
   "vhost-vsock": "packages/adapters/src/vhost-vsock/main.ts",
   "vhost-vsock-thread": "packages/adapters/src/vhost-vsock/thread.ts",
+  virtiofsd: "apps/skep/src/virtiofsd/main.ts",
   vsock: "packages/vsock/src/main.ts",
   "vsock-thread": "packages/vsock/src/thread.ts",
 }

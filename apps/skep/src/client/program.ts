@@ -15,7 +15,7 @@ const SOURCES = {
   passt: "../../../../packages/adapters/src/passt/main.ts",
   gvproxy: "../../../../packages/adapters/src/gvproxy/main.ts",
   shares: "../../../../packages/shares/src/main.ts",
-  virtiofsd: "../../../../packages/adapters/src/virtiofsd/main.ts",
+  virtiofsd: "../virtiofsd/main.ts",
 } as const
 
 /** Node's arguments that run a program. */

@@ -20,10 +20,10 @@ export type Provider = "skep" | "passt" | "gvproxy" | "user"
 /** How frames go between a machine and Skep's network. vhost-user: through the machine's memory. stream: over a socket of QEMU's, which any QEMU has. */
 export type NetworkLink = "vhost-user" | "stream"
 
-/** Who serves a machine's shares. */
-export type SharesProvider = "skep" | "none"
+/** Who serves a machine's shares. skep: all of them, added and removed while it runs. virtiofsd: those of its start. */
+export type SharesProvider = "skep" | "virtiofsd" | "none"
 
-export const SHARES_PROVIDERS: readonly SharesProvider[] = ["skep", "none"]
+export const SHARES_PROVIDERS: readonly SharesProvider[] = ["skep", "virtiofsd", "none"]
 export const CACHES: readonly ShareCache[] = ["consistent", "cached", "delegated"]
 export const OWNERSHIPS: readonly ShareOwnership[] = ["virtual", "real"]
 const absolute = z.string().regex(/^\/[^\0\n]*$/, "must be an absolute path")
@@ -46,7 +46,7 @@ export const Accelerator: z.ZodType<Accelerator> = z.enum(["auto", "kvm", "hvf",
 export const Policy: z.ZodType<Policy> = z.enum(["open", "loopback", "restricted"])
 export const Provider: z.ZodType<Provider> = z.enum(["skep", "passt", "gvproxy", "user"])
 export const NetworkLink: z.ZodType<NetworkLink> = z.enum(["vhost-user", "stream"])
-export const SharesProvider: z.ZodType<SharesProvider> = z.enum(["skep", "none"])
+export const SharesProvider: z.ZodType<SharesProvider> = z.enum(["skep", "virtiofsd", "none"])
 export const Cache: z.ZodType<ShareCache> = z.enum(["consistent", "cached", "delegated"])
 export const Ownership: z.ZodType<ShareOwnership> = z.enum(["virtual", "real"])
 export const Rule: z.ZodType<ShareRule> = z.strictObject({

@@ -4,14 +4,15 @@
  * @module
  */
 import type { GuestFiles, GuestStat, OpenFile } from "@skep/contract-tests"
-import { errnoName } from "@skep/loop/sys"
-import { type Caller, type Changes, type FileSystem, newAttributes } from "@skep/vfs"
-import { Buffers } from "../../../vfs/test/suite/rig.ts"
+import { addressOf, errnoName } from "@skep/loop/sys"
+import { type Caller, type Changes, type FileSystem, newAttributes, type Pieces } from "@skep/vfs"
 
+const ENOENT = 2
 const O_RDWR = 2
 const O_TRUNC = 0o1000
 const S_IFMT = 0o170000
 const ONCE = 64 * 1024
+const PAGE = 4096
 const PATH_MAX = 4096
 const TYPES: Readonly<Record<number, GuestStat["type"]>> = {
   0o100000: "file",
@@ -29,6 +30,33 @@ export interface FilesOf {
   readonly waits: (on: boolean) => void
 }
 
+interface Held {
+  readonly node: number
+  readonly drop: () => void
+}
+
+/** Bytes in memory that does not move, cut into pieces of a page. */
+class Memory {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly pieces: Pieces
+  // Kept, because the pieces point into it.
+  readonly iovecs: BigUint64Array<ArrayBuffer>
+
+  constructor(length: number, content?: Uint8Array) {
+    const buffer = new ArrayBuffer(Math.max(length, 1))
+    this.bytes = new Uint8Array(buffer, 0, length)
+    if (content !== undefined) this.bytes.set(content)
+    const count = Math.ceil(length / PAGE)
+    this.iovecs = new BigUint64Array(Math.max(count, 1) * 2)
+    for (let index = 0; index < count; index++)
+      this.iovecs.set(
+        [BigInt(addressOf(buffer) + index * PAGE), BigInt(Math.min(PAGE, length - index * PAGE))],
+        index * 2,
+      )
+    this.pieces = { address: addressOf(this.iovecs.buffer), count, bytes: length }
+  }
+}
+
 export function filesOf({ fs, share, turn, waits }: FilesOf): GuestFiles {
   const root: Caller = { uid: 0, gid: 0, pid: 1 }
 
@@ -37,18 +65,30 @@ export function filesOf({ fs, share, turn, waits }: FilesOf): GuestFiles {
     throw Object.assign(new Error(errnoName(result)), { code: errnoName(result) })
   }
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-  /** Calls with the node of a path, whose references are given back afterwards. */
-  const at = <T>(path: string, use: (node: number) => T, caller: Caller = root): T => {
+  /** The node of a path, with references on all that lead to it: a kernel has those as long as it uses the node. */
+  const hold = (path: string, caller: Caller = root): Held => {
     const held: number[] = []
+    const drop = (): void => {
+      for (const node of held) fs.forget(node, 1)
+    }
     try {
       let node = fs.root
       for (const name of [share, ...path.split("/")].filter((part) => part !== "")) {
         node = sure(fs.lookup(node, bytes(name), caller, newAttributes()))
         held.push(node)
       }
+      return { node, drop }
+    } catch (error) {
+      drop()
+      throw error
+    }
+  }
+  const at = <T>(path: string, use: (node: number) => T, caller: Caller = root): T => {
+    const { node, drop } = hold(path, caller)
+    try {
       return use(node)
     } finally {
-      for (const node of held) fs.forget(node, 1)
+      drop()
     }
   }
   const parts = (path: string): { readonly parent: string; readonly name: Uint8Array } => {
@@ -73,38 +113,71 @@ export function filesOf({ fs, share, turn, waits }: FilesOf): GuestFiles {
     while (result === undefined) await turn()
     return sure(result)
   }
-  const opened = (handle: number): OpenFile => ({
+  const opened = (handle: number, held: Held): OpenFile => ({
     read: async (offset, length) => {
-      const buffers = new Buffers(length, ONCE)
+      const buffers = new Memory(length)
       const read = await done((end) => fs.read(handle, offset, buffers.pieces, end))
       return buffers.bytes.slice(0, read)
     },
     write: async (offset, content) => {
       for (let from = 0; from < content.length; from += ONCE) {
-        const buffers = new Buffers(content.subarray(from, from + ONCE), PATH_MAX)
+        const part = content.subarray(from, from + ONCE)
+        const buffers = new Memory(part.length, part)
         await done((end) => fs.write(handle, offset + from, buffers.pieces, end))
       }
     },
     sync: async () => {
       await done((end) => fs.sync(handle, false, end))
     },
-    close: () => fs.release(handle),
+    close: () => {
+      fs.release(handle)
+      held.drop()
+    },
   })
+  const openPath = (path: string, flags: number): OpenFile => {
+    const held = hold(path)
+    const handle = fs.open(held.node, flags, root)
+    if (handle < 0) held.drop()
+    return opened(sure(handle), held)
+  }
+  /** As a kernel does: what is there is opened, what is not is made. */
+  const openOrMake = (path: string): OpenFile => {
+    const held = hold(parts(path).parent)
+    const { name } = parts(path)
+    const found = fs.lookup(held.node, name, root, newAttributes())
+    if (found >= 0) {
+      fs.forget(found, 1)
+      held.drop()
+      return openPath(path, O_RDWR | O_TRUNC)
+    }
+    const how = { flags: O_RDWR, mode: 0o644, opened: -1 }
+    const node = found === -ENOENT ? fs.create(held.node, name, how, root, newAttributes()) : found
+    if (node < 0) held.drop()
+    sure(node)
+    return opened(how.opened, {
+      node,
+      drop: () => {
+        fs.forget(node, 1)
+        held.drop()
+      },
+    })
+  }
   const change = (path: string, changes: Changes): void => {
     at(path, (node) => sure(fs.setAttributes(node, -1, changes, root, newAttributes())))
   }
 
   return {
-    open: async (path) => at(path, (node) => opened(sure(fs.open(node, O_RDWR, root)))),
+    open: async (path) => openPath(path, O_RDWR),
     write: async (path, content) => {
-      const how = { flags: O_RDWR | O_TRUNC, mode: 0o644, opened: -1 }
-      inParent(path, (parent, name) => made(fs.create(parent, name, how, root, newAttributes())))
-      const file = opened(how.opened)
-      await file.write(0, content)
-      file.close()
+      const file = openOrMake(path)
+      try {
+        await file.write(0, content)
+      } finally {
+        file.close()
+      }
     },
     read: async (path) => {
-      const file = at(path, (node) => opened(sure(fs.open(node, 0, root))))
+      const file = openPath(path, 0)
       const pieces: Uint8Array[] = []
       for (let offset = 0; ; ) {
         const piece = await file.read(offset, ONCE)
@@ -116,7 +189,8 @@ export function filesOf({ fs, share, turn, waits }: FilesOf): GuestFiles {
       return Buffer.concat(pieces)
     },
     list: async (path) => {
-      const handle = at(path, (node) => sure(fs.openDirectory(node, root)))
+      const held = hold(path)
+      const handle = sure(fs.openDirectory(held.node, root))
       const names: string[] = []
       sure(
         fs.readDirectory(handle, 0n, ({ name }) => {
@@ -125,6 +199,7 @@ export function filesOf({ fs, share, turn, waits }: FilesOf): GuestFiles {
         }),
       )
       fs.releaseDirectory(handle)
+      held.drop()
       return names.filter((name) => name !== "." && name !== "..")
     },
     stat: async (path, uid = 0) => {
@@ -162,18 +237,21 @@ export function filesOf({ fs, share, turn, waits }: FilesOf): GuestFiles {
         inParent(to, (parent, name) => made(fs.link(node, parent, name, root, newAttributes()))),
       )
     },
+    // Whoever takes a name away has looked it up.
     rename: async (from, to) => {
-      inParent(from, (parent, name) =>
-        inParent(to, (other, newName) =>
-          sure(fs.rename({ parent, name }, { parent: other, name: newName }, 0, root)),
+      at(from, () =>
+        inParent(from, (parent, name) =>
+          inParent(to, (other, newName) =>
+            sure(fs.rename({ parent, name }, { parent: other, name: newName }, 0, root)),
+          ),
         ),
       )
     },
     remove: async (path) => {
-      inParent(path, (parent, name) => sure(fs.unlink(parent, name, root)))
+      at(path, () => inParent(path, (parent, name) => sure(fs.unlink(parent, name, root))))
     },
     removeDirectory: async (path) => {
-      inParent(path, (parent, name) => sure(fs.removeDirectory(parent, name, root)))
+      at(path, () => inParent(path, (parent, name) => sure(fs.removeDirectory(parent, name, root))))
     },
     chmod: async (path, mode) => change(path, { mode }),
     chown: async (path, uid, gid) => change(path, { uid, gid }),

@@ -8,9 +8,11 @@ import type { VmContext } from "../context.ts"
 import { MachineShares } from "./machine-shares.ts"
 import type { SharesProgram } from "./program.ts"
 import { SKEP } from "./skep.ts"
+import { VIRTIOFSD } from "./virtiofsd.ts"
 
 const PROGRAMS: Readonly<Record<Exclude<SharesProvider, "none">, SharesProgram>> = {
   skep: SKEP,
+  virtiofsd: VIRTIOFSD,
 }
 
 /** Begins at once. Undefined for a machine that is to have none. */
