@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -174,6 +175,8 @@ describe.skipIf(!existsSync(PERL))("the share agent (needs Perl on the host)", (
       "echoed 10 11",
     ])
     expect(readdirSync(at("."))).toEqual(["p", "s"])
+    expect(await agent.ask("echo 12 create 1/new\necho 13 create 1/new\n", 1)).toEqual(["echoed 12 13:17"])
+    expect(statSync(at("new")).size).toBe(0)
   })
 
   test("takes names as bytes", async () => {
@@ -181,6 +184,18 @@ describe.skipIf(!existsSync(PERL))("the share agent (needs Perl on the host)", (
     await agent.ask("echo 1 make file 1/%ff%0a%20%25\n", 1)
     const [name] = readdirSync(join(agent.shares, "1"), { encoding: "buffer" })
     expect([...(name ?? [])]).toEqual([0xff, 0x0a, 0x20, 0x25])
+  })
+
+  test("finds a directory that another has taken the place of", async () => {
+    await using agent = await start()
+    const at = (name: string): string => join(agent.shares, "1", name)
+    mkdirSync(at("d"))
+    await agent.ask("echo 1 make file 1/d/f\n", 1)
+    renameSync(at("d"), at("e"))
+    mkdirSync(at("d"))
+    writeFileSync(at("d/g"), "")
+    expect(await agent.ask("echo 2 remove file 1/d/g\n", 1)).toEqual(["echoed 2"])
+    expect([readdirSync(at("d")), readdirSync(at("e"))]).toEqual([[], ["f"]])
   })
 
   test("says what could not be done, one by one", async () => {

@@ -147,7 +147,11 @@ export class EchoLayer implements FileSystem {
   }
 
   create(parent: NodeId, name: Name, how: HowToCreate, caller: Caller, into: Attributes): number {
-    if (echoIdOf(caller) >= 0) return -EPERM
+    const id = echoIdOf(caller)
+    if (id >= 0) {
+      how.opened = SWALLOWED_HANDLE
+      return this.#known.swallow.make(this.#echoAt(id), parent, name, into)
+    }
     const node = this.#made(parent, name, this.#inner.create(parent, name, how, caller, into), into)
     if (node >= 0) this.#opened(how.opened, node, how.flags)
     return node

@@ -69,7 +69,7 @@ export class EchoQueue {
       this.#counters.droppedEchoes++
       return
     }
-    if (this.#merge(echo)) return
+    if (echo.kind !== "make" && this.#merge(echo)) return
     if (this.#waiting.length - this.#head >= this.#waitingMax) {
       this.#counters.droppedEchoes += this.#waiting.length - this.#head + 1
       this.#clear()
@@ -138,8 +138,10 @@ export class EchoQueue {
     const at = index - this.#gone
     const before = this.#waiting[at]
     if (before === undefined) return false
-    // Who modified it has closed it since.
-    if (before.kind === "modify" && echo.kind === "write") this.#waiting[at] = echo
+    if (before.kind === "make") {
+      if (before.filled === undefined) return false
+      this.#waiting[at] = { ...before, words: before.filled }
+    } else if (before.kind === "modify" && echo.kind === "write") this.#waiting[at] = echo // who modified it has closed it since
     this.#counters.mergedEchoes++
     return true
   }

@@ -33,6 +33,8 @@ export interface Echo {
   readonly words: string
   /** Echoes of one key are one, while they wait. Undefined for those that must all be made. */
   readonly key?: string
+  /** What there is to be done instead when the content of what is made changed as well: `words` of that. */
+  readonly filled?: string
 }
 
 const S_IFMT = 0o170000

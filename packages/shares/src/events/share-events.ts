@@ -214,7 +214,10 @@ export class ShareEvents {
         const type = kind === "make" ? this.#typeOf(change) : change.isDirectory ? DT_DIRECTORY : DT_FILE
         const word = kind === "make" ? fileTypeOf(type) : change.isDirectory ? "directory" : "file"
         this.#fence(key)
-        this.#push({ ...shape, type, words: `${kind} ${word} ${path}` })
+        const words = `${kind} ${word} ${path}`
+        const isFile = kind === "make" && type === DT_FILE
+        const filling = isFile ? { key: `content ${key}`, filled: `create ${path}` } : {}
+        this.#push({ ...shape, ...filling, type, words })
         return
       }
       case "modify":

@@ -117,8 +117,7 @@ export class Swallow {
   }
 
   setAttributes(echo: Echo | undefined, node: NodeId, into: Attributes): number {
-    if (echo === undefined) return -EPERM
-    if (echo.kind !== "modify" && echo.kind !== "write" && echo.kind !== "attributes") return -EPERM
+    if (echo === undefined || echo.kind === "remove" || echo.kind === "rename") return -EPERM
     return this.attributes(node, echo.type, into)
   }
 

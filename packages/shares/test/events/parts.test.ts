@@ -186,6 +186,18 @@ describe("EchoQueue", () => {
     ])
   })
 
+  test("takes the making of a file and its content together", () => {
+    const { it, sent } = queue()
+    it.open(false)
+    it.push({ ...echo("f", "make"), key: "content f", filled: "create f" })
+    it.push(echo("f"))
+    it.push(echo("f", "write"))
+    it.push({ ...echo("p", "make"), key: "content p" })
+    it.push(echo("p"))
+    it.pump()
+    expect(sent).toEqual(["echo 0 create f", "echo 1 make p", "echo 2 modify p"])
+  })
+
   test("sends again what a guest that was lost did not answer, and what came meanwhile", () => {
     const { it, sent } = queue({ window: 2 })
     it.open(false)
