@@ -31,6 +31,8 @@ const DEPTH_MAX = 512
 
 export class Directories {
   readonly root: Directory
+  /** Hears of each that has a new place. */
+  onPlaced: ((directory: Directory) => void) | undefined
   readonly #most: number
   readonly #byNode = new Map<NodeId, Directory>()
   readonly #byPlace = new Map<string, Directory>()
@@ -78,6 +80,7 @@ export class Directories {
     const directory = made(node, above, Uint8Array.from(name))
     this.#byNode.set(node, directory)
     this.#take(directory, placeKey(parent, name))
+    this.onPlaced?.(directory)
     return directory
   }
 
@@ -139,7 +142,9 @@ export class Directories {
     directory.lost = above === undefined
     directory.parent = above
     directory.name = Uint8Array.from(name)
-    if (above !== undefined) this.#take(directory, placeKey(parent, name))
+    if (above === undefined) return
+    this.#take(directory, placeKey(parent, name))
+    this.onPlaced?.(directory)
   }
 
   /** Who had the place is lost: it cannot be there any more. */

@@ -15,6 +15,7 @@ import type { Scope, Timer } from "@skep/loop"
 import { type Attributes, type FileSystem, newAttributes } from "@skep/vfs"
 import { type Change, Changes, type Spot } from "./change.ts"
 import { Directories, type Directory } from "./directories.ts"
+import { DirectoriesFile } from "./directories-file.ts"
 import { DT_DIRECTORY, DT_FILE, type Echo, fileTypeOf, typeOf } from "./echo.ts"
 import { EchoLayer } from "./echo-layer.ts"
 import type { EchoQueue } from "./echo-queue.ts"
@@ -42,6 +43,8 @@ export interface ShareEventsOptions {
   readonly queue: EchoQueue
   /** Milliseconds since 1970. */
   readonly nowMs: number
+  /** A file that keeps what a successor has to know to go on where this process ended. */
+  readonly state?: string
   /** Hears of changes of the host, those that no guest is told of too. */
   readonly onEvent?: (event: FileEvent) => void
   /** Names that are remembered of the guest. */
@@ -75,6 +78,7 @@ export class ShareEvents {
   readonly #timer: Timer
   readonly #scope: Scope
   readonly #scratch: Attributes = newAttributes()
+  readonly #file: DirectoriesFile | undefined
   #told = 0
   #overflows = 0
 
@@ -128,7 +132,9 @@ export class ShareEvents {
       // What we did ourselves is in the queue by now, and forgotten when it was seen there.
       if (own.isDirty) this.#watcher.drain()
       queue.pump()
+      this.#file?.flush(directories.size, () => directories.all())
     })
+    this.#file = options.state === undefined ? undefined : this.#goOn(options.state)
     this.fileSystem = new EchoLayer(inner, this.#knowledge, (id) => {
       const echo = queue.at(id)
       return echo?.owner === this ? echo : undefined
@@ -167,6 +173,23 @@ export class ShareEvents {
         key: `renew ${this.#directories.root.path} ${directory.node}`,
       })
     }
+  }
+
+  /** Takes up what the guest knew of a predecessor's. */
+  #goOn(path: string): DirectoriesFile {
+    const { inner } = this.#options
+    const file = new DirectoriesFile(path)
+    this.#scope.onDispose(() => file.close())
+    this.#directories.onPlaced = (directory) => file.add(directory)
+    for (const { node, parent, name } of file.read()) {
+      const result = inner.getAttributes(node, -1, this.#knowledge.viewer, this.#scratch)
+      if (result < 0 || typeOf(this.#scratch.mode) !== DT_DIRECTORY || this.#scratch.links === 0) continue
+      const directory = this.#directories.learn(node, parent, name)
+      if (directory === undefined) continue
+      directory.entered = true
+      this.#watcher.want(directory)
+    }
+    return file
   }
 
   #lost(): void {

@@ -67,13 +67,14 @@ export function openShare(parts: ShareParts): OpenedShare {
 
 /** A host whose inotify is used up serves its files all the same. */
 function watch(
-  { entry, scope, queue, onEvent, report }: ShareParts,
+  { entry, journal, scope, queue, onEvent, report }: ShareParts,
   inner: FileSystem,
 ): ShareEvents | undefined {
   const { path } = entry.rule
   try {
     const name = String(entry.number)
-    return new ShareEvents({ inner, scope, path, name, queue, nowMs: Date.now(), onEvent })
+    const state = `${journal}.directories`
+    return new ShareEvents({ inner, scope, path, name, queue, nowMs: Date.now(), state, onEvent })
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     report(`Changes of "${path}" on the host are no events in the machine: ${why}`)
