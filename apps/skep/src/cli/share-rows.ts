@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { posix } from "node:path"
+import type { SidecarEvent } from "@skep/contract"
 import type { SharedDirectory, SharesView } from "../backend/shares.ts"
 import type { Row } from "./guest-rows.ts"
 
@@ -63,6 +65,33 @@ export function shareRows(view: SharesView | undefined): readonly Row[] {
     const by = share.state === "mounted" && view.protocol !== undefined ? `, by ${view.protocol}` : ""
     return ["share", `${where} (${words.join(", ")}${by})`]
   })
+}
+
+/** For `share events`: what the sidecar tells of files and of shares; undefined for what concerns nobody here. */
+export function shareEventLine(event: SidecarEvent, at: Date): string | undefined {
+  const words = eventWords(event)
+  return words === undefined ? undefined : `${at.toTimeString().slice(0, 8)}  ${words}`
+}
+
+function eventWords({ type, target, kind, path, to, isDirectory, reason }: SidecarEvent): string | undefined {
+  if (typeof target !== "string") return undefined
+  const slash = isDirectory === true ? "/" : ""
+  const named = (below: unknown): string => `${posix.join(target, String(below))}${slash}`
+  switch (type) {
+    case "file-event":
+      if (kind === "overflow") return `overflow    ${target}: there was more than could be told`
+      if (kind === "rename") return `rename      ${named(path)} -> ${named(to)}`
+      return `${String(kind).padEnd(10)}  ${named(path)}`
+    case "share-added":
+    case "share-mounted":
+    case "share-removed":
+    case "share-gone":
+    case "share-back":
+    case "share-note":
+      return `${type.slice("share-".length).padEnd(10)}  ${target}${typeof reason === "string" ? `: ${reason}` : ""}`
+    default:
+      return undefined
+  }
 }
 
 function remarks({ target, path, state, reason }: SharedDirectory): readonly string[] {

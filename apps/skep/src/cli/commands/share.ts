@@ -3,14 +3,19 @@
  *
  * @module
  */
-import type { ShareRule } from "@skep/contract"
+import { type ShareRule, SidecarError, type SidecarEvent } from "@skep/contract"
+import { subscribe } from "@skep/runtime/control-client"
+import { orAborted, sleep } from "@skep/runtime/deadline"
 import type { SharedDirectory, SharesView } from "../../backend/shares.ts"
 import { checkExists, connectBackend } from "../../client/backend.ts"
-import { checkName } from "../../home/paths.ts"
+import { checkName, machinePaths } from "../../home/paths.ts"
 import type { ShareWish } from "../../machine/share-rules.ts"
+import { plain } from "../printable.ts"
 import type { Session } from "../session.ts"
 import { hostPath } from "../share-choice.ts"
-import { shareSentence, shareTable } from "../share-rows.ts"
+import { shareEventLine, shareSentence, shareTable } from "../share-rows.ts"
+
+const RETRY_MS = 500
 
 export async function shareAdd(session: Session, machine: string, wish: ShareWish): Promise<void> {
   checkExists(session.home, machine)
@@ -56,9 +61,34 @@ export async function shareList(session: Session, machine: string): Promise<void
   for (const remark of remarks) output.note(remark)
 }
 
+/** Until Ctrl-C, over restarts of the sidecar; while the machine is down it waits for it. */
 export async function shareEvents(session: Session, machine: string): Promise<void> {
   checkExists(session.home, machine)
-  throw new Error("not yet")
+  const { home, output, signal } = session
+  const control = `${machinePaths(home, checkName(machine)).sharesSocket}.control`
+  const show = (event: SidecarEvent): void => {
+    const line = shareEventLine(event, new Date())
+    if (line === undefined) return
+    if (output.json) output.item({ at: new Date().toISOString(), ...event })
+    else output.line(plain(line).replaceAll("\n", "\\n"))
+  }
+  let isTold = false
+  for (;;) {
+    if (signal.aborted) return
+    try {
+      using events = await subscribe(control, show, signal)
+      if (!output.json) output.note(`Watching what is shared with ${machine}. Ctrl-C ends it`)
+      isTold = false
+      await orAborted(events.ended, signal)
+    } catch (error) {
+      if (error === signal.reason) return
+      if (!(error instanceof SidecarError) || error.code !== "unreachable") throw error
+      if (!isTold)
+        output.note(`${machine} serves no shares now: waiting for it. Start it with skep up ${machine}`)
+      isTold = true
+    }
+    await sleep(RETRY_MS, signal).catch(() => undefined) // the loop sees the abort
+  }
 }
 
 function route(machine: string): string {

@@ -35,10 +35,14 @@ export class MachineShares implements AsyncDisposable {
 
   /** Begins at once; `ready` says how that went. */
   constructor(context: VmContext, program: SharesProgram) {
-    const { log, emit, record } = context
+    const { log, record } = context
+    // Each change of a file is for those who ask its sidecar for them.
+    const emit: VmContext["emit"] = (event) => {
+      if (event.type !== "file-event") context.emit(event)
+    }
     this.provider = program.provider
     this.isLive = program.isLive
-    this.#context = context
+    this.#context = { ...context, emit }
     this.#program = program
     this.#rules = record.shares ?? []
     this.#sidecar = new Supervisor({
