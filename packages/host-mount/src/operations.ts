@@ -8,7 +8,7 @@ import { constants } from "node:fs"
 import { AttributeCache } from "./attribute-cache.ts"
 import { confine } from "./confine.ts"
 import { type ErrnoName, FileError } from "./errno.ts"
-import type { Remote, Use } from "./remote.ts"
+import type { Remote, Use, Work } from "./remote.ts"
 import * as sftp from "./sftp.ts"
 
 export interface OperationsOptions {
@@ -69,10 +69,11 @@ export class Operations {
 
   /** Names, with `.` and `..`. Each request has the deadline, not all of them together: a directory may be large. */
   async readDirectory(path: string): Promise<readonly string[]> {
-    const opened = await this.#remote.use(
-      async (to, connection) => ({ handle: await sftp.openDirectory(to, this.#at(path)), connection }),
-      READS,
-    )
+    const opened = await this.#remote.use(async (to, { connection, isOver }) => {
+      const handle = await sftp.openDirectory(to, this.#at(path))
+      if (isOver()) abandon(to, handle)
+      return { handle, connection }
+    }, READS)
     const only = { only: opened.connection }
     const prefix = path === "/" ? "/" : `${path}/`
     const names = [".", ".."]
@@ -128,10 +129,11 @@ export class Operations {
   }
 
   async #open(path: string, flags: number, mode?: number): Promise<number> {
-    const file = await this.#remote.use(async (to, connection) => ({
-      handle: await sftp.open(to, this.#at(path), flags, mode),
-      connection,
-    }))
+    const file = await this.#remote.use(async (to, { connection, isOver }) => {
+      const handle = await sftp.open(to, this.#at(path), flags, mode)
+      if (isOver()) abandon(to, handle)
+      return { handle, connection }
+    })
     while (this.#files.has(this.#nextHandle)) this.#nextHandle = this.#following(this.#nextHandle)
     const number = this.#nextHandle
     this.#nextHandle = this.#following(number)
@@ -299,7 +301,7 @@ export class Operations {
 
   async #change(
     paths: readonly string[],
-    work: Parameters<Remote["use"]>[0],
+    work: Work<unknown>,
     how: Use = {},
     explain: () => Promise<ErrnoName | undefined> = async () => undefined,
   ): Promise<void> {
@@ -355,6 +357,11 @@ export class Operations {
 
 /** The kernel asks for this only where it has just found nothing, and a lock file must not be two programs'. */
 const NEW_FILE = sftp.OPEN.read + sftp.OPEN.write + sftp.OPEN.create + sftp.OPEN.exclusive
+
+/** Closes what was opened too late for whoever asked. */
+function abandon(server: Parameters<typeof sftp.close>[0], handle: sftp.RemoteHandle): void {
+  sftp.close(server, handle).catch(() => undefined) // nobody waits for it
+}
 
 function parentOf(path: string): string {
   const slash = path.lastIndexOf("/")

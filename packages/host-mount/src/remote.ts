@@ -31,6 +31,15 @@ export interface Use {
   readonly only?: number
 }
 
+export interface Doing {
+  /** The number of the connection that it is done on. */
+  readonly connection: number
+  /** Whether nobody waits for it any more. */
+  readonly isOver: () => boolean
+}
+
+export type Work<T> = (sftp: SFTPWrapper, doing: Doing) => Promise<T>
+
 const PAUSE_MS = 250
 
 interface Current {
@@ -46,6 +55,9 @@ export class Remote implements Disposable {
   #number = 0
   #current: Promise<Current>
   #arrived: (current: Current) => void = () => undefined
+  /** How to tell those who wait for an answer that there will be none: at the end of all, and of this connection. */
+  readonly #waiting = new Set<() => void>()
+  readonly #onLost = new Set<(reason: unknown) => void>()
   readonly counters = { requests: 0, errors: 0, deadlines: 0, reconnects: 0 }
 
   /** `first` is connected already. */
@@ -61,35 +73,46 @@ export class Remote implements Disposable {
     return this.#gone.promise
   }
 
-  /** Runs `work` on the connection. Rejects with EIO when there is none in time, or no answer. */
-  async use<T>(work: (sftp: SFTPWrapper, connection: number) => Promise<T>, how: Use = {}): Promise<T> {
+  /**
+   * Runs `work` on the connection. Rejects with EIO when there is none in time, or no answer; what was not begun by then never is, and who finds
+   * in the middle of its work that it is `over` takes back what nobody will have asked for.
+   */
+  async use<T>(work: Work<T>, how: Use = {}): Promise<T> {
     this.counters.requests++
-    const late = withResolvers<never>()
-    late.promise.catch(() => undefined)
+    const { promise, resolve, reject } = withResolvers<T>()
+    let over = false
+    const fail = (): void => {
+      over = true
+      reject(new FileError("EIO"))
+    }
     const timer = setTimeout(() => {
       this.counters.deadlines++
-      late.reject(new FileError("EIO"))
+      fail()
     }, this.#options.deadlineMs)
-    const onStop = (): void => late.reject(new FileError("EIO"))
-    this.#stop.signal.addEventListener("abort", onStop, { once: true })
-    if (this.#stop.signal.aborted) onStop()
+    // Not by a race with something that lasts: each race would be kept as long as that.
+    this.#waiting.add(fail)
+    if (this.#stop.signal.aborted) fail()
+    this.#try(work, how, () => over).then(resolve, reject)
     try {
-      return await Promise.race([this.#try(work, how), late.promise])
+      return await promise
     } catch (error) {
       this.counters.errors++
       throw error
     } finally {
+      over = true
       clearTimeout(timer)
-      this.#stop.signal.removeEventListener("abort", onStop)
+      this.#waiting.delete(fail)
     }
   }
 
-  async #try<T>(work: (sftp: SFTPWrapper, connection: number) => Promise<T>, how: Use): Promise<T> {
+  async #try<T>(work: Work<T>, how: Use, isOver: () => boolean): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       const { link, number } = await this.#current
-      if (how.only !== undefined && how.only !== number) throw new FileError("EIO")
+      if (isOver() || (how.only !== undefined && how.only !== number)) throw new FileError("EIO")
       try {
-        return await Promise.race([work(link.sftp, number), link.lost])
+        return await this.#onLink((failed) =>
+          work(link.sftp, { connection: number, isOver: () => isOver() || failed() }),
+        )
       } catch (error) {
         if (error instanceof FileError || statusOf(error) !== undefined) throw error
         if (how.again !== true || attempt > 0) throw new FileError("EIO", { cause: error })
@@ -99,9 +122,27 @@ export class Remote implements Disposable {
     }
   }
 
+  /** Settles as the work does, or rejects when the connection is lost under it. */
+  #onLink<T>(work: (failed: () => boolean) => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = withResolvers<T>()
+    let lost = false
+    const onLost = (reason: unknown): void => {
+      lost = true
+      reject(reason)
+    }
+    this.#onLost.add(onLost)
+    void work(() => lost)
+      .then(resolve, reject)
+      .finally(() => this.#onLost.delete(onLost))
+    return promise
+  }
+
   async #keep(first: Link): Promise<void> {
     for (let link: Link | undefined = first; link !== undefined; ) {
       const reason = await link.lost.catch((error: unknown) => error)
+      for (const onLost of this.#onLost)
+        onLost(reason instanceof Error ? reason : new Error("connection lost"))
+      this.#onLost.clear()
       const next = withResolvers<Current>()
       this.#current = next.promise
       this.#arrived = next.resolve
@@ -142,6 +183,7 @@ export class Remote implements Disposable {
   [Symbol.dispose](): void {
     if (this.#stop.signal.aborted) return
     this.#stop.abort(new Error("the mount ends"))
+    for (const fail of this.#waiting) fail()
     void this.#current.then(({ link }) => link.end())
   }
 }

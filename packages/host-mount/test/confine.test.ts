@@ -36,14 +36,17 @@ describe("confine()", () => {
   it("never leads above the root, not even through other links", () => {
     fc.assert(
       fc.property(link, target, (path, text) => {
-        const parts = confine(path, text).split("/")
+        const shown = confine(path, text)
+        expect(shown).not.toMatch(/^\//)
+        // What stays in place does not matter.
+        const parts = shown.split("/").filter((one) => one !== "" && one !== ".")
         const names = parts.findIndex((one) => one !== "..")
         const ups = names < 0 ? parts.length : names
         // Depth of the directory that the link is in.
         expect(ups).toBeLessThanOrEqual(path.split("/").length - 2)
         expect(parts.slice(ups)).not.toContain("..")
-        expect(parts[0]).not.toBe(text.startsWith("/") ? "" : undefined)
       }),
+      { numRuns: 1000 },
     )
   })
 

@@ -1,6 +1,7 @@
 import { constants, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { silentLog } from "@skep/runtime"
+import { withResolvers } from "@skep/runtime/deadline"
 import type { SFTPWrapper } from "ssh2"
 import ssh2 from "ssh2"
 import { describe, expect, it } from "vitest"
@@ -71,6 +72,49 @@ describe.skipIf(noSftpServer !== undefined)(`Remote ${noSftpServer ?? ""}`, () =
     await expect(made.files.getAttributes("/")).rejects.toThrow("EIO")
     await expect(made.files.create("/x", 0o600)).rejects.toThrow("EIO")
     expect(made.remote.counters.deadlines).toBeGreaterThan(0)
+  })
+
+  it("never does later what it said it could not do", async () => {
+    let away = true
+    await using server = await startServer()
+    const remote = new Remote(await server.connect(), {
+      connect: () => (away ? Promise.reject(new Error("away")) : server.connect()),
+      isGone: () => false,
+      deadlineMs: 200,
+      log: silentLog,
+    })
+    const files = new Operations(remote, {
+      root: server.directory,
+      linkBase: server.directory,
+      readOnly: false,
+      cacheMs: 0,
+      now: () => 0,
+    })
+    server.cut()
+    await expect(files.makeDirectory("/late", 0o700)).rejects.toThrow("EIO")
+    away = false
+    await expect.poll(() => remote.counters.reconnects, { timeout: 10_000 }).toBe(1)
+    expect(await files.readDirectory("/")).toStrictEqual([".", ".."])
+    remote[Symbol.dispose]()
+  })
+
+  it("closes what was opened too late", async () => {
+    const { promise: closed, resolve: close } = withResolvers<string>()
+    const { promise: asked, resolve: ask } = withResolvers<() => void>()
+    await using made = await rig({
+      deadlineMs: 100,
+      answers: (sftp) => {
+        sftp.on("OPEN", (id) => ask(() => sftp.handle(id, Buffer.from("late"))))
+        sftp.on("CLOSE", (id, handle) => {
+          close(handle.toString())
+          sftp.status(id, STATUS_CODE.OK)
+        })
+      },
+    })
+    await expect(made.files.open("/a", constants.O_RDONLY)).rejects.toThrow("EIO")
+    ;(await asked)()
+    expect(await closed).toBe("late")
+    expect(made.files.openFiles).toBe(0)
   })
 
   it("tells when the machine is gone, and everybody who waits gets EIO at the end", async () => {
