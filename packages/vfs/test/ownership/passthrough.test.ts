@@ -10,7 +10,12 @@ fileSystemSuite({
   make: async () => {
     const directory = await temporaryDirectory()
     const fs = withOwnership(openPassthrough({ path: directory.path }))
-    return { fs, clear: () => directory[Symbol.asyncDispose]() }
+    return {
+      fs,
+      clear: async () => {
+        await directory[Symbol.asyncDispose]()
+      },
+    }
   },
 })
 
