@@ -68,6 +68,8 @@ export class NodeTable {
   readonly #free: number[] = []
   /** Ids that may be dropped, oldest first, as a ring. */
   readonly #idle: Float64Array
+  /** Where names are looked at that a predecessor left. */
+  readonly #checked = new Uint8Array(NAME_MAX + 1)
   #idleFirst = 0
   #idleCount = 0
   #count = 0
@@ -367,8 +369,7 @@ export class NodeTable {
     const parent = Math.floor(place / PLACES)
     const cell = place % PLACES
     if (parent >= used || this.id(parent) === 0 || !this.names.inside(cell)) return false
-    const name = new Uint8Array(NAME_MAX + 1)
-    return checkName(name, this.names.copy(cell, name)) > 0
+    return checkName(this.#checked, this.names.copy(cell, this.#checked)) > 0
   }
 
   #describe(slot: number, stat: Stat): void {
