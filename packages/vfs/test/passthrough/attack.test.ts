@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { startProgram } from "@skep/testkit"
 import fc from "fast-check"
@@ -144,10 +144,17 @@ describe("nothing outside the root is reached", () => {
       if (directory > 0) {
         const made = rig.create(`new-${attempt}`, directory)
         if (typeof made.answer === "number") fs.release(made.handle)
+        rig.rename(`new-${attempt}`, "moved", 0, [directory, fs.root])
+        rig.unlink("moved")
         rig.unlink(`new-${attempt}`, directory)
+        rig.change(directory, { mode: 0o750 + (attempt % 8) })
       }
       for (const each of [top, below, node]) if (each > 0) fs.forget(each, 1)
     }
+    swapper.child.kill("SIGKILL")
+    // Nothing was made, taken or changed out there.
+    expect(new Set(readdirSync(secret, { recursive: true }))).toEqual(new Set(["file", "in", "in/file"]))
+    expect(statSync(secret).mode & 0o7777).toBe(0o755)
     // Both happened, or nothing was tried.
     expect(read).toBeGreaterThan(0)
     expect(refused).toBeGreaterThan(0)
