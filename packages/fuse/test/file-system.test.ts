@@ -4,7 +4,7 @@
  * @module
  */
 import { memoryFileSystem } from "@skep/vfs"
-import { fileSystemSuite } from "../../vfs/test/suite/file-system-suite.ts"
+import { fileSystemSuite } from "@skep/vfs/suite"
 import { DirectChannel, FuseClient } from "../src/driver/index.ts"
 import { BEHIND_FUSE } from "./gaps.ts"
 

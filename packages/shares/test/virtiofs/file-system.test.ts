@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import { BEHIND_FUSE } from "@skep/fuse/gaps"
 import { memoryFileSystem } from "@skep/vfs"
-import { BEHIND_FUSE } from "../../../fuse/test/gaps.ts"
-import { fileSystemSuite } from "../../../vfs/test/suite/file-system-suite.ts"
+import { fileSystemSuite } from "@skep/vfs/suite"
 import { FakeGuest, mounted, serve } from "./rig.ts"
 
 fileSystemSuite({
