@@ -23,7 +23,7 @@ mkfifo p; (echo through > p &); cat p
 mkdir -p d/e/f; mv d/e g; rmdir g/f; ls -a g
 exec 3> open; rm open; ls -a | grep -c '^[.]nfs'; exec 3>&-; ls -a | grep -c '^[.]nfs'
 chmod 640 a; chown 12:34 a; touch -d '2001-02-03 04:05:06' a; stat -c '%a %u %g %y' a
-truncate -s 5G s; stat -c '%s %b' s; echo x | dd of=s bs=1 seek=4294967296 conv=notrunc 2> /dev/null; tail -c +4294967297 s | head -c 1; echo
+truncate -s 5G s; stat -c '%s %b' s; echo x | dd of=s bs=1 seek=4294967296 conv=notrunc 2> /dev/null; dd if=s bs=1 skip=4294967296 count=1 2> /dev/null; echo
 rm -rf d g l p c s; ls
 `
 
