@@ -9,7 +9,7 @@ import { GuestSide, type GuestSideOptions } from "./guest-side.ts"
 import type { SharesOptions } from "./options.ts"
 
 export interface GuestWayOptions {
-  readonly options: Pick<SharesOptions, "guest" | "protocol" | "tag" | "nfsAddress">
+  readonly options: Pick<SharesOptions, "guest" | "protocol" | "tag" | "nfsAddress" | "nfsPort">
   readonly context: Pick<Context, "log" | "emit">
   /** Where NFS is served: a path, or a port of loopback. */
   readonly nfs: string | number | undefined
@@ -57,7 +57,7 @@ export function openGuest(way: GuestWayOptions): OpenedGuest | undefined {
 
 /** Ways to mount, the best first. */
 function mountsOf({ options, nfs }: GuestWayOptions): GuestSideOptions["mounts"] {
-  const { protocol, tag, nfsAddress } = options
+  const { protocol, tag, nfsAddress, nfsPort = typeof nfs === "number" ? nfs : undefined } = options
   const asked = "it was asked for"
   const virtiofs = {
     kind: "virtiofs",
@@ -65,12 +65,12 @@ function mountsOf({ options, nfs }: GuestWayOptions): GuestSideOptions["mounts"]
     reason: protocol === "auto" ? "the machine has a device for it, which is the fastest way" : asked,
   } as const
   const over =
-    typeof nfs === "number" && nfsAddress !== undefined
+    nfsPort !== undefined && nfsAddress !== undefined
       ? [
           {
             kind: "nfs",
             address: nfsAddress,
-            port: nfs,
+            port: nfsPort,
             reason: protocol === "auto" ? "virtiofs cannot be mounted" : asked,
           } as const,
         ]

@@ -42,6 +42,18 @@ await serve(shares, {
       description: "by which address the guest reaches that",
       key: "nfsAddress",
     },
+    {
+      flags: "--nfs-socket <path>",
+      description: "serve NFS on this Unix socket, for a gateway that leads there",
+      key: "nfs",
+      parse: (text: string) => ({ socket: text }),
+    },
+    {
+      flags: "--guest-nfs-port <port>",
+      description: "by which port the guest reaches it, where that is another one",
+      key: "nfsPort",
+      parse: Number,
+    },
     { flags: "--protocol <protocol>", description: "auto, virtiofs or nfs", key: "protocol" },
     {
       flags: "--lonely-ms <ms>",

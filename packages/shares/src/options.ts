@@ -26,8 +26,9 @@ export interface SharesOptions {
   /** The vhost-user socket, on which the hypervisor's side connects. */
   readonly socket: string
   readonly nfs?: NfsPlace
-  /** By which address the guest reaches the loopback of this host, where NFS is served. */
+  /** By which address and port the guest reaches that. The port is the server's own unless told, as behind a gateway. */
   readonly nfsAddress?: string
+  readonly nfsPort?: number
   /** This machine's own: what has to outlive this process. Made if it is missing. */
   readonly stateDirectory: string
   readonly guest?: GuestWay
@@ -63,6 +64,7 @@ const Options: z.ZodType<SharesOptions> = z.strictObject({
     .union([z.strictObject({ socket: absolutePath }), z.strictObject({ port: z.int().min(0).max(PORT_MAX) })])
     .exactOptional(),
   nfsAddress: z.union([z.ipv4(), z.ipv6()]).exactOptional(),
+  nfsPort: z.int().min(1).max(PORT_MAX).exactOptional(),
   stateDirectory: absolutePath,
   guest: z
     .strictObject({
