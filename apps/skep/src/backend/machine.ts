@@ -156,7 +156,7 @@ export class Machine {
         await this.#vm?.attach(report, signal)
       },
     })
-    await Promise.race([found.promise, sleep(FIND_MS, neverAborts)])
+    await Promise.race([found.promise, sleep(FIND_MS, new AbortController().signal)])
   }
 
   /** Brings the machine up, or joins whoever does already. */
@@ -185,7 +185,7 @@ export class Machine {
   /** Stops the machine and brings it up again, after it is clear that it can be such a machine. */
   async *restart(changes: Changes, signal: AbortSignal): AsyncGenerator<Progress> {
     if (this.#broken !== undefined) await this.#read()
-    changed(this.#mustBeWhole(), changes)
+    await this.#wanted(changes)
     if (this.state !== "stopped" && this.state !== "crashed") yield* this.stop(signal)
     yield* this.up(changes, signal)
   }
@@ -274,9 +274,7 @@ export class Machine {
     interrupted: () => boolean,
   ): Promise<void> {
     // Again, as the change that went before may have written the record or removed the machine.
-    const record = this.#mustBeWhole()
-    const shares = await this.shares.wanted(record.shares, changes)
-    const wanted = { ...changed(record, changes), shares }
+    const wanted = await this.#wanted(changes)
     this.#crash = undefined
     await this.#socket.open()
     const boots = this.#vm === undefined
@@ -285,8 +283,7 @@ export class Machine {
     if (vm.state === "paused") await vm.resume()
     try {
       await vm.attach(report, signal)
-      const later = boots ? undefined : await this.shares.apply(wanted, signal)
-      if (later !== undefined) report({ type: "note", text: later })
+      if (!boots) await this.shares.apply(wanted, report, signal)
       this.#unborn = false
     } catch (error) {
       const failure = await vm.explain(error)
@@ -317,6 +314,12 @@ export class Machine {
     const text = `${fields.join(", ")}: takes effect with skep restart ${this.name}`
     if (fields.length > 0) report({ type: "note", text })
     await this.#keep(wanted)
+  }
+
+  /** The record with the changes applied. */
+  async #wanted(changes: Changes): Promise<MachineRecord> {
+    const record = this.#mustBeWhole()
+    return { ...changed(record, changes), shares: await this.shares.wanted(record.shares, changes) }
   }
 
   async #keep(record: MachineRecord): Promise<void> {
@@ -459,5 +462,3 @@ export class Machine {
     return this.#record
   }
 }
-
-const neverAborts = new AbortController().signal

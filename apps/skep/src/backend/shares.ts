@@ -15,7 +15,8 @@ import type { Home, MachinePaths } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
 import type { Changes, MachineRecord } from "../machine/record.ts"
 import type { SharesProvider } from "../machine/schema.ts"
-import { HOME_SHARE, ruleNamed, ruleOf, type ShareWish, withRule } from "../machine/share-rules.ts"
+import { HOME_SHARE, ruleNamed, ruleOf, type ShareWish, sameRule, withRule } from "../machine/share-rules.ts"
+import type { Report } from "./operation.ts"
 import type { MachineShares } from "./vm/shares/machine-shares.ts"
 
 /** A container may want what the guest is about to have. */
@@ -95,9 +96,10 @@ export class SharesOfMachine {
     return rule
   }
 
-  /** Gives the machine that runs what its record says by now. Returns a sentence where it has that at its next start only. */
-  async apply({ shares = [] }: MachineRecord, signal: AbortSignal): Promise<string | undefined> {
-    return await this.#serve(shares, signal)
+  /** Gives the machine that runs what its record says by now; notes where it has that at its next start only. */
+  async apply({ shares = [] }: MachineRecord, report: Report, signal: AbortSignal): Promise<void> {
+    const later = await this.#serve(shares, signal)
+    if (later !== undefined) report({ type: "note", text: later })
   }
 
   async view(): Promise<SharesView> {
@@ -174,14 +176,20 @@ export class SharesOfMachine {
   }
 
   async #serve(rules: readonly ShareRule[], signal: AbortSignal): Promise<string | undefined> {
-    const { name, running } = this.#owner
+    const { name, running, record } = this.#owner
     const serving = running()
     if (serving === undefined) return undefined
     if (serving !== "none" && serving.isLive) {
       await serving.change(rules, signal)
       return undefined
     }
-    return `shares: take effect with skep restart ${name}`
+    const has = serving === "none" ? [] : ((await serving.status())?.shares ?? [])
+    const isSame =
+      rules.length === has.length && rules.every((rule) => has.some((one) => sameRule(one, rule)))
+    // Whoever wants none wants to hear nothing of them.
+    return isSame || record().sharesProvider === "none"
+      ? undefined
+      : `shares: take effect with skep restart ${name}`
   }
 
   /** A directory of the settings that is not there keeps no machine from its start. */

@@ -129,7 +129,15 @@ describe("a machine that runs", () => {
     running = "none"
     record = { name: "m", shares: [] }
     expect(await shares.add({ path: directory.at("data") }, never)).toMatchObject({ state: "unserved" })
-    expect(await shares.apply(record as MachineRecord, never)).toBe("shares: take effect with skep restart m")
+    const notes: unknown[] = []
+    await shares.apply(record as MachineRecord, (progress) => notes.push(progress), never)
+    expect(notes).toEqual([{ type: "note", text: "shares: take effect with skep restart m" }])
+    await shares.apply(
+      { name: "m", shares: [] } as unknown as MachineRecord,
+      (progress) => notes.push(progress),
+      never,
+    )
+    expect(notes).toHaveLength(1)
     await expect(shares.findMount(directory.at("data"))).rejects.toMatchObject({
       code: "not-running",
       next: expect.stringContaining("skep restart m"),
