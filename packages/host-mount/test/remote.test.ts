@@ -91,6 +91,8 @@ describe.skipIf(noSftpServer !== undefined)(`Remote ${noSftpServer ?? ""}`, () =
       now: () => 0,
     })
     server.cut()
+    // The loss is noticed by then: the next one waits for a connection.
+    await expect(files.getAttributes("/")).rejects.toThrow("EIO")
     await expect(files.makeDirectory("/late", 0o700)).rejects.toThrow("EIO")
     away = false
     await expect.poll(() => remote.counters.reconnects, { timeout: 10_000 }).toBe(1)
