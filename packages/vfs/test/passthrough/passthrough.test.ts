@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process"
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -555,7 +556,9 @@ describe("any sequence of calls", () => {
       if (typeof node === "number" && !held.has(node)) fs.forget(node, 100)
     },
     again: (all: Host) => all.again(),
-    host: ({ root }: Host, { from }: Step) => rmSync(join(root, from), { recursive: true, force: true }),
+    host: ({ root }: Host, { from }: Step) => {
+      if (existsSync(join(root, from))) rmSync(join(root, from), { recursive: true })
+    },
   }
 
   /** A name and the node of its directory. */
