@@ -25,6 +25,8 @@ import { Watcher } from "./watcher.ts"
 
 /** Half a rename waits so long for the other: the kernel queues them one right after the other. */
 const HALF_MS = 1
+/** A change waits so long for what follows it: a program that makes a file writes to it and closes it at once. */
+const GATHER_MS = 2
 const NAMES = 262_144
 const DIRECTORIES = 131_072
 const WATCHES = 32_768
@@ -52,6 +54,8 @@ export interface ShareEventsOptions {
   readonly directories?: number
   /** inotify watches. */
   readonly watches?: number
+  /** How long a change waits for what follows it; 2 unless told. */
+  readonly gatherMs?: number
 }
 
 /** A change of the host for people to see; paths are below the share's directory. */
@@ -76,6 +80,9 @@ export class ShareEvents {
   readonly #watcher: Watcher
   readonly #changes: Changes
   readonly #timer: Timer
+  readonly #gather: Timer
+  #pushed = false
+  #gathering = false
   readonly #scope: Scope
   readonly #scratch: Attributes = newAttributes()
   readonly #file: DirectoriesFile | undefined
@@ -128,10 +135,14 @@ export class ShareEvents {
       this.#changes.flush()
       queue.pump()
     })
+    this.#gather = this.#scope.timer(() => {
+      this.#gathering = false
+      queue.pump()
+    })
     this.#scope.onBatchEnd(() => {
       // What we did ourselves is in the queue by now, and forgotten when it was seen there.
       if (own.isDirty) this.#watcher.drain()
-      queue.pump()
+      this.#sendSoon()
       this.#file?.flush(directories.size, () => directories.all())
     })
     this.#file = options.state === undefined ? undefined : this.#goOn(options.state)
@@ -163,7 +174,7 @@ export class ShareEvents {
       const words = this.#directories.path(directory)
       if (words === undefined) continue
       count++
-      this.#options.queue.push({
+      this.#push({
         kind: "attributes",
         owner: this,
         at: { parent: directory.parent?.node ?? directory.node, name: directory.name },
@@ -278,7 +289,19 @@ export class ShareEvents {
     return type === DT_DIRECTORY ? DT_FILE : type
   }
 
+  #sendSoon(): void {
+    if (!this.#pushed) return
+    this.#pushed = false
+    const gatherMs = this.#options.gatherMs ?? GATHER_MS
+    if (gatherMs === 0) this.#options.queue.pump()
+    else if (!this.#gathering) {
+      this.#gathering = true
+      this.#gather.after(gatherMs)
+    }
+  }
+
   #push(echo: Echo): void {
+    this.#pushed = true
     this.#options.queue.push(echo)
   }
 

@@ -9,7 +9,7 @@
  * | rename   | from: the file; to: what the guest believes it will replace | success                                |
  * | others   | the truth, or what the guest believes where that is none  | the file's attributes as they are        |
  *
- * A request of an echo that is not under way, of an earlier process for one, sees the truth and may change nothing.
+ * On the way there, a lookup finds what the guest believes. A request of an echo that is not under way, of an earlier process for one, sees the truth and may change nothing.
  *
  * @module
  */
@@ -58,12 +58,11 @@ export class Swallow {
     }
     if (echo.kind === "rename" && echo.to !== undefined && isAt(echo.to, parent, name))
       return this.#replaced(echo, parent, name, into)
+    if (!isAt(echo.at, parent, name)) return this.#onTheWay(echo, parent, name, into)
     const node = this.#truth(parent, name, into)
-    const isGone = node === -ENOENT && isAt(echo.at, parent, name)
     // Told all the same: that it went is told next.
-    return isGone && this.#options.view.nodeOf(parent, name) > 0
-      ? this.#recall(echo, parent, name, into)
-      : node
+    const isTold = node === -ENOENT && this.#options.view.nodeOf(parent, name) > 0
+    return isTold ? this.#recall(echo, parent, name, into) : node
   }
 
   /** Answers whatever makes a name. */
@@ -146,6 +145,19 @@ export class Swallow {
     const node = inner.lookup(parent, name, viewer, into)
     if (node > 0) onKnown(parent, name, node, into)
     return node
+  }
+
+  /** A directory of the path, as the guest believes it to be: what became of it meanwhile is told later. */
+  #onTheWay(echo: Echo, parent: NodeId, name: Name, into: Attributes): number {
+    const { inner, view, viewer, onKnown } = this.#options
+    const believed = view.nodeOf(parent, name)
+    const node = inner.lookup(parent, name, viewer, into)
+    if (believed <= 0 || node === believed) {
+      if (node > 0) onKnown(parent, name, node, into)
+      return node
+    }
+    if (node > 0) inner.forget(node, 1)
+    return this.#recall(echo, parent, name, into)
   }
 
   /** What was there before it was removed. */

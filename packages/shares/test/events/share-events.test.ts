@@ -38,6 +38,7 @@ function open(host: string, options: { state?: string; journal?: string; waiting
     name: "3",
     queue,
     nowMs: 1_700_000_000_000,
+    gatherMs: 0,
     onEvent: (event) => seen.push(event),
     ...(options.state === undefined ? {} : { state: options.state }),
   })
