@@ -223,7 +223,7 @@ async function databaseImage(): Promise<void> {
 /** What an image of a database does before it starts: PostgreSQL refuses a directory that is not its own, or open to others. */
 const DATABASE = [
   "mkdir -p /data/pg",
-  "busybox chown -R db:db /data/pg",
+  "busybox chown -R 999:999 /data/pg",
   "busybox chmod 0700 /data/pg",
   "busybox su db -s /bin/sh -c 'busybox stat -c \"%u:%g %a\" /data/pg'",
   "busybox su db -s /bin/sh -c 'sqlite3 /data/pg/db \"pragma journal_mode=wal; create table if not exists t(x); insert into t values(1),(2); select count(*) from t\"'",
