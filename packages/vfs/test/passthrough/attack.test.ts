@@ -153,7 +153,9 @@ describe("nothing outside the root is reached", () => {
     }
     swapper.child.kill("SIGKILL")
     // Nothing was made, taken or changed out there.
-    expect(new Set(readdirSync(secret, { recursive: true, encoding: "utf8" }))).toEqual(new Set(["file", "in", "in/file"]))
+    expect(new Set(readdirSync(secret, { recursive: true, encoding: "utf8" }))).toEqual(
+      new Set(["file", "in", "in/file"]),
+    )
     expect(statSync(secret).mode & 0o7777).toBe(0o755)
     // Both happened, or nothing was tried.
     expect(read).toBeGreaterThan(0)
