@@ -1,6 +1,7 @@
-// Our NFS server under the guest's kernel, which is killed while three workers make, move and check files.
-import { createHash } from "node:crypto"
-import { mkdirSync, readFileSync } from "node:fs"
+// Our NFS server under the guest's kernel, which is killed while three workers make, move and check files; and shares that come by it.
+import { createHash, randomBytes } from "node:crypto"
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import {
   fromSource,
   type Program,
@@ -9,6 +10,7 @@ import {
   temporaryDirectory,
 } from "@skep/testkit"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { IMAGE } from "./busybox.ts"
 import { sharedSkep } from "./skep.ts"
 
 const NAME = "nfs-client"
@@ -54,6 +56,8 @@ cat /tmp/sums*
 `
 
 const skep = sharedSkep()
+/** In the user's home directory, which every machine has. */
+const src = join(skep.userHome, "by-nfs")
 let directory: TemporaryDirectory
 let server: Program
 let port = 0
@@ -65,6 +69,10 @@ async function serve(at: number): Promise<void> {
   port = (line as { port: number }).port
 }
 
+async function docker(...args: readonly string[]): Promise<string> {
+  return (await skep.docker(["--host", `unix://${skep.dockerSocket(NAME)}`, ...args])).stdout
+}
+
 async function inGuest(script: string): Promise<readonly string[]> {
   const { stdout } = await skep.run(["ssh", NAME, "--", "sh"], { input: script })
   return stdout.trimEnd().split("\n")
@@ -74,11 +82,14 @@ beforeAll(async () => {
   directory = await temporaryDirectory()
   mkdirSync(directory.at("shared"))
   await serve(0)
-  await skep.run(["up", NAME, "--network", "loopback", "--memory", "512m", "--cpus", "1", "--disk", "2g"])
+  await skep.run(["up"])
+  const sizes = ["--memory", "512m", "--cpus", "1", "--disk", "2g"]
+  await skep.run(["up", NAME, "--network", "loopback", "--share-protocol", "nfs", ...sizes])
 })
 
 afterAll(async () => {
   await skep.run(["rm", "--force", NAME], { check: false })
+  rmSync(src, { recursive: true, force: true })
   await server[Symbol.asyncDispose]()
   await directory[Symbol.asyncDispose]()
 })
@@ -128,5 +139,31 @@ describe("the guest's kernel", () => {
           .digest("hex"),
       ).toBe(sum)
     }
+  })
+})
+
+describe("skep up --share-protocol nfs", () => {
+  it("has the home directory over NFS through the machine's gateway, and says so", async () => {
+    const { shares, record } = await skep.json(["inspect", NAME])
+    expect(record.shareProtocol).toBe("nfs")
+    expect(shares).toMatchObject({ protocol: "nfs", reason: "it was asked for" })
+    expect(shares.shares).toEqual([expect.objectContaining({ target: skep.userHome, state: "mounted" })])
+    expect((await skep.run(["share", "ls", "--machine", NAME])).stderr).toContain("by nfs: it was asked for")
+    expect(await inGuest(`grep -c ' ${skep.userHome} nfs .*port=2049' /proc/mounts`)).toEqual(["1"])
+  })
+
+  it("is what docker run -v mounts, both ways", async () => {
+    mkdirSync(src)
+    const data = randomBytes(1 << 20)
+    writeFileSync(join(src, "data"), data)
+    const archive = directory.at("busybox.tar")
+    await skep.docker(["--host", `unix://${skep.dockerSocket()}`, "save", "-o", archive, IMAGE])
+    await docker("load", "-i", archive)
+    const script = "sha256sum < /src/data; echo from inside > /src/answer; mkdir /src/made; cat /src/answer"
+    const said = await docker("run", "--rm", "-v", `${src}:/src`, IMAGE, "sh", "-ec", script)
+    expect(said).toContain(createHash("sha256").update(data).digest("hex"))
+    expect(said).toContain("from inside")
+    expect(readFileSync(join(src, "answer"), "utf8")).toBe("from inside\n")
+    expect(statSync(join(src, "made")).uid).toBe(process.getuid?.())
   })
 })

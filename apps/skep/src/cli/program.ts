@@ -5,7 +5,7 @@
  */
 import { Command, Option as CommandOption, type Option } from "commander"
 import type { Changes } from "../machine/record.ts"
-import { SHARES_PROVIDERS } from "../machine/schema.ts"
+import { SHARES_OVER, SHARES_PROVIDERS } from "../machine/schema.ts"
 import { VERSION } from "../version.ts"
 import { EXIT_HELP } from "./exit.ts"
 import { addMountCommands } from "./mount-commands.ts"
@@ -288,6 +288,7 @@ function sized(target: Command): Command {
     ).argParser(parseShare),
     new CommandOption("--no-home-share", "the machine does not have the home directory"),
     new CommandOption("--shares <name>", "who serves the shared directories").choices(SHARES_PROVIDERS),
+    new CommandOption("--share-protocol <name>", "how they get into the machine").choices(SHARES_OVER),
   ]
   for (const option of options) target.addOption(option)
   return target

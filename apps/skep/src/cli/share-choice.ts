@@ -9,7 +9,7 @@ import { homedir } from "node:os"
 import { isAbsolute, resolve } from "node:path"
 import { InvalidArgumentError } from "commander"
 import type { Changes } from "../machine/record.ts"
-import type { SharesProvider } from "../machine/schema.ts"
+import type { SharesOver, SharesProvider } from "../machine/schema.ts"
 import type { ShareWish } from "../machine/share-rules.ts"
 
 export interface SharesChoice {
@@ -17,6 +17,7 @@ export interface SharesChoice {
   /** Commander's: true unless `--no-home-share`. */
   readonly homeShare?: boolean
   readonly shares?: SharesProvider
+  readonly shareProtocol?: SharesOver
 }
 
 /** Docker's way to write it. Each one given adds to those before. Throws commander's error, which names the option. */
@@ -39,11 +40,12 @@ export function parseShare(text: string, before: readonly ShareWish[] = []): rea
   ]
 }
 
-export function sharesFrom({ share, homeShare, shares }: SharesChoice): Changes {
+export function sharesFrom({ share, homeShare, shares, shareProtocol }: SharesChoice): Changes {
   return {
     ...(share === undefined ? {} : { share }),
     ...(homeShare === false ? { homeShare } : {}),
     ...(shares === undefined ? {} : { sharesProvider: shares }),
+    ...(shareProtocol === undefined ? {} : { shareProtocol }),
   }
 }
 

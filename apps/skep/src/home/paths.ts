@@ -61,6 +61,8 @@ export interface MachinePaths {
   readonly vsockLog: string
   /** Where the sidecar of the shares listens for the machine's device (vhost-user), what it has to say, and what it keeps over its own death. */
   readonly sharesSocket: string
+  /** Where it serves NFS, for a machine that has its shares so; the machine's gateway leads there. */
+  readonly sharesNfsSocket: string
   readonly sharesLog: string
   readonly sharesDirectory: string
   /** What the guest has to say: its kernel and its services. */
@@ -122,6 +124,7 @@ export function machinePaths(home: Home, name: string): MachinePaths {
     vsockDirectory: join(run, "vsock"),
     vsockLog: join(directory, "vsock.log"),
     sharesSocket: join(run, "shares.sock"),
+    sharesNfsSocket: join(run, "shares-nfs.sock"),
     sharesLog: join(directory, "shares.log"),
     sharesDirectory: join(directory, "shares"),
     guestLog: join(directory, "guest.log"),

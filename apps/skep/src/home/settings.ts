@@ -8,7 +8,16 @@ import { availableParallelism, totalmem } from "node:os"
 import { SidecarError } from "@skep/contract"
 import { errnoOf } from "@skep/runtime/files"
 import * as z from "zod"
-import { Accelerator, Cpus, DiskGiB, MemoryMiB, Policy, Provider, SharesProvider } from "../machine/schema.ts"
+import {
+  Accelerator,
+  Cpus,
+  DiskGiB,
+  MemoryMiB,
+  Policy,
+  Provider,
+  SharesOver,
+  SharesProvider,
+} from "../machine/schema.ts"
 import { HOME_SHARE, SHARES_MAX, ShareWish } from "../machine/share-rules.ts"
 
 const SettingsFile = z.strictObject({
@@ -27,6 +36,8 @@ const SettingsFile = z.strictObject({
   shares: z.array(ShareWish).max(SHARES_MAX).optional(),
   /** Who serves the shares of new machines; Skep's own unless told. */
   sharesProvider: SharesProvider.optional(),
+  /** How the shares of new machines get into them. */
+  shareProtocol: SharesOver.optional(),
 })
 
 export interface Settings {
@@ -40,6 +51,7 @@ export interface Settings {
   readonly sshAgent: boolean
   readonly shares: readonly ShareWish[]
   readonly sharesProvider: SharesProvider
+  readonly shareProtocol: SharesOver
 }
 
 const MEMORY_DEFAULT_MIB = 2048
@@ -62,6 +74,7 @@ export async function readSettings(path: string): Promise<Settings> {
     sshAgent: set.sshAgent ?? true,
     shares: set.shares ?? [HOME_SHARE],
     sharesProvider: set.sharesProvider ?? "skep",
+    shareProtocol: set.shareProtocol ?? "auto",
   }
 }
 

@@ -23,6 +23,7 @@ import {
   Policy,
   Provider,
   Rule,
+  SharesOver,
   SharesProvider,
 } from "./schema.ts"
 import { SHARES_MAX, ShareWish } from "./share-rules.ts"
@@ -57,6 +58,8 @@ export interface MachineRecord {
   readonly shares?: readonly ShareRule[]
   /** Skep's own unless told. */
   readonly sharesProvider?: SharesProvider
+  /** "auto" unless told. */
+  readonly shareProtocol?: SharesOver
 }
 
 const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
@@ -80,6 +83,7 @@ const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
     .exactOptional(),
   shares: z.array(Rule).max(SHARES_MAX).exactOptional(),
   sharesProvider: SharesProvider.exactOptional(),
+  shareProtocol: SharesOver.exactOptional(),
 })
 
 /** What a user may choose and change. Absent means: leave as it is, or the default for a new machine. */
@@ -93,6 +97,7 @@ export interface Changes {
   readonly networkLink?: NetworkLink
   readonly gvproxy?: string
   readonly sharesProvider?: SharesProvider
+  readonly shareProtocol?: SharesOver
   /** Beside the shares that it has: those of the settings, where it is new. */
   readonly share?: readonly ShareWish[]
   /** Whether it has the home directory; false takes that away. */
@@ -110,6 +115,7 @@ export const Changes: z.ZodType<Changes> = z.strictObject({
   networkLink: NetworkLink.exactOptional(),
   gvproxy: z.string().min(1).exactOptional(),
   sharesProvider: SharesProvider.exactOptional(),
+  shareProtocol: SharesOver.exactOptional(),
   share: z.array(ShareWish).max(SHARES_MAX).exactOptional(),
   homeShare: z.boolean().exactOptional(),
 })
@@ -142,14 +148,14 @@ export async function writeRecord(path: string, record: MachineRecord): Promise<
   await writeFileWhole(path, `${JSON.stringify(record, undefined, 2)}\n`)
 }
 
-/** A new machine from the user's choices and the settings. Throws "too-small" and "bad-options". */
+/** A new machine from the user's choices and the settings. Throws "too-small", "bad-options" and "unsupported". */
 export function newRecord(
   name: string,
   changes: Changes,
   settings: Settings,
   sshPort: number,
 ): MachineRecord {
-  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy, network, sharesProvider } = {
+  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy, network, sharesProvider, shareProtocol } = {
     ...settings,
     ...changes,
   }
@@ -169,10 +175,11 @@ export function newRecord(
     mac: newMac(),
     sshPort,
     sharesProvider,
+    shareProtocol,
   })
 }
 
-/** The record with the changes applied, but those of its shares, for which the host is to be looked at. Throws "too-small", "shrink-refused" and "bad-options". */
+/** The record with the changes applied, but those of its shares, for which the host is to be looked at. Throws "too-small", "shrink-refused", "bad-options" and "unsupported". */
 export function changed(record: MachineRecord, changes: Changes): MachineRecord {
   checkBounds(changes)
   checkGrowth(record, changes)
@@ -184,6 +191,7 @@ function whole(name: string, record: MachineRecord): MachineRecord {
   const parsed = RecordFile.safeParse(record)
   if (parsed.success) {
     checkPolicy(parsed.data)
+    checkShareProtocol(parsed.data)
     return parsed.data
   }
   throw new SidecarError(
@@ -200,6 +208,22 @@ function checkPolicy({ name, network = "skep", networkPolicy }: MachineRecord): 
     "bad-options",
     `Cannot give "${name}" the network ${network} with the policy ${networkPolicy}: it keeps ${kept.join(" or ")} only`,
     { next: `Say both, as in --network ${network},${kept.at(-1) ?? ""}` },
+  )
+}
+
+/** Throws "unsupported": only Skep's own share manager serves NFS, and only Skep's network leads one machine, and no other, to it. */
+function checkShareProtocol({ name, network = "skep", sharesProvider, shareProtocol }: MachineRecord): void {
+  if (shareProtocol !== "nfs" || sharesProvider === "none") return
+  if (sharesProvider === "virtiofsd") {
+    throw new SidecarError("unsupported", `Cannot give "${name}" its shares over NFS: virtiofsd has none`, {
+      next: "Say --shares skep too, or --share-protocol auto",
+    })
+  }
+  if (network === "skep") return
+  throw new SidecarError(
+    "unsupported",
+    `Cannot give "${name}" its shares over NFS: the network ${network} has no way to its own server`,
+    { next: "Say --network skep too, or --share-protocol auto" },
   )
 }
 
@@ -252,6 +276,7 @@ export function differences(before: MachineRecord, after: MachineRecord): readon
     "networkLink",
     "gvproxy",
     "sharesProvider",
+    "shareProtocol",
   ] as const
   return fields.filter((field) => before[field] !== after[field])
 }

@@ -81,6 +81,7 @@ const SETTINGS = {
   sshAgent: true,
   shares: [],
   sharesProvider: "skep",
+  shareProtocol: "auto",
 } as const
 
 async function start(there?: Place, odd?: string) {

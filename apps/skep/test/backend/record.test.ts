@@ -23,6 +23,7 @@ const SETTINGS: Settings = {
   sshAgent: true,
   shares: [],
   sharesProvider: "skep",
+  shareProtocol: "auto",
 }
 
 let directory = ""
@@ -114,6 +115,26 @@ describe("changes", () => {
     const both = { network: "passt", networkPolicy: "loopback" } as const
     expect(changed(record, both)).toMatchObject(both)
     expect(differences(record, changed(record, both))).toEqual(["networkPolicy", "network"])
+  })
+
+  test("shares over NFS are for Skep's network and share manager alone, and refused with what to say", () => {
+    const record = newRecord("dev", { shareProtocol: "nfs" }, SETTINGS, 40_000)
+    expect(record.shareProtocol).toBe("nfs")
+    for (const changes of [{ network: "passt" }, { network: "user" }, { network: "gvproxy" }] as const) {
+      const refusal = expect.objectContaining({
+        code: "unsupported",
+        message: expect.stringContaining(changes.network),
+        next: expect.stringContaining("--share-protocol auto"),
+      })
+      expect(() => changed(record, changes)).toThrow(refusal)
+      expect(() => newRecord("dev", { ...changes, shareProtocol: "nfs" }, SETTINGS, 1)).toThrow(refusal)
+      expect(changed(record, { ...changes, shareProtocol: "auto" })).toMatchObject(changes)
+    }
+    expect(() => changed(record, { sharesProvider: "virtiofsd" })).toThrow(
+      expect.objectContaining({ code: "unsupported", message: expect.stringContaining("virtiofsd") }),
+    )
+    expect(changed(record, { sharesProvider: "none", network: "user" }).sharesProvider).toBe("none")
+    expect(differences(record, changed(record, { shareProtocol: "virtiofs" }))).toEqual(["shareProtocol"])
   })
 
   test("each machine has an address of its own, locally administered and unicast", () => {

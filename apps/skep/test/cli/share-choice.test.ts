@@ -32,9 +32,12 @@ describe("parseShare()", () => {
 test("sharesFrom() says nothing of what was not said", () => {
   // Commander's own default of a --no- option is true.
   expect(sharesFrom({ homeShare: true })).toEqual({})
-  expect(sharesFrom({ homeShare: false, share: [{ path: "/a" }], shares: "none" })).toEqual({
+  expect(
+    sharesFrom({ homeShare: false, share: [{ path: "/a" }], shares: "none", shareProtocol: "nfs" }),
+  ).toEqual({
     homeShare: false,
     share: [{ path: "/a" }],
     sharesProvider: "none",
+    shareProtocol: "nfs",
   })
 })

@@ -9,6 +9,7 @@ import { type ForwardRule, type Log, SidecarError, type SidecarEvent } from "@sk
 import {
   adoptNetwork,
   controlSocketOf,
+  type GatewayService,
   type LinkSpec,
   type MachineNetwork,
   machineNetwork,
@@ -41,6 +42,8 @@ export interface Member {
   readonly socket: string
   /** How. */
   readonly link: { readonly kind: "vhost-user" | "qemu"; readonly mtu?: number }
+  /** What the gateway leads this machine to, and no other. */
+  readonly services?: readonly GatewayService[]
   readonly policy: PolicyMode
   /** Kept in place as long as the machine is: the way to its sshd. */
   readonly forwards: readonly ForwardRule[]
@@ -218,8 +221,8 @@ function optionsOf(home: Home, links: readonly LinkSpec[]): Readonly<Record<stri
   }
 }
 
-function linkOf({ name, mac, socket, link }: Member): LinkSpec {
-  return { ...link, machine: name, mac, socket }
+function linkOf({ name, mac, socket, link, services }: Member): LinkSpec {
+  return { ...link, machine: name, mac, socket, ...(services === undefined ? {} : { services }) }
 }
 
 /** A sidecar that hangs is followed by another one: the machine waits for that. */

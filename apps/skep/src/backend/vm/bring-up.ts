@@ -4,7 +4,7 @@
  * @module
  */
 
-import { orAborted } from "@skep/runtime"
+import { orAborted, withResolvers } from "@skep/runtime"
 import { writeSshFiles } from "../../machine/keys.ts"
 import { type MachineRecord, writeRecord } from "../../machine/record.ts"
 import type { Report } from "../operation.ts"
@@ -13,7 +13,7 @@ import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { type Image, imageSummary } from "./image.ts"
 import { startLauncher } from "./launcher-process.ts"
-import { networkOf } from "./network/network.ts"
+import { type MachineNetwork, networkOf } from "./network/network.ts"
 import { describeMachine, prepareDisk, prepareSeed, prepareSshPort } from "./prepare.ts"
 import type { MachineShares } from "./shares/machine-shares.ts"
 import { sharesOf } from "./shares/shares-of.ts"
@@ -45,9 +45,13 @@ export async function bringUp(context: VmContext, report: Report, signal: AbortS
   })
   // Beside the next phase, since QEMU waits for its devices.
   const sidecar = new MachineVsock(context)
-  const serving = sharesOf(context)
+  const joined = withResolvers<MachineNetwork>()
+  const serving = sharesOf({
+    ...context,
+    hostAddress: async () => await (await joined.promise).hostAddress(),
+  })
   try {
-    return await boot({ context, image, sidecar, serving, report, signal })
+    return await boot({ context, image, sidecar, serving, joined: joined.resolve, report, signal })
   } catch (error) {
     await serving?.[Symbol.asyncDispose]()
     await sidecar[Symbol.asyncDispose]()
@@ -60,11 +64,13 @@ interface Boot {
   readonly image: Image
   readonly sidecar: MachineVsock
   readonly serving: MachineShares | undefined
+  /** Hears of the machine's network. */
+  readonly joined: (network: MachineNetwork) => void
   readonly report: Report
   readonly signal: AbortSignal
 }
 
-async function boot({ context, image, sidecar, serving, report, signal }: Boot): Promise<Booted> {
+async function boot({ context, image, sidecar, serving, joined, report, signal }: Boot): Promise<Booted> {
   const { home, paths } = context
   const record = await runPhase(DISK, report, signal, async () => {
     const wanted = await prepareSshPort(context.record, report)
@@ -77,10 +83,11 @@ async function boot({ context, image, sidecar, serving, report, signal }: Boot):
   const booting = { ...context, record }
   const vm = await runPhase(BOOT, report, signal, async (limit) => {
     const vsock = await orAborted(sidecar.ready(report), limit)
-    const shares = await orAborted(sharesReady(serving, vsock, report), limit)
     // Not before its port for SSH is known.
     const network = networkOf(booting, record.network ?? "skep", record.networkLink)
+    joined(network)
     try {
+      const shares = await orAborted(sharesReady(serving, vsock, report), limit)
       await orAborted(network.ready(), limit)
       const served = shares === undefined ? { ...record, shares: [] } : record
       await prepareSeed(paths, served, await context.keys(), await network.hostAddress())

@@ -46,7 +46,7 @@ export async function findRunning(context: VmContext): Promise<Vm | undefined> {
     void sidecar[Symbol.asyncDispose]()
     return undefined
   }
-  const serving = sharesOf(context)
+  const serving = sharesOf({ ...context, hostAddress: () => network.hostAddress() })
   const shares = (status: LauncherStatus): MachineShares | undefined => {
     if (has(SHARES, status)) return serving
     void serving?.[Symbol.asyncDispose]()
@@ -129,7 +129,9 @@ async function adoptExisting(context: VmContext): Promise<Vm | undefined> {
   for (const phase of status.phases) phases.reach(phase.name)
   const network = networkOfRunning(context, status)
   const vsock = has("vsock", status) ? new MachineVsock(context) : undefined
-  const shares = has(SHARES, status) ? sharesOf(context) : undefined
+  const shares = has(SHARES, status)
+    ? sharesOf({ ...context, hostAddress: () => network.hostAddress() })
+    : undefined
   vm = new Vm({ context, launcher, phases, status, network, vsock, shares })
   return vm
 }

@@ -13,6 +13,7 @@ import { privateDirectory } from "@skep/runtime"
 import type { NetworkLink, Policy } from "../../../machine/schema.ts"
 import type { Membership } from "../../network/home-network.ts"
 import type { VmContext } from "../context.ts"
+import { NFS_PORT, servesNfs } from "../shares/over.ts"
 import { sshForward } from "./forward.ts"
 import type { MachineNetwork } from "./network.ts"
 
@@ -110,6 +111,7 @@ export class SkepNetwork implements MachineNetwork {
       mac: record.mac,
       socket: paths.netSocket,
       link: this.#link === "stream" ? { kind: "qemu", mtu: STREAM_MTU } : { kind: "vhost-user" },
+      ...(servesNfs(record) ? { services: [{ port: NFS_PORT, socket: paths.sharesNfsSocket }] } : {}),
       policy: MODES[record.networkPolicy],
       forwards: [sshForward(record)],
     })

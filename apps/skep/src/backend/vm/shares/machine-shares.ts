@@ -13,8 +13,7 @@ import type { MachinePaths } from "../../../home/paths.ts"
 import { sameRule } from "../../../machine/share-rules.ts"
 import type { Report } from "../../operation.ts"
 import { reasonOf } from "../../problem.ts"
-import type { VmContext } from "../context.ts"
-import type { SharesProgram, SharesSidecar } from "./program.ts"
+import type { Served, SharesProgram, SharesSidecar } from "./program.ts"
 
 /** Whoever asks for the machine's status waits for it. */
 const STATUS_MS = 3000
@@ -26,7 +25,7 @@ const RETRY_MS = 100
 export class MachineShares implements AsyncDisposable {
   readonly provider: SharesProgram["provider"]
   readonly isLive: boolean
-  readonly #context: VmContext
+  readonly #context: Served
   readonly #program: SharesProgram
   readonly #sidecar: Supervisor<SharesSidecar>
   #rules: readonly ShareRule[]
@@ -34,10 +33,10 @@ export class MachineShares implements AsyncDisposable {
   #over = false
 
   /** Begins at once; `ready` says how that went. */
-  constructor(context: VmContext, program: SharesProgram) {
+  constructor(context: Served, program: SharesProgram) {
     const { log, record } = context
     // Each change of a file is for those who ask its sidecar for them.
-    const emit: VmContext["emit"] = (event) => {
+    const emit: Served["emit"] = (event) => {
       if (event.type !== "file-event") context.emit(event)
     }
     this.provider = program.provider

@@ -16,6 +16,12 @@ export interface SharesSidecar extends SharesRunning {
   release(): void
 }
 
+/** The machine, and what is known of its network. */
+export interface Served extends VmContext {
+  /** Where it finds its host: resolves when it is on its network. */
+  readonly hostAddress: () => Promise<string>
+}
+
 export interface SharesProgram {
   readonly provider: Exclude<SharesProvider, "none">
   /** Whether shares come and go while it runs. Else it has those of its start, and others need the machine's next one. */
@@ -27,7 +33,7 @@ export interface SharesProgram {
   }) => Promise<SharesSidecar>
   /** Starts its sidecar with these shares. `stderr`: where that logs. */
   readonly start: (
-    machine: VmContext,
+    machine: Served,
     rules: readonly ShareRule[],
     stderr: number,
     context: Context,

@@ -4,9 +4,8 @@
  * @module
  */
 import type { SharesProvider } from "../../../machine/schema.ts"
-import type { VmContext } from "../context.ts"
 import { MachineShares } from "./machine-shares.ts"
-import type { SharesProgram } from "./program.ts"
+import type { Served, SharesProgram } from "./program.ts"
 import { SKEP } from "./skep.ts"
 import { VIRTIOFSD } from "./virtiofsd.ts"
 
@@ -16,7 +15,7 @@ const PROGRAMS: Readonly<Record<Exclude<SharesProvider, "none">, SharesProgram>>
 }
 
 /** Begins at once. Undefined for a machine that is to have none. */
-export function sharesOf(context: VmContext): MachineShares | undefined {
+export function sharesOf(context: Served): MachineShares | undefined {
   const { sharesProvider = "skep" } = context.record
   return sharesProvider === "none" ? undefined : new MachineShares(context, PROGRAMS[sharesProvider])
 }

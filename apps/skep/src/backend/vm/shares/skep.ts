@@ -3,11 +3,13 @@
  *
  * @module
  */
-import { adoptShares, sharesProcess } from "@skep/shares/client"
+import { orAborted } from "@skep/runtime"
+import { adoptShares, type SharesOptions, sharesProcess } from "@skep/shares/client"
 import { connectPath } from "@skep/vsock/dialect"
 import { hiddenDirectories } from "../../shares.ts"
 import { SHARES_TAG } from "../prepare.ts"
-import type { SharesProgram } from "./program.ts"
+import { NFS_PORT, servesNfs } from "./over.ts"
+import type { Served, SharesProgram } from "./program.ts"
 
 /** It serves one machine: without that for so long, nobody is left who would want it. */
 const LONELY_MS = 60_000
@@ -18,7 +20,8 @@ export const SKEP: SharesProgram = {
   provider: "skep",
   isLive: true,
   adopt: adoptShares,
-  start: async ({ home, paths, record, programs }, rules, stderr, context) => {
+  start: async (machine, rules, stderr, context) => {
+    const { home, paths, record, programs } = machine
     const sidecar = sharesProcess({ file: process.execPath, args: programs.shares, stderr })
     const options = sidecar.parseOptions({
       machine: record.name,
@@ -28,8 +31,20 @@ export const SKEP: SharesProgram = {
       shares: rules,
       hidden: await hiddenDirectories(home),
       tag: SHARES_TAG,
+      protocol: record.shareProtocol ?? "auto",
+      ...(await nfsOf(machine, context.signal)),
       lonelyMs: LONELY_MS,
     })
     return await sidecar.start(options, context)
   },
+}
+
+/** A Unix socket, as a port of loopback would be open to every user of the host. */
+async function nfsOf(
+  { record, paths, hostAddress }: Pick<Served, "record" | "paths" | "hostAddress">,
+  signal: AbortSignal,
+): Promise<Pick<SharesOptions, "nfs" | "nfsAddress" | "nfsPort">> {
+  if (!servesNfs(record)) return {}
+  const nfsAddress = await orAborted(hostAddress(), signal)
+  return { nfs: { socket: paths.sharesNfsSocket }, nfsAddress, nfsPort: NFS_PORT }
 }

@@ -3,12 +3,12 @@
 import { join } from "node:path"
 import { testContext } from "@skep/contract-tests"
 import { temporaryDirectory } from "@skep/testkit"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { HomeNetwork } from "../../../../src/backend/network/home-network.ts"
 import { SkepNetwork } from "../../../../src/backend/vm/network/skep.ts"
 import { createHome, homeFrom, machinePaths } from "../../../../src/home/paths.ts"
 import { freePort } from "../../../../src/machine/port.ts"
-import { newRecord } from "../../../../src/machine/record.ts"
+import { type Changes, newRecord } from "../../../../src/machine/record.ts"
 import type { NetworkLink } from "../../../../src/machine/schema.ts"
 
 const PROGRAM = [
@@ -29,12 +29,13 @@ const SETTINGS = {
   sshAgent: false,
   shares: [],
   sharesProvider: "none",
+  shareProtocol: "auto",
 } as const
 
 interface Place extends AsyncDisposable {
   readonly network: HomeNetwork
   readonly said: readonly string[]
-  join(name: string, link?: NetworkLink): Promise<SkepNetwork>
+  join(name: string, link?: NetworkLink, changes?: Changes): Promise<SkepNetwork>
 }
 
 async function place(program: readonly string[]): Promise<Place> {
@@ -49,8 +50,8 @@ async function place(program: readonly string[]): Promise<Place> {
   return {
     network,
     said,
-    join: async (name, link) => {
-      const record = newRecord(name, {}, SETTINGS, await freePort())
+    join: async (name, link, changes = {}) => {
+      const record = newRecord(name, changes, SETTINGS, await freePort())
       const machine = new SkepNetwork({ network, paths: machinePaths(home, name), record, log }, link)
       joined.push(machine)
       await machine.ready()
@@ -76,6 +77,22 @@ describe("a machine on Skep's network", () => {
     expect(db.describe()).toMatchObject({ kind: "stream", provider: "skep", mtu: 65_520 })
     expect(await linksOf(it)).toEqual(["web vhost-user 1500", "db qemu 65520"])
     expect(it.said).not.toContain(FALLBACK)
+  })
+
+  it("has a way to its own NFS server where its shares come by that, and none otherwise", async () => {
+    await using it = await place(PROGRAM)
+    await it.join("web")
+    const { running } = it.network
+    if (running === undefined) throw new Error("there is no network")
+    const added = vi.spyOn(running, "addLink")
+    await it.join("db", undefined, { sharesProvider: "skep", shareProtocol: "nfs" })
+    await it.join("cache", undefined, { sharesProvider: "none", shareProtocol: "nfs" })
+    await it.join("queue", undefined, { sharesProvider: "skep", shareProtocol: "virtiofs" })
+    expect(added.mock.calls.map(([{ machine, services }]) => [machine, services])).toEqual([
+      ["db", [{ port: 2049, socket: expect.stringMatching(/\/db\/shares-nfs\.sock$/) }]],
+      ["cache", undefined],
+      ["queue", undefined],
+    ])
   })
 
   it("is joined by QEMU's stream where the network runs on Node's sockets, and the log says why", async () => {

@@ -8,9 +8,12 @@ import { type ShareRule, type SharesStatus, SidecarError, type SidecarEvent } fr
 import { silentLog, withResolvers } from "@skep/runtime"
 import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
-import type { VmContext } from "../../../../src/backend/vm/context.ts"
 import { MachineShares } from "../../../../src/backend/vm/shares/machine-shares.ts"
-import type { SharesProgram, SharesSidecar } from "../../../../src/backend/vm/shares/program.ts"
+import type {
+  Served as Machine,
+  SharesProgram,
+  SharesSidecar,
+} from "../../../../src/backend/vm/shares/program.ts"
 import { homeFrom, machinePaths } from "../../../../src/home/paths.ts"
 
 const never = new AbortController().signal
@@ -109,7 +112,7 @@ function serve(
     record: { name: "m", shares: rules },
     log: silentLog,
     emit: (event: SidecarEvent) => events.push(event),
-  } as unknown as VmContext
+  } as unknown as Machine
   return new MachineShares(context, program)
 }
 
