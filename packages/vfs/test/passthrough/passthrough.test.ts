@@ -68,7 +68,8 @@ describe("openPassthrough()", () => {
       sure(all.rig.lock(handle, 1n, "write"))
       all.again()
     }
-    expect(count()).toBe(before)
+    // The runner closes some of its own meanwhile.
+    expect(count()).toBeLessThanOrEqual(before)
   })
 
   it("refuses every change of what is shared read-only, and shows all of it", async () => {
