@@ -75,33 +75,24 @@ function finish(
   const { volume, file } = reading
   const { reply, who, service } = operation
   const { out } = reply
-  const known = volume.fileSystem.getAttributes(file.node, file.reader, who, found) >= 0
+  const known = volume.fileSystem.getAttributes(file.node, file.reader, who, found)
   let code = status.of(result)
-  // Reading has no traces, so it is seen afterwards, with the attributes that are needed anyway, whether it was allowed.
-  if (code === status.OK && known && !mayReadData(found, who)) code = status.ACCES
+  // Reading has no traces, so it is seen afterwards, with the attributes that are needed anyway, whether it was allowed. Of what nothing is known, nobody
+  // knows that.
+  if (code === status.OK) code = known < 0 ? status.of(known) : allowed(who)
   out.u32(code)
-  attributes.post(out, volume, known ? found : undefined)
+  attributes.post(out, volume, known < 0 ? undefined : found)
   if (code !== status.OK) return
-  if (!known) out.at += attributes.FATTR
-  const end = known ? reading.offset + result >= found.size : result === 0
-  const behind = out.at
   out.u32(result)
-  out.u32(end ? 1 : 0)
+  out.u32(reading.offset + result >= found.size ? 1 : 0)
   out.u32(result)
   service.counters.bytesRead += result
-  if (known) out.skip(result)
-  else moveBack(reply, behind, result)
+  out.skip(result)
 }
 
-/** Without attributes the data begins earlier than where it was read to. Rare: the file went in this moment. */
-function moveBack(reply: Reply, behind: number, bytes: number): void {
-  const { out } = reply
-  out.at = reply.results + 4
-  out.u32(0)
-  out.u32(bytes)
-  out.u32(bytes === 0 ? 1 : 0)
-  out.u32(bytes)
-  out.move(behind + 12, bytes)
+/** Whether the file at hand may be read. */
+function allowed(who: Claimant): number {
+  return mayReadData(found, who) ? status.OK : status.ACCES
 }
 
 /** The file opened to read; or the status that says why not. */

@@ -74,14 +74,6 @@ export class Writer {
     return at
   }
 
-  /** Moves `length` bytes from `from` here, and fills their padding. */
-  move(from: number, length: number): void {
-    const at = this.skip(length)
-    this.#memory.bytes.copyWithin(at, from, from + length)
-    const padding = -length & 3
-    if (padding > 0) this.#memory.bytes.fill(0, at + length, at + length + padding)
-  }
-
   /** Writes a word again. */
   patch(at: number, value: number): void {
     this.#memory.view.setUint32(at, value)
