@@ -116,7 +116,7 @@ describe.skipIf(!existsSync(PERL))("the share agent (needs Perl on the host)", (
 
   test("mounts nothing over what makes the guest", async () => {
     await using agent = await start()
-    const targets = ["/proc/1", "/run/skep", "/usr/bin", "/var/lib/docker/overlay2", "/etc", "/dev"]
+    const targets = ["/proc/1", "/run/skep", "/usr/bin", "/var/lib/docker/overlay2", "/etc", "/dev", "/tmp"]
     const wrong = ["/", "relative", "/a/../etc", "/a//b", "/a/./b", "/a%00b", "/a%2", "/a/"]
     const lines = [...targets, ...wrong].map((target, index) => `bind ${index} 1 ${target} rw\n`)
     expect(await agent.ask(lines.join(""), lines.length)).toEqual([

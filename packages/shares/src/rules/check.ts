@@ -8,7 +8,10 @@ import { dirname } from "node:path"
 import { type ErrorCode, type ShareRule, SidecarError } from "@skep/contract"
 import { errnoOf } from "@skep/runtime"
 
-/** Places that the guest's own system is at: nothing can be put over them. */
+/**
+ * Places that the guest's own system is at: nothing can be put over them. The guest's part refuses the same. What is in `/tmp` is no such place: a
+ * share over it would hide the temporary files of the guest's programs, and leave them without any while its directory is gone.
+ */
 const SYSTEM = [
   "/",
   "/bin",
@@ -16,16 +19,19 @@ const SYSTEM = [
   "/etc",
   "/lib",
   "/lib64",
-  "/run",
   "/sbin",
   "/tmp",
   "/usr",
+  "/usr/bin",
+  "/usr/lib",
+  "/usr/lib64",
+  "/usr/sbin",
   "/var",
   "/var/lib",
-  "/var/run",
 ]
+const STATE = ["skep", "docker", "containerd"]
 /** Nor anywhere in these. */
-const SYSTEM_TREES = ["/dev", "/proc", "/sys", "/run/skep", "/var/lib/docker", "/var/lib/containerd"]
+const SYSTEM_TREES = ["/dev", "/proc", "/sys", "/run", "/var/run", ...STATE.map((name) => `/var/lib/${name}`)]
 
 /** Which directory it is, whatever its name. */
 export interface Directory {

@@ -19,6 +19,9 @@ describe("checkTarget()", () => {
     "/dev/shm",
     "/proc",
     "/run/skep/shares",
+    "/run/user/1000",
+    "/usr/bin",
+    "/var/lib/skep",
     "/var/lib/docker/volumes",
     "/var",
   ])("keeps %s for the machine's own system", (target) => {
