@@ -124,6 +124,28 @@ describe("a control socket", () => {
     await subscription.ended
   })
 
+  it("tells a subscriber nothing of the types that he does without, and others everything", async () => {
+    await using directory = await temporaryDirectory()
+    const path = directory.at("c.sock")
+    await using server = await startControlServer({
+      endpoint: path,
+      routes: {},
+      log: silentLog,
+    })
+    const told: string[] = []
+    const hear =
+      (who: string) =>
+      ({ type }: { readonly type: string }): void =>
+        void told.push(`${who} ${type}`)
+    using all = await subscribe(path, hear("all"), never)
+    using some = await subscribe(path, hear("some"), never, { without: ["storm", "rain & hail"] })
+    for (const type of ["storm", "calm", "rain & hail"]) server.publish({ type })
+    // What was sent before an answer comes before it.
+    await all.ping(never)
+    await some.ping(never)
+    expect(told.toSorted()).toEqual(["all calm", "all rain & hail", "all storm", "some calm"])
+  })
+
   it("is not adopted when another instance answers than the one that was meant", async () => {
     await using directory = await temporaryDirectory()
     const socket = directory.at("e.sock")

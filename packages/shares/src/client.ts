@@ -17,7 +17,7 @@ export { parseSkepSharesStatus, type SkepShares, type SkepSharesStatus } from ".
 export interface SharesCommand
   extends Pick<
     SpawnCommand<SharesOptions, SkepSharesStatus>,
-    "file" | "args" | "env" | "stderr" | "endWithParent"
+    "file" | "args" | "env" | "stderr" | "endWithParent" | "without"
   > {
   /** The control socket; `controlSocketOf` unless told. */
   readonly control?: (options: SharesOptions) => string
@@ -56,6 +56,8 @@ export interface AdoptShares {
   readonly control: string
   readonly signal: AbortSignal
   readonly emit?: (event: SidecarEvent) => void
+  /** Types of events that `emit` is not told: "file-event" comes in storms. */
+  readonly without?: readonly string[]
 }
 
 /** Connects to a sidecar that runs. Rejects with "unreachable" when there is none, "timeout" when it does not answer. */

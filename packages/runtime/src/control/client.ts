@@ -67,16 +67,18 @@ export interface Subscription extends Disposable {
   ping(signal: AbortSignal): Promise<void>
 }
 
-/** Resolves when subscribed. Codes, signal and `instance` are those of `call`. */
+/** Resolves when subscribed, to all types of events but those of `without`. Codes, signal and `instance` are those of `call`. */
 export async function subscribe(
   socketPath: string,
   onEvent: (event: SidecarEvent) => void,
   signal: AbortSignal,
-  options: Pick<ControlCall, "instance"> = {},
+  options: Pick<ControlCall, "instance"> & { readonly without?: readonly string[] } = {},
 ): Promise<Subscription> {
   const { WebSocket } = await import("ws")
   throwIfAborted(socketPath, signal)
-  const client = new WebSocket(`ws+unix:${socketPath}:/events`, { headers: instanceHeader(options) })
+  const query = (options.without ?? []).map((type) => `without=${encodeURIComponent(type)}`).join("&")
+  const path = query === "" ? "/events" : `/events?${query}`
+  const client = new WebSocket(`ws+unix:${socketPath}:${path}`, { headers: instanceHeader(options) })
   const abort = (): void => client.terminate()
   signal.addEventListener("abort", abort, { once: true })
   const ended = new Promise<void>((resolve) => {

@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { type ErrorCode, type Log, SidecarError, type SidecarEvent } from "@skep/contract"
-import type { WebSocketServer } from "ws"
+import type { WebSocket, WebSocketServer } from "ws"
 import { INSTANCE_HEADER } from "./client.ts"
 import { match, type Routes, Text } from "./routes.ts"
 import { listenPrivately } from "./socket.ts"
@@ -60,6 +60,7 @@ interface Subscribers {
 function acceptSubscribers(server: Server, options: ControlOptions): Subscribers {
   let untold = options.earlier ?? []
   let sockets: WebSocketServer | undefined
+  const unwanted: Unwanted = new WeakMap()
   let ended = false
   const join = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     // Two megabytes of memory that a process without subscribers does without.
@@ -68,6 +69,7 @@ function acceptSubscribers(server: Server, options: ControlOptions): Subscribers
     sockets ??= new ws.WebSocketServer({ noServer: true })
     sockets.handleUpgrade(request, socket, head, (client) => {
       client.on("error", () => client.terminate())
+      unwanted.set(client, new URL(request.url ?? "/", "http://localhost").searchParams.getAll("without"))
       for (const event of untold) client.send(JSON.stringify(event))
       untold = []
     })
@@ -80,7 +82,7 @@ function acceptSubscribers(server: Server, options: ControlOptions): Subscribers
   })
   return {
     publish: (event) => {
-      if (sockets !== undefined) publish(sockets, event)
+      if (sockets !== undefined) publish(sockets, unwanted, event)
     },
     end: () => {
       ended = true
@@ -99,10 +101,16 @@ function isForAnother({ instance }: ControlOptions, request: IncomingMessage): b
   return wanted !== undefined && instance !== undefined && wanted !== instance
 }
 
-function publish(subscribers: WebSocketServer, event: SidecarEvent): void {
-  if (subscribers.clients.size === 0) return
+/** Types of events that a subscriber does without: `/events?without=TYPE`. */
+type Unwanted = WeakMap<WebSocket, readonly string[]>
+
+function publish(subscribers: WebSocketServer, unwanted: Unwanted, event: SidecarEvent): void {
+  const wanting = [...subscribers.clients].filter(
+    (client) => unwanted.get(client)?.includes(event.type) !== true,
+  )
+  if (wanting.length === 0) return
   const line = JSON.stringify(event)
-  for (const client of subscribers.clients) {
+  for (const client of wanting) {
     if (client.bufferedAmount > SUBSCRIBER_BACKLOG_MAX) client.terminate()
     else client.send(line)
   }

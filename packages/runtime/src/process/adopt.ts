@@ -35,6 +35,8 @@ export interface AdoptOptions<Status> {
   readonly parseStatus: (value: unknown) => Status
   readonly signal: AbortSignal
   readonly emit?: (event: SidecarEvent) => void
+  /** Types of events that `emit` is not told. */
+  readonly without?: readonly string[]
   /** How long a stop may take before the process is killed; 10 s unless told. */
   readonly stopDeadlineMs?: number
   /** When a process that does not answer is taken for one that hangs, and is killed: after some 15 s unless told. */
@@ -73,7 +75,7 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
       options.emit?.(event)
     },
     within(SUBSCRIBE_DEADLINE_MS, options.signal),
-    { instance },
+    { instance, ...(options.without === undefined ? {} : { without: options.without }) },
   )
   const watch = new AbortController()
   let hang: SidecarError | undefined

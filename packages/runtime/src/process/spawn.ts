@@ -33,6 +33,8 @@ export interface SpawnCommand<Options, Status> {
   readonly stopDeadlineMs?: number
   /** As of `adopt`. */
   readonly liveness?: Liveness
+  /** As of `adopt`. */
+  readonly without?: readonly string[]
 }
 
 /** A sidecar in a process of its own. `wrap` adds the verbs of the role to the remote. */
@@ -70,6 +72,7 @@ async function start<Options, Status>(
       emit: context.emit,
       ...(command.stopDeadlineMs === undefined ? {} : { stopDeadlineMs: command.stopDeadlineMs }),
       ...(command.liveness === undefined ? {} : { liveness: command.liveness }),
+      ...(command.without === undefined ? {} : { without: command.without }),
     })
     if (command.endWithParent !== true) detach(child)
     return { ...remote, [Symbol.asyncDispose]: () => remote[Symbol.asyncDispose]().then(() => exited) }

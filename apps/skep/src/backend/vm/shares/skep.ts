@@ -16,13 +16,16 @@ const LONELY_MS = 60_000
 /** Where the guest's part of it listens on the vsock: packages/guest/SHARES.md. */
 const GUEST_PORT = 1027
 
+/** Each change of a file is for those who ask the sidecar for them. */
+const WITHOUT = ["file-event"]
+
 export const SKEP: SharesProgram = {
   provider: "skep",
   isLive: true,
-  adopt: adoptShares,
+  adopt: (options) => adoptShares({ ...options, without: WITHOUT }),
   start: async (machine, rules, stderr, context) => {
     const { home, paths, record, programs } = machine
-    const sidecar = sharesProcess({ file: process.execPath, args: programs.shares, stderr })
+    const sidecar = sharesProcess({ file: process.execPath, args: programs.shares, stderr, without: WITHOUT })
     const options = sidecar.parseOptions({
       machine: record.name,
       socket: paths.sharesSocket,
