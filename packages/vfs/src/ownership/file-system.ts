@@ -25,7 +25,7 @@ import { PERMISSIONS, S_ISGID, S_ISUID, S_IXGRP } from "../memory/linux.ts"
 import { OwnerDatabase } from "./database.ts"
 import { NO_RECORD, needs, type Owner, type OwnerRecord, realMode, shownMode } from "./record.ts"
 import { OwnerRecords } from "./records.ts"
-import { exportOwners, type ImportedOwners, importOwners } from "./transfer.ts"
+import { exportOwnersInSteps, type ImportedOwners, importOwners } from "./transfer.ts"
 
 export interface OwnershipOptions {
   /** Where the records of files go that take no extended attribute: a file outside the shared directory. Without one they are kept in memory only. */
@@ -41,8 +41,13 @@ export interface OwnershipOptions {
 export interface OwnedFileSystem extends FileSystem {
   /** All records as JSON lines `{"path", "uid", "gid", "mode"}`, so that they can move with a copy of the tree. */
   exportOwners(): Generator<string>
-  /** Takes records of `exportOwners`. What fits nothing here is named and left out. */
-  importOwners(lines: Iterable<string>): ImportedOwners
+  /** The same, but undefined for each file without a record: whoever has other things to do may pause at every file. */
+  exportOwnersInSteps(): Generator<string | undefined>
+  /**
+   * Takes records of `exportOwners`. What fits nothing here is named and left out. `through` is a layer above this one, where that shows less of the
+   * files: nothing is changed that it does not show.
+   */
+  importOwners(lines: Iterable<string>, through?: FileSystem): ImportedOwners
   /** Forgets records of files that are gone, where files are gone without a word: to be called now and then. */
   compactOwners(): void
 }
@@ -68,8 +73,11 @@ export function withOwnership(fs: KeepingFileSystem, options: OwnershipOptions =
   }
   return {
     ...owned,
-    exportOwners: () => exportOwners(fs, layer.records),
-    importOwners: (lines) => importOwners(owned, lines),
+    exportOwners: function* () {
+      for (const line of exportOwnersInSteps(fs, layer.records)) if (line !== undefined) yield line
+    },
+    exportOwnersInSteps: () => exportOwnersInSteps(fs, layer.records),
+    importOwners: (lines, through = owned) => importOwners(through, lines),
     compactOwners: () => layer.records.compact(),
   }
 }

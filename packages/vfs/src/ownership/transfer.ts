@@ -35,34 +35,66 @@ const ROOT: Caller = { uid: 0, gid: 0, pid: 0 }
 const SLASH = "/"
 const OCTAL = 8
 const ID_MAX = 2 ** 32 - 1
+/** What a sentence shows of a line or a path. */
+const BRIEF = 200
 
-/** `fs` is what lies below the layer, so that it shows what is there and not what is made of it. */
-export function* exportOwners(fs: FileSystem, records: OwnerRecords): Generator<string> {
+/** Deeper than any path that a program can name in one go, so that no tree is too deep for it. */
+const PATH_MAX = 4096
+
+/**
+ * A line for each file with a record, undefined for each without: whoever has other things to do may pause at every file.
+ * `fs` is what lies below the layer, so that it shows what is there and not what is made of it.
+ */
+export function* exportOwnersInSteps(fs: FileSystem, records: OwnerRecords): Generator<string | undefined> {
   const attributes = newAttributes()
   if (fs.getAttributes(fs.root, -1, ROOT, attributes) < 0) return
-  yield* linesOf({ fs, records }, fs.root, Buffer.alloc(0), attributes)
-}
-
-interface Source {
-  readonly fs: FileSystem
-  readonly records: OwnerRecords
-}
-
-function* linesOf(source: Source, node: NodeId, path: Buffer, attributes: Attributes): Generator<string> {
-  const record = source.records.of(node, attributes)
-  if (!isEmpty(record)) yield lineOf(path, record, attributes.mode & PERMISSIONS)
-  if ((attributes.mode & sys.S_IFMT) !== sys.S_IFDIR) return
-  for (const name of namesIn(source.fs, node)) {
-    const below = newAttributes()
-    const child = source.fs.lookup(node, name, ROOT, below)
-    if (child < 0) continue
-    try {
-      const at = path.length === 0 ? name : Buffer.concat([path, Buffer.from(SLASH), name])
-      yield* linesOf(source, child, at, below)
-    } finally {
-      source.fs.forget(child, 1)
+  yield recorded(records, fs.root, Buffer.alloc(0), attributes)
+  const walk = [directoryOf(fs, fs.root, Buffer.alloc(0))]
+  try {
+    for (let at = walk.at(-1); at !== undefined; at = walk.at(-1)) {
+      const name = at.names.pop()
+      if (name === undefined) {
+        walk.pop()
+        leave(fs, at.node)
+        continue
+      }
+      const path = at.path.length === 0 ? name : Buffer.concat([at.path, Buffer.from(SLASH), name])
+      const child = path.length > PATH_MAX ? -1 : fs.lookup(at.node, name, ROOT, attributes)
+      if (child < 0) continue
+      const line = recorded(records, child, path, attributes)
+      if ((attributes.mode & sys.S_IFMT) === sys.S_IFDIR) walk.push(directoryOf(fs, child, path))
+      else fs.forget(child, 1)
+      yield line
     }
+  } finally {
+    for (const { node } of walk) leave(fs, node)
   }
+}
+
+/** A directory on the way, with a reference, and those of its names that were not looked at yet. */
+interface Directory {
+  readonly node: NodeId
+  readonly path: Buffer
+  readonly names: Buffer[]
+}
+
+function directoryOf(fs: FileSystem, node: NodeId, path: Buffer): Directory {
+  return { node, path, names: namesIn(fs, node).toReversed() }
+}
+
+/** The root has no reference. */
+function leave(fs: FileSystem, node: NodeId): void {
+  if (node !== fs.root) fs.forget(node, 1)
+}
+
+function recorded(
+  records: OwnerRecords,
+  node: NodeId,
+  path: Buffer,
+  attributes: Readonly<Attributes>,
+): string | undefined {
+  const record = records.of(node, attributes)
+  return isEmpty(record) ? undefined : lineOf(path, record, attributes.mode & PERMISSIONS)
 }
 
 function namesIn(fs: FileSystem, node: NodeId): Buffer[] {
@@ -101,14 +133,18 @@ export function importOwners(fs: FileSystem, lines: Iterable<string>): ImportedO
 /** What was wrong with it, in a sentence. */
 function importLine(fs: FileSystem, line: string): string | undefined {
   const wanted = parse(line)
-  if (wanted === undefined) return `Cannot read an owner from ${JSON.stringify(line)}`
+  if (wanted === undefined) return `Cannot read an owner from ${brief(line)}`
   const node = walk(fs, wanted.path)
-  if (node < 0) return `Cannot find ${JSON.stringify(wanted.path.toString())}: ${errnoName(node)}`
+  if (node < 0) return `Cannot find ${brief(wanted.path.toString())}: ${errnoName(node)}`
   const result = fs.setAttributes(node, -1, wanted.changes, ROOT, newAttributes())
   fs.forget(node, 1)
   return result < 0
-    ? `Cannot change the owner of ${JSON.stringify(wanted.path.toString())}: ${errnoName(result)}`
+    ? `Cannot change the owner of ${brief(wanted.path.toString())}: ${errnoName(result)}`
     : undefined
+}
+
+function brief(text: string): string {
+  return JSON.stringify(text.length > BRIEF ? `${text.slice(0, BRIEF)}…` : text)
 }
 
 /** The node of a path, with one reference; no link is followed. */

@@ -379,6 +379,30 @@ describe("exportOwners() and importOwners()", () => {
     expect(into.machine.listExtended(into.machine.walk("plain"))).toEqual([])
   })
 
+  it("may pause at every file, and keep hold of nothing when they are left", async () => {
+    const { owned, machine } = world()
+    let data = machine.root
+    for (let depth = 0; depth < 40; depth++) data = sure(machine.mkdir("d", data))
+    sure(machine.change(data, { uid: POSTGRES, gid: POSTGRES }))
+    const steps = [...owned.exportOwnersInSteps()]
+    expect(steps).toHaveLength(41)
+    expect(steps.filter((step) => step !== undefined)).toEqual([...owned.exportOwners()])
+    const left = owned.exportOwnersInSteps()
+    for (let step = 0; step < 20; step++) left.next()
+    expect(left.return(undefined).done).toBe(true)
+    expect([...owned.exportOwnersInSteps()]).toEqual(steps)
+  })
+
+  it("change nothing that a layer above does not show", async () => {
+    const { owned, machine } = world()
+    await machine.file("a")
+    const blind = { ...owned, lookup: () => -2 }
+    const line = '{"path":"a","uid":1,"gid":2}'
+    expect(owned.importOwners([line], blind)).toEqual({ applied: 0, refused: ['Cannot find "a": ENOENT'] })
+    expect([...owned.exportOwners()]).toEqual([])
+    expect(owned.importOwners([line])).toEqual({ applied: 1, refused: [] })
+  })
+
   it("leave out what fits nothing, and say so", async () => {
     const { owned, machine } = world()
     await machine.file("a")
