@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { once } from "node:events"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { type ErrorCode, type Log, SidecarError, type SidecarEvent } from "@skep/contract"
@@ -143,7 +144,7 @@ async function answer(
     const query = new URL(request.url ?? "/", "http://localhost").searchParams
     const body = await readBody(request)
     const value = await found.handler({ params: found.params, query, body, signal: hungUp.signal })
-    await send(response, value)
+    await send(response, value, hungUp.signal)
   } catch (error) {
     sendError(options.log, response, error)
   }
@@ -172,13 +173,17 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-async function send(response: ServerResponse, value: unknown): Promise<void> {
+async function send(response: ServerResponse, value: unknown, hungUp: AbortSignal): Promise<void> {
   if (value instanceof Text) {
     response.writeHead(200, { "content-type": value.type }).end(value.body)
   } else if (isAsyncIterable(value)) {
     response.writeHead(200, { "content-type": "application/x-ndjson" })
     response.flushHeaders()
-    for await (const item of value) response.write(`${JSON.stringify(item)}\n`)
+    for await (const item of value) {
+      if (response.write(`${JSON.stringify(item)}\n`)) continue
+      // Whoever reads slowly is waited for; who has hung up, the handler knows by its signal.
+      await once(response, "drain", { signal: hungUp }).catch(() => undefined)
+    }
     response.end()
   } else {
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value ?? null))

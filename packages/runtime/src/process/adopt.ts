@@ -5,7 +5,7 @@
  */
 import { type Identity, type Instance, type Running, SidecarError, type SidecarEvent } from "@skep/contract"
 import * as z from "zod"
-import { type ControlCall, call, subscribe } from "../control/client.ts"
+import { type ControlCall, call, stream, subscribe } from "../control/client.ts"
 import { sleep, within, withResolvers } from "../deadline.ts"
 import { isAlive, signalProcess } from "../identity.ts"
 import { readHolder, socketLockOf } from "../lock-holder.ts"
@@ -50,6 +50,8 @@ export interface Remote<Status> extends Running<Status> {
   readonly identity: Instance
   /** Asks that very instance: one that came after it on the same socket refuses with "not-running". */
   request(method: ControlCall["method"], path: string, body?: unknown, signal?: AbortSignal): Promise<unknown>
+  /** The lines of an answer as they come, from that very instance. */
+  stream(path: string, signal: AbortSignal): AsyncGenerator<unknown>
   /** Stops watching and leaves the process running. `closed` never settles after this. */
   release(): void
 }
@@ -107,6 +109,10 @@ export async function adopt<Status>(options: AdoptOptions<Status>): Promise<Remo
     ...health,
     closed,
     request,
+    stream: (path, streamSignal) => {
+      if (over) throw notRunning(health.name)
+      return stream(control, { method: "GET", path, instance, signal: streamSignal })
+    },
     status: async () => options.parseStatus(await request("GET", "/status")),
     release: () => {
       released = true
