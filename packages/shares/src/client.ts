@@ -6,11 +6,14 @@
  * @module
  */
 import type { Instance, Sidecar, SidecarEvent } from "@skep/contract"
-import { adopt, type SpawnCommand, sharesClient, spawn } from "@skep/runtime"
+import { adopt, type Remote, type SpawnCommand, sharesClient, spawn } from "@skep/runtime"
 import { parseSharesOptions, type SharesOptions } from "./options.ts"
+import { ownersClient } from "./owners/verbs.ts"
 import { parseSkepSharesStatus, type SkepShares, type SkepSharesStatus } from "./status.ts"
 
 export { type GuestWay, type NfsPlace, parseSharesOptions, type SharesOptions } from "./options.ts"
+export { piecesOf } from "./owners/pieces.ts"
+export { parseLines, records, type ShareOwners, type TakenOwners } from "./owners/verbs.ts"
 export { parseSkepSharesStatus, type SkepShares, type SkepSharesStatus } from "./status.ts"
 
 /** How to run the sidecar's `main`: `node shares.js`, or from source with the flags of a loader. */
@@ -47,7 +50,7 @@ export function sharesProcess(
       parseOptions: (input) => parseSharesOptions(input),
       parseStatus: parseSkepSharesStatus,
     },
-    sharesClient,
+    remoteShares,
   )
 }
 
@@ -62,5 +65,9 @@ export interface AdoptShares {
 
 /** Connects to a sidecar that runs. Rejects with "unreachable" when there is none, "timeout" when it does not answer. */
 export async function adoptShares(options: AdoptShares): Promise<RemoteShares> {
-  return sharesClient(await adopt({ ...options, parseStatus: parseSkepSharesStatus }))
+  return remoteShares(await adopt({ ...options, parseStatus: parseSkepSharesStatus }))
+}
+
+function remoteShares(remote: Remote<SkepSharesStatus>): RemoteShares {
+  return { ...sharesClient(remote), owners: ownersClient(remote) }
 }

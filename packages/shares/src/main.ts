@@ -4,12 +4,13 @@
  * @module
  */
 import { serve, sharesRoutes } from "@skep/runtime"
+import { ownersRoutes } from "./owners/verbs.ts"
 import { shares } from "./shares.ts"
 
 await serve(shares, {
   version: "0.1.0",
   description: "Directories of the host in a virtual machine, over virtiofs or NFS",
-  routes: (running) => sharesRoutes(running),
+  routes: (running) => ({ ...sharesRoutes(running), ...ownersRoutes(running.owners) }),
   flags: [
     { flags: "--machine <name>", description: "whose shares they are", key: "machine" },
     { flags: "--socket <path>", description: "the vhost-user socket for the hypervisor", key: "socket" },

@@ -16,6 +16,8 @@ import { type Cleanup, notRunning, parseShareRule, sameShare } from "@skep/runti
 import { firstOf } from "./guest-side.ts"
 import { type OpenedGuest, openGuest } from "./guest-way.ts"
 import { ownSockets, type SharesOptions } from "./options.ts"
+import { runningOwners } from "./owners/running-owners.ts"
+import type { ShareOwners } from "./owners/verbs.ts"
 import { checkDirectory, checkTarget } from "./rules/check.ts"
 import type { ServedShare } from "./serving/served-shares.ts"
 import type { SkepShares, SkepSharesStatus } from "./status.ts"
@@ -39,6 +41,7 @@ export interface RunningParts {
 export class RunningShares implements SkepShares {
   readonly closed: Promise<void>
   readonly endpoints: readonly string[]
+  readonly owners: ShareOwners = runningOwners((name, argument, doing) => this.#call(name, argument, doing))
   readonly #parts: RunningParts
   #guest: OpenedGuest | undefined
   #changing: Promise<unknown> = Promise.resolve()
@@ -228,6 +231,7 @@ function refusalOf(error: unknown, doing: string): SidecarError {
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   busy: "busy",
+  ESTALE: "not-running",
   ENOENT: "not-found",
   ENOTDIR: "bad-options",
   EACCES: "permission-denied",

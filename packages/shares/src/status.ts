@@ -6,6 +6,7 @@
 import type { SharesRunning, SharesStatus } from "@skep/contract"
 import { parseSharesStatus, type Unshare } from "@skep/runtime"
 import * as z from "zod"
+import type { ShareOwners } from "./owners/verbs.ts"
 
 export interface SkepSharesStatus extends SharesStatus {
   readonly machine: string
@@ -18,6 +19,8 @@ export interface SkepSharesStatus extends SharesStatus {
 }
 
 export interface SkepShares extends SharesRunning, Unshare {
+  /** What the machine has said of owners, so that it can move with a copy of the files. */
+  readonly owners: ShareOwners
   status(): Promise<SkepSharesStatus>
 }
 

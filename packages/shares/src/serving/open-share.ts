@@ -10,11 +10,12 @@
 import { createHash } from "node:crypto"
 import { join } from "node:path"
 import type { Scope, SyscallPool } from "@skep/loop"
-import { type FileSystem, openPassthrough, withOwnership } from "@skep/vfs"
+import { type FileSystem, type ImportedOwners, openPassthrough, withOwnership } from "@skep/vfs"
 import { type EchoQueue, type FileEvent, ShareEvents } from "../events/index.ts"
 import type { SharesOptions } from "../options.ts"
 import type { Entry } from "../rules/book.ts"
 import { type Hidden, withHidden } from "../tree/hidden.ts"
+import type { OwnerSteps } from "./owner-exports.ts"
 
 const ROOT_USER = 0
 const KEY_DIGITS = 16
@@ -39,6 +40,14 @@ export interface OpenedShare {
   /** Undefined where changes of the host cannot be watched. */
   readonly events: ShareEvents | undefined
   readonly counters: () => Readonly<Record<string, number>>
+  /** Undefined where owners are the host's own. */
+  readonly owners: ShareOwnership | undefined
+}
+
+/** Records of owners that the share has beside its files. */
+export interface ShareOwnership {
+  readonly export: () => OwnerSteps
+  readonly import: (lines: readonly string[]) => ImportedOwners
 }
 
 /** Throws the `SystemError` of a directory that cannot be opened. */
@@ -55,13 +64,18 @@ export function openShare(parts: ShareParts): OpenedShare {
   })
   if (files.notice !== undefined) report(files.notice)
   const database = join(options.stateDirectory, `owners-${keyOf(path)}`)
-  const owned = ownership === "real" ? files : withOwnership(files, { database, report })
-  const shown = withHidden(owned, parts.hidden)
+  const owned = ownership === "real" ? undefined : withOwnership(files, { database, report })
+  const shown = withHidden(owned ?? files, parts.hidden)
   const events = watch(parts, shown)
   return {
     fileSystem: events?.fileSystem ?? shown,
     events,
     counters: () => ({ ...files.counts(), ...events?.counters }),
+    // Below the events, so that the guest is told of it as of every change of the host.
+    owners: owned && {
+      export: () => owned.exportOwnersInSteps(),
+      import: (lines) => owned.importOwners(lines, shown),
+    },
   }
 }
 

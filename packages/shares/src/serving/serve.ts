@@ -20,7 +20,8 @@ import type { Hidden, HiddenFile } from "../tree/hidden.ts"
 import { PLACE } from "../tree/numbers.ts"
 import type { ShareTree } from "../tree/share-tree.ts"
 import { type VirtiofsDevice, virtiofsDevice } from "../virtiofs/index.ts"
-import { type OpenedShare, openShare } from "./open-share.ts"
+import { type OpenedShare, openShare, type ShareOwnership } from "./open-share.ts"
+import { OwnerExports } from "./owner-exports.ts"
 import { ServedShares } from "./served-shares.ts"
 
 /** How often it is looked whether the shared directories are where they were. */
@@ -51,7 +52,8 @@ export function serveShares(serving: Serving): Handlers<ThreadCalls> {
       for (const { events } of opened.values()) events?.renew()
     },
   })
-  const served = openShares(serving, { scope, queue, opened })
+  const exports = new OwnerExports(() => performance.now())
+  const served = openShares(serving, { scope, queue, opened, exports })
   let mounted = false
   const device = virtiofsDevice({
     scope,
@@ -73,6 +75,7 @@ export function serveShares(serving: Serving): Handlers<ThreadCalls> {
     remove: (target) => served.remove(target),
     guest: (state) => (state === "lost" ? queue.pause() : queue.open(state === "again")),
     echoed: (results) => queue.settle(results),
+    ...ownerCalls(served, opened, exports),
     status: () => ({
       connected: server.connection !== undefined,
       mounted: mounted || device.session.agreed,
@@ -88,14 +91,41 @@ export function serveShares(serving: Serving): Handlers<ThreadCalls> {
   }
 }
 
+type OwnerCalls = "beginOwners" | "nextOwners" | "endOwners" | "importOwners"
+
+function ownerCalls(
+  served: ServedShares,
+  opened: ReadonlyMap<number, OpenedShare>,
+  exports: OwnerExports,
+): Pick<Handlers<ThreadCalls>, OwnerCalls> {
+  const find = (target: string): { readonly number: number; readonly owners: ShareOwnership } | undefined => {
+    const number = served.shares.find(({ rule }) => rule.target === target)?.number ?? -1
+    const owners = opened.get(number)?.owners
+    return owners && { number, owners }
+  }
+  return {
+    beginOwners: (target) => {
+      const found = find(target)
+      return found && exports.begin(found.number, found.owners.export())
+    },
+    nextOwners: (number) => exports.next(number),
+    endOwners: (number) => exports.end(number),
+    importOwners: ({ target, lines }) => find(target)?.owners.import(lines),
+  }
+}
+
 interface ShareWorld {
   readonly scope: Scope
   readonly queue: EchoQueue
   /** By number. */
   readonly opened: Map<number, OpenedShare>
+  readonly exports: OwnerExports
 }
 
-function openShares({ data, pool, notify }: Serving, { scope, queue, opened }: ShareWorld): ServedShares {
+function openShares(
+  { data, pool, notify }: Serving,
+  { scope, queue, opened, exports }: ShareWorld,
+): ServedShares {
   const { options, rules } = data
   const hidden: Hidden = { list: findHidden(options.hidden) }
   const served = new ServedShares(
@@ -117,7 +147,10 @@ function openShares({ data, pool, notify }: Serving, { scope, queue, opened }: S
         opened.set(entry.number, share)
         return share.fileSystem
       },
-      onEnd: (number) => void opened.delete(number),
+      onEnd: (number) => {
+        opened.delete(number)
+        exports.drop(number)
+      },
       now: Date.now,
       onNotice: notify,
     },

@@ -9,6 +9,7 @@
  * @module
  */
 import type { ShareRule } from "@skep/contract"
+import type { ImportedOwners } from "@skep/vfs"
 import type { FileEvent } from "../events/index.ts"
 import type { EchoResult } from "../guest/index.ts"
 import type { SharesOptions } from "../options.ts"
@@ -31,6 +32,23 @@ export interface ThreadCalls {
   /** What the guest has made of the changes that it was told. */
   echoed(results: readonly EchoResult[]): void
   status(argument: undefined): ThreadStatus
+  /** Begins to export owners of the share at a target; undefined where it keeps none, or is not served. Rejects with "busy". */
+  beginOwners(target: string): number | undefined
+  /** The next piece of it. Rejects with "ESTALE" where the share began anew meanwhile. */
+  nextOwners(number: number): OwnersPiece
+  /** Nobody wants the rest. */
+  endOwners(number: number): void
+  /** Undefined where the share at the target keeps none, or is not served. */
+  importOwners(wanted: {
+    readonly target: string
+    readonly lines: readonly string[]
+  }): ImportedOwners | undefined
+}
+
+export interface OwnersPiece {
+  /** A record in JSON each. */
+  readonly lines: readonly string[]
+  readonly done: boolean
 }
 
 export interface ThreadStatus {
