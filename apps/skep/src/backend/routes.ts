@@ -5,6 +5,7 @@
  */
 import { SidecarError } from "@skep/contract"
 import type { ControlRequest, Handler, Routes } from "@skep/runtime"
+import { parseLines, records } from "@skep/shares/client"
 import * as z from "zod"
 import { Changes } from "../machine/record.ts"
 import { ShareWish } from "../machine/share-rules.ts"
@@ -34,6 +35,10 @@ export function backendRoutes(machines: Machines, backend: BackendControl): Rout
       machines.get(nameIn(params)).shares.add(parseWish(body), signal),
     "DELETE /machines/:name/shares": ({ params, query, signal }) =>
       machines.get(nameIn(params)).shares.remove(query.get("share") ?? "", signal),
+    "GET /machines/:name/shares/owners": async ({ params, query, signal }) =>
+      records(await machines.get(nameIn(params)).shares.exportOwners(query.get("share") ?? "", signal)),
+    "POST /machines/:name/shares/owners": ({ params, query, body, signal }) =>
+      machines.get(nameIn(params)).shares.importOwners(query.get("share") ?? "", parseLines(body), signal),
     "POST /release": async () => {
       setImmediate(backend.stop)
     },

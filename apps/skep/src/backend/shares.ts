@@ -10,6 +10,7 @@ import { realpath } from "node:fs/promises"
 import { homedir } from "node:os"
 import { type Log, type ShareRule, type ShareState, SidecarError, type SidecarEvent } from "@skep/contract"
 import { orAborted } from "@skep/runtime"
+import type { TakenOwners } from "@skep/shares/client"
 import { type Found, type Places, placeOf } from "../docker/mounts/places.ts"
 import type { Home, MachinePaths } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
@@ -17,6 +18,7 @@ import type { Changes, MachineRecord } from "../machine/record.ts"
 import type { SharesProvider } from "../machine/schema.ts"
 import { HOME_SHARE, ruleNamed, ruleOf, type ShareWish, sameRule, withRule } from "../machine/share-rules.ts"
 import type { Report } from "./operation.ts"
+import { type OwnersSource, ownersOf } from "./share-owners.ts"
 import type { MachineShares } from "./vm/shares/machine-shares.ts"
 
 /** A container may want what the guest is about to have. */
@@ -119,6 +121,23 @@ export class SharesOfMachine {
     })
     if (status === undefined) return { provider: running.provider, shares }
     return { provider: running.provider, protocol: status.protocol, reason: status.reason, shares }
+  }
+
+  /** What the machine has said of owners in a share, as lines of JSON. `named`: its target, or its directory on the host. */
+  async exportOwners(named: string, signal: AbortSignal): Promise<AsyncIterable<string>> {
+    const { owners, target } = await ownersOf(this.#ownersSource(), named, "export the owners of", signal)
+    return await owners.export(target, signal)
+  }
+
+  /** Takes such lines, and tells what became of them. */
+  async importOwners(named: string, lines: readonly string[], signal: AbortSignal): Promise<TakenOwners> {
+    const { owners, target } = await ownersOf(this.#ownersSource(), named, "import owners into", signal)
+    return await owners.import(target, lines, signal)
+  }
+
+  #ownersSource(): OwnersSource {
+    const { name, record, running } = this.#owner
+    return { name, rules: record().shares ?? [], running: running() }
   }
 
   /** Where in the machine a path of the host is that a container wants. Throws a sentence for the user of docker. */

@@ -21,6 +21,7 @@ Examples:
   skep share ls
   skep share rm /srv/www
   skep share events                              what changes in them, as it happens
+  skep share owners export /srv/www > owners     whose its files are in the machine: to go with a copy
 
 Then containers mount what is in them as if Docker ran here: docker run -v $PWD:/src ...`
 
@@ -34,6 +35,18 @@ What --ownership means:
   virtual     files belong to whoever looks; chown and chmod in the machine are kept beside them (the default)
   real        owners are those of this host`
 
+const OWNERS_EXAMPLES = `
+What chown and chmod in a machine have said of a share's files is kept beside them, in extended attributes. A copy
+without those (cp -r, tar without --xattrs, another file system) gets it by a file with a line of JSON for each.
+
+Examples:
+  skep share owners export /srv/db > owners.jsonl
+  cp -r /srv/db /mnt/db && skep share add /mnt/db
+  skep share owners import /mnt/db owners.jsonl
+  skep share owners export /srv/db | skep share owners import /srv/db - -m dev
+
+The machine has to run. A share with --ownership real keeps none: its owners are those of this host.`
+
 interface Chosen {
   readonly machine: string
   readonly json?: boolean
@@ -44,7 +57,7 @@ interface Added extends Chosen, Omit<ShareWish, "path"> {}
 export function addShareCommands(program: Command): void {
   const share = program
     .command("share")
-    .description("directories of this host in a machine: add, rm, ls, events")
+    .description("directories of this host in a machine: add, rm, ls, events, owners")
     .addHelpText("after", EXAMPLES)
   chosen(share, "add <path>", "share a directory, also with a machine that runs")
     .option("-t, --target <path>", "where in the machine; the same path unless told")
@@ -75,6 +88,26 @@ export function addShareCommands(program: Command): void {
       await shareEvents(session(options), options.machine)
     },
   )
+  addOwners(share)
+}
+
+function addOwners(share: Command): void {
+  const owners = share
+    .command("owners")
+    .description("whose files are in the machine, to move with a copy: export, import")
+    .addHelpText("after", OWNERS_EXAMPLES)
+  chosen(owners, "export <target>", "print a line of JSON for each file that was given to somebody")
+    .addHelpText("after", OWNERS_EXAMPLES)
+    .action(async (target: string, options: Chosen) => {
+      const { shareOwnersExport } = await import("./commands/share-owners.ts")
+      await shareOwnersExport(session(options), options.machine, target)
+    })
+  chosen(owners, "import <target> <file>", "take such lines; - reads standard input")
+    .addHelpText("after", OWNERS_EXAMPLES)
+    .action(async (target: string, file: string, options: Chosen) => {
+      const { shareOwnersImport } = await import("./commands/share-owners.ts")
+      await shareOwnersImport(session(options), options.machine, target, file)
+    })
 }
 
 function chosen(parent: Command, usage: string, description: string): Command {

@@ -8,7 +8,8 @@
  */
 import { closeSync, openSync } from "node:fs"
 import { type ShareRule, type SharesStatus, SidecarError } from "@skep/contract"
-import { privateDirectory, Supervisor, sleep, withDeadline } from "@skep/runtime"
+import { orAborted, privateDirectory, Supervisor, sleep, withDeadline } from "@skep/runtime"
+import type { ShareOwners } from "@skep/shares/client"
 import type { MachinePaths } from "../../../home/paths.ts"
 import { sameRule } from "../../../machine/share-rules.ts"
 import type { Report } from "../../operation.ts"
@@ -107,6 +108,16 @@ export class MachineShares implements AsyncDisposable {
       if (status !== undefined && isSettled(status)) return status
       await sleep(RETRY_MS, signal)
     }
+  }
+
+  /** What the sidecar keeps of owners; undefined where it keeps nothing. Waits for one that is about to be there. */
+  async owners(signal: AbortSignal): Promise<ShareOwners | undefined> {
+    const sidecar =
+      this.#sidecar.running ??
+      (await withDeadline("ask for the shares", STATUS_MS, signal, (limit) =>
+        orAborted(this.#sidecar.ready, limit),
+      ))
+    return sidecar.owners
   }
 
   /** Lets go of it: the sidecar stays with the machine. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Context, Instance, ShareRule, SharesRunning, SidecarEvent } from "@skep/contract"
+import type { ShareOwners } from "@skep/shares/client"
 import type { SharesProvider } from "../../../machine/schema.ts"
 import type { VmContext } from "../context.ts"
 
@@ -12,6 +13,8 @@ export interface SharesSidecar extends SharesRunning {
   readonly identity: Instance
   /** Takes the share at `target` away, whoever asked for it. */
   unshare(target: string): Promise<void>
+  /** Where it keeps what the machine says of owners. */
+  readonly owners?: ShareOwners
   /** Lets go of it: the sidecar stays with the machine. */
   release(): void
 }
