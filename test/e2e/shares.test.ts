@@ -300,6 +300,9 @@ describe("a Compose project with its source and its database on the host", () =>
       .poll(() => log("db"), { timeout: 60_000 })
       .toEqual(expect.arrayContaining(["999:999 700", "2"]))
     for (const name of ["db/pg", "db/pg/db"]) expect(statSync(join(site, name)).uid).toBe(process.getuid?.())
+    const { stdout } = await skep.run(["share", "owners", "export", user])
+    for (const name of ["db/pg", "db/pg/db"])
+      expect(stdout).toContain(`{"path":"site/${name}","uid":999,"gid":999`)
   })
 
   it("goes on where it was after the machine was started again, with containers that start by themselves", async () => {

@@ -48,7 +48,10 @@ export interface OwnedFileSystem extends FileSystem {
    * files: nothing is changed that it does not show.
    */
   importOwners(lines: Iterable<string>, through?: FileSystem): ImportedOwners
-  /** Forgets records of files that are gone, where files are gone without a word: to be called now and then. */
+  /**
+   * Forgets records of files that are gone, where files are gone without a word. Links, FIFOs and sockets that somebody has moved on the host to another
+   * directory are taken for gone until they are looked up.
+   */
   compactOwners(): void
 }
 
