@@ -33,6 +33,11 @@ describe("wrong usage", () => {
     [["image", "biuld"], /"skep image": unknown command/, "Did you mean build? See skep image --help"],
     [["up", "--memory", "lots"], 'Cannot use "lots" as a memory size: it is no size', "Say it as 2g or 512m"],
     [["logs", "-n", "x"], /as a number of lines/, "Say it as in -n 50"],
+    [
+      ["share", "owners", "import", "/x"],
+      /missing required argument 'file'$/,
+      "See skep share owners import --help",
+    ],
     [["shell", "--json"], /unknown option '--json'/, "See skep shell --help"],
     [["console", "--json"], /unknown option '--json'/, "See skep console --help"],
   ])("%j", async (words, message, next) => {
