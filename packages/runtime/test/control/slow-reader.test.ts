@@ -1,7 +1,9 @@
 import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
 import { type IncomingMessage, request } from "node:http"
-import { temporaryDirectory } from "@skep/testkit"
-import { expect, test } from "vitest"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { expect, onTestFinished, test } from "vitest"
 import { call, silentLog, startControlServer } from "../../src/index.ts"
 
 const LINES = 4000
@@ -15,8 +17,9 @@ async function length(response: IncomingMessage): Promise<number> {
 }
 
 test("lines are made as fast as they are read, and others are answered meanwhile", async () => {
-  await using directory = await temporaryDirectory()
-  const endpoint = directory.at("c.sock")
+  const directory = mkdtempSync(join(tmpdir(), "control-"))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const endpoint = join(directory, "c.sock")
   let made = 0
   async function* lines(): AsyncGenerator<string> {
     while (made < LINES) {
