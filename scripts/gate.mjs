@@ -46,18 +46,15 @@ export class Tally {
     if (result.status !== 0) process.stdout.write(`${result.stdout}\n${result.stderr}\n`)
   }
 
-  /** Runs a project of vitest and adds up what it reports. With `quiet` its output is shown when it has ended. */
-  async vitest(name, { quiet = false } = {}) {
+  /** Runs a project of vitest and adds up what it reports. */
+  async vitest(name) {
     const report = join(tmpdir(), `skep-vitest-${process.pid}-${name}.json`)
     const child = spawn(
       join(root, "node_modules/.bin/vitest"),
       ["run", "--project", name, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
-      { cwd: root, env, stdio: ["ignore", quiet ? "pipe" : "inherit", quiet ? "pipe" : "inherit"] },
+      { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] },
     )
-    const output = []
-    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => output.push(chunk))
     const [status] = await once(child, "close")
-    process.stdout.write(Buffer.concat(output))
     try {
       const {
         numPassedTests,

@@ -1,4 +1,5 @@
 // `npm test`: the whole gate. Installs what it needs, runs every suite, and fails if anything is left behind.
+// `npm test -- --long`: what takes longer than it tells, too (`LONG` in vitest.config.ts).
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { checkNode, installDependencies } from "./dependencies.mjs"
@@ -23,11 +24,9 @@ try {
 } catch (error) {
   tally.add(`build: ${String(error)}`, false)
 }
-// Side by side: machines wait for the processor half of their time, and the other tests for each other.
-await Promise.all([
-  tally.vitest("e2e"),
-  tally.vitest("unit", { quiet: true }).then(() => tally.vitest("interop", { quiet: true })),
-])
+// One after the other: side by side emulated machines starve, and the whole takes longer.
+const levels = ["unit", "interop", "e2e", ...(process.argv.includes("--long") ? ["long"] : [])]
+for (const level of levels) await tally.vitest(level)
 const left = leftovers()
 for (const line of left) process.stdout.write(`left behind  ${line}\n`)
 tally.add("nothing is left behind", left.length === 0)

@@ -19,6 +19,7 @@ import { Lines } from "@skep/runtime"
 import ssh2 from "ssh2"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { BARE_SECRET, prepareBare, withVsock } from "../vm/bare-qemu.ts"
+import { ed25519Pair } from "../vm/ssh-key.ts"
 import { sharedSkep } from "./skep.ts"
 
 const MEMORY_MIB = 768
@@ -30,7 +31,7 @@ const skep = sharedSkep()
 const directory = mkdtempSync(join(tmpdir(), "ga-"))
 const at = (name: string): string => join(directory, name)
 const sidecarProgram = join(import.meta.dirname, "../../apps/skep/dist/programs/vsock.js")
-const key = ssh2.utils.generateKeyPairSync("ed25519")
+const key = ed25519Pair()
 const { signal } = new AbortController()
 const records: LogRecord[] = []
 const agentClients: string[] = []

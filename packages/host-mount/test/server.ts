@@ -32,7 +32,7 @@ export interface TestServer extends AsyncDisposable {
 /** `answers` makes a server that is not OpenSSH's. */
 export async function startServer(answers?: (sftp: SFTPWrapper) => void): Promise<TestServer> {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), "hm-")))
-  const { private: hostKey } = ssh2.utils.generateKeyPairSync("ed25519")
+  const hostKey = readableKey()
   const ends = new Set<() => void>()
   const links = new Set<ssh2.Client>()
   let hangs = false
@@ -97,4 +97,10 @@ export async function startServer(answers?: (sftp: SFTPWrapper) => void): Promis
       rmSync(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** One of some three hundred that ssh2 makes cannot be read again. */
+function readableKey(): string {
+  const { private: key } = ssh2.utils.generateKeyPairSync("ed25519")
+  return ssh2.utils.parseKey(key) instanceof Error ? readableKey() : key
 }

@@ -28,7 +28,10 @@ export function vsockSecretOf({ host }: MachineKeys): string {
 }
 
 /** Creates both key pairs. */
-export async function createKeys(paths: MachinePaths, name: string): Promise<MachineKeys> {
+export async function createKeys(
+  paths: Pick<MachinePaths, "identityFile" | "hostKeyFile">,
+  name: string,
+): Promise<MachineKeys> {
   const keys = { user: newPair(`skep-${name}`), host: newPair(`skep-${name}-guest`) }
   await writeFileWhole(paths.identityFile, keys.user.privateKey)
   await writeFileWhole(`${paths.identityFile}.pub`, `${keys.user.publicKey}\n`)
@@ -96,7 +99,14 @@ export function sshConfig(paths: MachinePaths, name: string, sshPort: number): s
   ].join("\n")
 }
 
+const TRIES = 20
+
+/** ssh2 1.17 writes one of some three hundred Ed25519 keys so that nobody can read it, itself included: only what it reads is taken. */
 function newPair(comment: string): KeyPair {
-  const pair = ssh2.utils.generateKeyPairSync("ed25519", { comment })
-  return { privateKey: pair.private, publicKey: pair.public }
+  for (let tries = TRIES; tries > 0; tries--) {
+    const pair = ssh2.utils.generateKeyPairSync("ed25519", { comment })
+    if (!(ssh2.utils.parseKey(pair.private) instanceof Error))
+      return { privateKey: pair.private, publicKey: pair.public }
+  }
+  throw new SidecarError("internal", `Cannot make an SSH key: none of ${TRIES} can be read again`)
 }
