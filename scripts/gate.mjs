@@ -1,6 +1,5 @@
 // The steps of the gate: each is a program that must exit with 0; vitest's are counted test by test.
-import { spawn, spawnSync } from "node:child_process"
-import { once } from "node:events"
+import { spawnSync } from "node:child_process"
 import { readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -46,15 +45,14 @@ export class Tally {
     if (result.status !== 0) process.stdout.write(`${result.stdout}\n${result.stderr}\n`)
   }
 
-  /** Runs a project of vitest and adds up what it reports. */
-  async vitest(name) {
-    const report = join(tmpdir(), `skep-vitest-${process.pid}-${name}.json`)
-    const child = spawn(
+  /** Runs vitest and adds up what it reports. */
+  vitest(name, args) {
+    const report = join(tmpdir(), `skep-vitest-${process.pid}.json`)
+    const result = spawnSync(
       join(root, "node_modules/.bin/vitest"),
-      ["run", "--project", name, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+      ["run", ...args, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
       { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] },
     )
-    const [status] = await once(child, "close")
     try {
       const {
         numPassedTests,
@@ -74,10 +72,10 @@ export class Tally {
         }
       }
       // A file that does not even load, or an error outside every test, fails the run without a failed test.
-      if (status !== 0 && numFailedTests === 0)
+      if (result.status !== 0 && numFailedTests === 0)
         this.add(`${name}: ${numFailedTestSuites} suites did not run`, false)
     } catch {
-      this.add(`${name}: vitest gave no report (exit code ${status})`, false)
+      this.add(`${name}: vitest gave no report (exit code ${result.status})`, false)
     } finally {
       rmSync(report, { force: true })
     }

@@ -26,7 +26,7 @@ try {
 }
 // One after the other: side by side emulated machines starve, and the whole takes longer.
 const levels = ["unit", "interop", "e2e", ...(process.argv.includes("--long") ? ["long"] : [])]
-for (const level of levels) await tally.vitest(level)
+for (const level of levels) tally.vitest(level, ["--project", level])
 const left = leftovers()
 for (const line of left) process.stdout.write(`left behind  ${line}\n`)
 tally.add("nothing is left behind", left.length === 0)
