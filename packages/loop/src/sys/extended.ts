@@ -12,6 +12,16 @@ export function getxattr(path: number, name: number, into: number, length: numbe
   return outcome(libc.getxattr(path, name, into, length))
 }
 
+/** The same of a link itself, where the path ends with one. */
+export function lgetxattr(path: number, name: number, into: number, length: number): number {
+  return outcome(libc.lgetxattr(path, name, into, length))
+}
+
+/** The same of an open file; not of one of O_PATH. */
+export function fgetxattr(fd: number, name: number, into: number, length: number): number {
+  return outcome(libc.fgetxattr(fd, name, into, length))
+}
+
 export function setxattr(path: number, name: number, value: number, length: number, flags: number): number {
   return outcome(libc.setxattr(path, name, value, length, flags))
 }

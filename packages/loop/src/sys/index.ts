@@ -272,7 +272,7 @@ export {
   errnoOf,
 } from "./errno.ts"
 export { check, SystemError } from "./error.ts"
-export { getxattr, listxattr, removexattr, setxattr } from "./extended.ts"
+export { fgetxattr, getxattr, lgetxattr, listxattr, removexattr, setxattr } from "./extended.ts"
 export {
   close,
   dup,

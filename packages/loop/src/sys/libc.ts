@@ -98,6 +98,8 @@ export interface Libc {
   utimensat(directory: number, name: number, timespecs: number, flags: number): number
   truncate(name: number, length: number): number
   getxattr(name: number, attribute: number, into: number, length: number): number
+  lgetxattr(name: number, attribute: number, into: number, length: number): number
+  fgetxattr(fd: number, attribute: number, into: number, length: number): number
   setxattr(name: number, attribute: number, value: number, length: number, flags: number): number
   listxattr(name: number, into: number, length: number): number
   removexattr(name: number, attribute: number): number
@@ -265,6 +267,8 @@ function treeCalls(bind: Bind) {
     utimensat: bind("utimensat", INT, [INT, WORD, WORD, INT]),
     truncate: bind("truncate", INT, [WORD, WORD]),
     getxattr: bind("getxattr", WORD, [WORD, WORD, WORD, WORD]),
+    lgetxattr: bind("lgetxattr", WORD, [WORD, WORD, WORD, WORD]),
+    fgetxattr: bind("fgetxattr", WORD, [INT, WORD, WORD, WORD]),
     setxattr: bind("setxattr", INT, [WORD, WORD, WORD, WORD, INT]),
     listxattr: bind("listxattr", WORD, [WORD, WORD, WORD]),
     removexattr: bind("removexattr", INT, [WORD, WORD]),
