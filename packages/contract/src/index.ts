@@ -14,6 +14,17 @@ export type {
   NicStatus,
 } from "./launcher.ts"
 export type {
+  LeaseChoice,
+  LeaseEntry,
+  LeaseKind,
+  LeaseOwner,
+  LeasePool,
+  LeasesRunning,
+  LeasesStatus,
+  SweepOutcome,
+  SweepRule,
+} from "./leases.ts"
+export type {
   Forward,
   ForwardRule,
   NetworkMachine,
