@@ -246,6 +246,16 @@ describe("malformed requests", () => {
     expect(session.counts()).toMatchObject({ [`malformed-${reason}`]: 1 })
   })
 
+  it("a size beyond all files is EFBIG, and nobody's mistake", () => {
+    const { channel, client, session } = open()
+    client.init()
+    const args = new Uint8Array(88)
+    args[0] = 8
+    args.fill(0xff, 16, 23)
+    expect(raw(channel, c.SETATTR, args)).toBe(-27)
+    expect(session.counts()["malformed-number-too-large"] ?? 0).toBe(0)
+  })
+
   it("an opcode that nobody knows is ENOSYS, and so is what is not done here", () => {
     const { channel, client } = open()
     client.init()

@@ -391,7 +391,8 @@ describe("callers", () => {
     expect(t.nfs.write(file, 0, "x").status).toBe(status.ACCES)
     expect(t.nfs.setattr(file, { mode: 0o666 }).status).toBe(status.PERM)
     expect(t.nfs.setattr(file, { uid: 1000 }).status).toBe(status.PERM)
-    expect(t.nfs.setattr(file, { mtime: "now" }).status).toBe(status.ACCES)
+    expect(t.nfs.setattr(file, { atime: "now", mtime: "now" }).status).toBe(status.ACCES)
+    expect(t.nfs.setattr(file, { mtime: "now" }).status).toBe(status.PERM)
     t.client.as(ROOT)
     t.nfs.setattr(file, { gid: 44 })
     t.client.as(USER)
@@ -423,5 +424,57 @@ describe("callers", () => {
     const handle = t.nfs.file(t.root, "a", "x", 0o4777)
     t.client.as(USER)
     expect(t.nfs.write(handle, 0, "y").wcc.after?.mode).toBe(0o777)
+  })
+
+  it("who cut what runs as another do as well, and who are not in its group take that", () => {
+    using t = begin(inMemory)
+    const cut = (mode: number, gid = 0) => {
+      t.client.as(ROOT)
+      const handle = t.nfs.file(t.root, `a-${mode}-${gid}`, "x", 0)
+      t.nfs.setattr(handle, { gid })
+      t.nfs.setattr(handle, { mode })
+      t.client.as(USER)
+      return t.nfs.setattr(handle, { size: 0 }).wcc.after?.mode
+    }
+    expect(cut(0o6777)).toBe(0o777)
+    expect(cut(0o2767)).toBe(0o767)
+    expect(cut(0o2767, 44)).toBe(0o2767)
+    t.client.as(ROOT)
+    const handle = t.nfs.file(t.root, "root's", "x", 0o6777)
+    expect(t.nfs.setattr(handle, { size: 0 }).wcc.after?.mode).toBe(0o6777)
+  })
+
+  it("give directories to no group that they are not in", () => {
+    using t = begin(inMemory)
+    const { handle } = t.nfs.mkdir(t.root, "d", { mode: 0o755 })
+    t.nfs.setattr(handle, { uid: 1000, gid: 2000 })
+    t.client.as(USER)
+    expect(t.nfs.setattr(handle, { mode: 0o2755 }).wcc.after?.mode).toBe(0o755)
+    t.client.as({ ...USER, groups: [2000] })
+    expect(t.nfs.setattr(handle, { mode: 0o2755 }).wcc.after?.mode).toBe(0o2755)
+  })
+
+  it("need to be able to write a directory that gets another parent", () => {
+    using t = begin(inMemory)
+    const { handle: a } = t.nfs.mkdir(t.root, "a", { mode: 0o777 })
+    const { handle: b } = t.nfs.mkdir(t.root, "b", { mode: 0o777 })
+    t.nfs.mkdir(a, "d", { mode: 0o755 })
+    t.nfs.file(a, "f", "", 0o644)
+    t.client.as(USER)
+    expect(t.nfs.rename(a, "d", b, "d").status).toBe(status.ACCES)
+    expect(t.nfs.rename(a, "d", a, "e").status).toBe(OK)
+    expect(t.nfs.rename(a, "f", b, "f").status).toBe(OK)
+    expect(t.nfs.rename(a, "missing", b, "missing").status).toBe(status.NOENT)
+  })
+
+  it("who may write say that it is now, and nothing else of times", () => {
+    using t = begin(inMemory)
+    const handle = t.nfs.file(t.root, "a", "x", 0o666)
+    t.client.as(USER)
+    expect(t.nfs.setattr(handle, { atime: "now", mtime: "now" }).status).toBe(OK)
+    expect(t.nfs.setattr(handle, { size: 0, mtime: "now" }).status).toBe(OK)
+    expect(t.nfs.setattr(handle, { mtime: "now" }).status).toBe(OK)
+    expect(t.nfs.setattr(handle, { atime: "now" }).status).toBe(status.PERM)
+    expect(t.nfs.setattr(handle, { atime: "now", mtime: [1, 2] }).status).toBe(status.PERM)
   })
 })

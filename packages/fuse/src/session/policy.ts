@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Attributes, NodeId } from "@skep/vfs"
+import type { Attributes, Caller, NodeId } from "@skep/vfs"
 
 export interface Policy {
   /** How long a name leads to what it led to. */
@@ -21,8 +21,11 @@ export interface Policy {
   readonly submount?: boolean
 }
 
-/** Asked for each answer: returns shared objects. `attributes` are missing where only the node is known; a name that is not there goes by its parent. */
-export type PolicyOf = (node: NodeId, attributes: Attributes | undefined) => Policy
+/**
+ * Asked for each answer: returns shared objects. `attributes` are missing where only the node is known; a name that is not there goes by its parent. `asker`
+ * is who asked what is there, or opened it; missing in the answer to a change.
+ */
+export type PolicyOf = (node: NodeId, attributes: Attributes | undefined, asker?: Caller) => Policy
 
 export const CONSISTENT: Policy = {
   entryMs: 0,

@@ -140,17 +140,17 @@ export class Work {
     return this.bytes.subarray(offset, end)
   }
 
-  /** Answers with `attributes`. */
-  answerAttributes(node: NodeId): number {
-    const policy = this.policyOf(node, this.attributes)
+  /** Answers with `attributes`. `asker`: see `PolicyOf`. */
+  answerAttributes(node: NodeId, asker?: Caller): number {
+    const policy = this.policyOf(node, this.attributes, asker)
     emitAttrOut(this.attributes, policy.attributeMs, this.#flagsOf(policy), this.outWords, OUT_HEADER)
     return ATTR_OUT
   }
 
   /** Answers with a node and `attributes`. */
-  answerEntry(node: NodeId): number {
+  answerEntry(node: NodeId, asker?: Caller): number {
     this.madeNode = node
-    this.putEntry(node, OUT_HEADER)
+    this.putEntry(node, OUT_HEADER, asker)
     return ENTRY_OUT
   }
 
@@ -162,8 +162,8 @@ export class Work {
   }
 
   /** Writes a node and `attributes` at `offset` of the answer. */
-  putEntry(node: NodeId, offset: number): void {
-    const policy = this.policyOf(node, this.attributes)
+  putEntry(node: NodeId, offset: number, asker?: Caller): void {
+    const policy = this.policyOf(node, this.attributes, asker)
     emitEntryHead(this.translate(node), policy, this.outWords, offset)
     emitAttributes(this.attributes, this.#flagsOf(policy), this.outWords, offset + ENTRY_ATTR)
   }

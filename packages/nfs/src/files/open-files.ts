@@ -19,6 +19,8 @@ export class OpenFile {
   writer: Handle = -1
   users = 0
   usedAt = 0
+  /** Whether it was used again since it was last looked at for one to close. */
+  again = false
   /** Closed when the last user leaves, and no longer found. */
   retired = false
   /** Changes of its data that were begun: who finds another number afterwards was not alone. */
@@ -66,6 +68,7 @@ export class OpenFiles {
     }
     file.users++
     file.usedAt = this.#scope.loop.now
+    file.again = true
     return file
   }
 
@@ -114,12 +117,21 @@ export class OpenFiles {
     return file
   }
 
-  /** The one that was not used for longest. Where all are in use there are more for a while. */
+  /**
+   * The oldest that was not used again since its last turn; the others have another one. Where all are in use there are more for a while.
+   */
   #evict(): void {
-    let oldest: OpenFile | undefined
-    for (const file of this.#files.values())
-      if (file.users === 0 && (oldest === undefined || file.usedAt < oldest.usedAt)) oldest = file
-    if (oldest !== undefined) this.#retire(oldest)
+    let left = 2 * this.#files.size
+    for (const [node, file] of this.#files) {
+      if (left-- === 0) return
+      if (file.users === 0 && !file.again) {
+        this.#retire(file)
+        return
+      }
+      file.again = false
+      this.#files.delete(node)
+      this.#files.set(node, file)
+    }
   }
 
   #sweep(): void {

@@ -48,6 +48,18 @@ export class Parent {
     return owns(this.#child, call.caller) ? status.OK : status.PERM
   }
 
+  /** Whether the caller may take what has the name elsewhere: a directory is written when it gets another parent. */
+  checkMove(call: Call, name: Name): number {
+    const { volume } = this
+    if (volume === undefined) return status.OK
+    const child = volume.fileSystem.lookup(this.node, name, call.caller, this.#child)
+    if (child < 0) return status.OK
+    volume.fileSystem.forget(child, 1)
+    return !attributes.isDirectory(this.#child) || may(this.#child, call.caller, WRITE)
+      ? status.OK
+      : status.ACCES
+  }
+
   /** Writes wcc_data. */
   emit(out: Writer, call: Call): void {
     const { volume } = this

@@ -32,6 +32,7 @@ export const rename: Procedure = {
     if (code === status.OK && volume !== to.volume) code = status.XDEV
     if (code === status.OK) code = from.checkRemoval(call, fromName)
     if (code === status.OK) code = to.checkRemoval(call, toName)
+    if (code === status.OK && from.node !== to.node) code = from.checkMove(call, fromName)
     if (code === status.OK && volume !== undefined) {
       const source = { parent: from.node, name: fromName }
       const target = { parent: to.node, name: toName }

@@ -86,26 +86,29 @@ function mayGive(now: Attributes, { uid, gid }: Changes, who: Claimant): boolean
 function timesRefusal(now: Attributes, wanted: Changes, who: Claimant): number {
   const { access, modify } = wanted
   if (owns(now, who) || (access === undefined && modify === undefined)) return status.OK
-  const chosen = typeof access === "object" || typeof modify === "object"
-  if (chosen) return status.PERM
-  return may(now, who, WRITE) ? status.OK : status.ACCES
+  // Whoever may write may say that it was written now: Linux does for open(2) with O_TRUNC, without the size where that is 0 already.
+  if (modify !== "now" || typeof access === "object") return status.PERM
+  if (may(now, who, WRITE)) return status.OK
+  return access === "now" ? status.ACCES : status.PERM
 }
 
-/** chown(2): a file that is given away runs as nobody but its caller; chmod(2): and in no group that its owner is not in. */
+/** chmod(2): nothing is of a group that its owner is not in. chown(2), truncate(2): a file runs as nobody whom others made it run as. */
 function dropPrivileges(now: Attributes, wanted: Changes, who: Claimant): void {
-  if (attributes.isDirectory(now)) return
-  const given = wanted.uid !== undefined || wanted.gid !== undefined
-  const mode = wanted.mode ?? now.mode & 0o7777
-  if (given && wanted.mode === undefined) {
-    const kept = withoutPrivileges(mode)
-    if (kept !== mode) wanted.mode = kept
-  } else if (wanted.mode !== undefined && who.uid !== ROOT && !inGroup(who, now.gid)) {
-    wanted.mode = mode & ~SET_GROUP
+  if (wanted.mode !== undefined) {
+    if (who.uid !== ROOT && !inGroup(who, now.gid)) wanted.mode &= ~SET_GROUP
+    return
   }
+  const given = wanted.uid !== undefined || wanted.gid !== undefined
+  const cut = wanted.size !== undefined && who.uid !== ROOT
+  if (attributes.isDirectory(now) || !(given || cut)) return
+  const mode = now.mode & 0o7777
+  const kept = withoutPrivileges(now, who)
+  if (kept !== mode) wanted.mode = kept
 }
 
-/** A mode after its file was written or given away by somebody who is not trusted with it. */
-export function withoutPrivileges(mode: number): number {
-  const user = mode & ~SET_USER
-  return (mode & GROUP_EXECUTE) === 0 ? user : user & ~SET_GROUP
+/** The mode of a file after it was written or given away by somebody who is not trusted with it. */
+export function withoutPrivileges(now: Attributes, who: Claimant): number {
+  const user = now.mode & 0o7777 & ~SET_USER
+  const keeps = (now.mode & GROUP_EXECUTE) === 0 && (who.uid === ROOT || inGroup(who, now.gid))
+  return keeps ? user : user & ~SET_GROUP
 }

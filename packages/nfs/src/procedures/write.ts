@@ -97,7 +97,7 @@ function finish(operation: Operation, { volume, file, stable, was }: Written, re
   let known = volume.fileSystem.getAttributes(file.node, file.writer, who, after) >= 0
   // write(2): what somebody else wrote does not run as its owner.
   if (known && who.uid !== ROOT && (after.mode & PRIVILEGES) !== 0 && result > 0) {
-    const mode = withoutPrivileges(after.mode & 0o7777)
+    const mode = withoutPrivileges(after, who)
     known = volume.fileSystem.setAttributes(file.node, file.writer, { mode }, who, after) >= 0
   }
   const code = status.of(result)

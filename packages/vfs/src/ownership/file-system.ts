@@ -146,12 +146,15 @@ class OwnershipLayer {
     if (result < 0) return result
     if (mode !== undefined && (before.mode & sys.S_IFMT) === sys.S_IFLNK) return -sys.EOPNOTSUPP
     const plan = this.#planChange(this.records.of(node, before), before, changes, caller)
+    const { changeSeconds, changeNanoseconds } = before
     const isSame = plan.real === (before.mode & PERMISSIONS)
     const hostChanges = { ...others, mode: isSame ? undefined : plan.real }
     const changed = this.#fs.setAttributes(node, handle, hostChanges, caller, into)
     if (changed < 0) return changed
     const kept = this.#keep({ node, handle }, plan, caller, into)
     if (kept < 0) return kept
+    if (into.changeSeconds === changeSeconds && into.changeNanoseconds === changeNanoseconds)
+      this.#mark({ node, handle }, plan, caller, into)
     this.#show(node, caller, into)
     return 0
   }
@@ -301,6 +304,19 @@ class OwnershipLayer {
     const widened = newAttributes()
     if (this.#fs.setAttributes(node, handle, { mode: needed }, caller, widened) === 0)
       Object.assign(into, widened)
+  }
+
+  /** chmod(2) and chown(2) mark a file as changed whatever it was before, and wherever the record is. What the host does not let us mark stays as it is. */
+  #mark({ node, handle }: File, plan: Plan, caller: Caller, into: Attributes): void {
+    const { mode, modifySeconds: seconds, modifyNanoseconds: nanoseconds } = into
+    // Setting these anew may take them away.
+    if ((mode & (S_ISUID | S_ISGID)) !== 0) return
+    const isLink = (mode & sys.S_IFMT) === sys.S_IFLNK
+    const same = isLink ? { modify: { seconds, nanoseconds } } : { mode: mode & PERMISSIONS }
+    const marked = newAttributes()
+    if (this.#fs.setAttributes(node, handle, same, caller, marked) < 0) return
+    Object.assign(into, marked)
+    this.records.remember(node, into, recordOf(plan, into))
   }
 
   #openExisting({ parent, name }: Place, how: HowToCreate, caller: Caller, into: Attributes): number {

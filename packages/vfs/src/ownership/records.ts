@@ -7,7 +7,7 @@
 import * as sys from "@skep/loop/sys"
 import { type Attributes, DURABLE_MAX, type NodeId } from "../filesystem.ts"
 import type { ExtendedCalls, KeepingFileSystem } from "../forwarding.ts"
-import type { FileNumber, OwnerDatabase } from "./database.ts"
+import type { FileNumber, Kept, OwnerDatabase } from "./database.ts"
 import { emit, isEmpty, NO_RECORD, type OwnerRecord, parse } from "./record.ts"
 
 const ATTRIBUTE: Uint8Array = Buffer.from("user.skep.owner", "latin1")
@@ -34,11 +34,11 @@ const NONE: ExtendedCalls = {
 }
 
 interface Cached {
-  readonly record: OwnerRecord
-  readonly seconds: number
-  readonly nanoseconds: number
+  record: OwnerRecord
+  seconds: number
+  nanoseconds: number
   /** Whether a later change must show in the time of change. */
-  readonly settled: boolean
+  settled: boolean
 }
 
 export interface OwnerRecordsOptions {
@@ -54,6 +54,9 @@ export class OwnerRecords {
   readonly #database: OwnerDatabase
   readonly #now: () => number
   readonly #cached = new Map<NodeId, Cached>()
+  /** Nodes of the cache in the order in which they came, as a ring: the oldest gives way. */
+  readonly #order = new Float64Array(CACHED_MAX)
+  #next = 0
   /** Devices whose files take no extended attributes at all. */
   readonly #without = new Set<number>()
   readonly #room = new Uint8Array(RECORD_ROOM)
@@ -95,7 +98,7 @@ export class OwnerRecords {
   /** Has the database know a file by the durable handle that it has now: after a rename. */
   moved(node: NodeId, attributes: Readonly<Attributes>): void {
     const number = numberOf(attributes)
-    const kept = this.#database.get(number).find(({ durable }) => this.#isNode(durable, node))
+    const kept = this.#inDatabase(node, attributes)
     const durable = this.#durableOf(node)
     if (kept === undefined || durable === undefined || durable === kept.durable) return
     this.#database.set(number, { durable, record: kept.record })
@@ -124,7 +127,7 @@ export class OwnerRecords {
 
   /** Undefined where it cannot be told. */
   #read(node: NodeId, attributes: Readonly<Attributes>): OwnerRecord | undefined {
-    const kept = this.#database.get(numberOf(attributes)).find(({ durable }) => this.#isNode(durable, node))
+    const kept = this.#inDatabase(node, attributes)
     if (kept !== undefined) return kept.record
     if (!this.takesAttributes(attributes)) return NO_RECORD
     const length = this.#attributes.getExtended(node, ATTRIBUTE, this.#room)
@@ -132,6 +135,11 @@ export class OwnerRecords {
     if (length === -sys.ESTALE) return undefined
     if (length < 0) return NO_RECORD
     return parse(Buffer.from(this.#room.subarray(0, length)).toString("latin1")) ?? NO_RECORD
+  }
+
+  #inDatabase(node: NodeId, attributes: Readonly<Attributes>): Kept | undefined {
+    if (this.#database.size === 0) return undefined
+    return this.#database.get(numberOf(attributes)).find(({ durable }) => this.#isNode(durable, node))
   }
 
   #write(node: NodeId, attributes: Readonly<Attributes>, record: OwnerRecord): number {
@@ -179,13 +187,19 @@ export class OwnerRecords {
   #keep(node: NodeId, attributes: Readonly<Attributes>, record: OwnerRecord): void {
     const { changeSeconds: seconds, changeNanoseconds: nanoseconds } = attributes
     const changedMs = seconds * 1000 + nanoseconds / NANOSECONDS_PER_MS
-    this.#cached.delete(node)
-    this.#cached.set(node, { record, seconds, nanoseconds, settled: this.#now() - changedMs > TICK_MS })
-    if (this.#cached.size <= CACHED_MAX) return
-    for (const oldest of this.#cached.keys()) {
-      this.#cached.delete(oldest)
+    const settled = this.#now() - changedMs > TICK_MS
+    const cached = this.#cached.get(node)
+    if (cached !== undefined) {
+      cached.record = record
+      cached.seconds = seconds
+      cached.nanoseconds = nanoseconds
+      cached.settled = settled
       return
     }
+    this.#cached.delete(this.#order[this.#next] ?? 0)
+    this.#order[this.#next] = node
+    this.#next = (this.#next + 1) % CACHED_MAX
+    this.#cached.set(node, { record, seconds, nanoseconds, settled })
   }
 }
 

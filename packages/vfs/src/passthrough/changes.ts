@@ -37,7 +37,8 @@ export function change(core: Core, slot: number, fd: number, changes: Changes, f
 function resize(core: Core, slot: number, fd: number, size: number, file: OpenFile | undefined): number {
   const type = core.table.type(slot)
   if (type === sys.S_IFDIR) return -sys.EISDIR
-  if (type !== sys.S_IFREG || !Number.isSafeInteger(size) || size < 0) return -sys.EINVAL
+  if (type !== sys.S_IFREG || size < 0) return -sys.EINVAL
+  if (!Number.isSafeInteger(size)) return -sys.EFBIG
   const writable = file !== undefined && (file.flags & sys.O_ACCMODE) !== sys.O_RDONLY
   return writable ? sys.ftruncate(file.fd, size) : sys.truncate(core.memory.descriptorPath(fd), size)
 }

@@ -6,11 +6,15 @@
 import type { Region } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import type { Attributes, Caller, NodeId } from "../filesystem.ts"
+import { S_ISGID } from "../memory/linux.ts"
 import type { Handles } from "./handles.ts"
 import type { Memory } from "./memory.ts"
 import { type NodeTable, ROOT_SLOT } from "./node-table.ts"
 import type { Stat } from "./stat.ts"
 import type { Walker } from "./walker.ts"
+
+/** chown(2): as it is. */
+const UNCHANGED = 0xffff_ffff
 
 export interface CoreOptions {
   readonly readOnly: boolean
@@ -141,11 +145,19 @@ export class Core {
     const slot = table.slotOf(node)
     const own = fd < 0 ? this.descriptor(slot) : fd
     if (own < 0) return node
-    if (this.options.giveToCaller) sys.fchownat(own, memory.empty, caller.uid, caller.gid, sys.AT_EMPTY_PATH)
-    if (stat.type !== sys.S_IFLNK)
-      sys.fchmodat(this.walker.descriptors, memory.descriptorName(own), (stat.mode | mode) & 0o7777)
+    const isLink = stat.type === sys.S_IFLNK
+    const whole = (stat.mode | mode) & 0o7777
+    if (this.options.giveToCaller) this.#give(own, directory, caller)
+    if (!isLink) sys.fchmodat(this.walker.descriptors, memory.descriptorName(own), whole)
     if (stat.ofDescriptor(own) === 0) stat.fill(into)
     return node
+  }
+
+  /** To the caller; and to its group, where the directory has not said of which group its files are. */
+  #give(fd: number, directory: number, { uid, gid }: Caller): void {
+    const { stat, memory } = this
+    const inherits = stat.ofDescriptor(directory) === 0 && (stat.mode & S_ISGID) !== 0
+    sys.fchownat(fd, memory.empty, uid, inherits ? UNCHANGED : gid, sys.AT_EMPTY_PATH)
   }
 }
 

@@ -2,7 +2,7 @@
  * What is in files: reads, writes, and all that may wait for a device.
  *
  * With a pool nothing here waits: what is in the page cache is read at once (RWF_NOWAIT) and the rest in the pool; writes go to the page cache at once unless
- * they are large or the device has made one wait lately; everything that is about the device itself goes to the pool.
+ * the device has made one wait lately, or is being waited for and they are large; everything that is about the device itself goes to the pool.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import type { Done, Pieces } from "../filesystem.ts"
 import type { Handles, OpenFile } from "./handles.ts"
 import type { Memory } from "./memory.ts"
 
-/** From this size on copying alone keeps the loop from others. */
+/** From this size on a write allocates so much that it may have to wait behind what the device does already. */
 const LARGE = 256 * 1024
 /** A write that takes this long waited for the device: dirty pages are throttled. */
 const SLOW_MS = 8
 /** How long the device is taken for slow after that. */
-const SLOW_FOR_MS = 250
+const SLOW_FOR_MS = 1000
 const TMPFS = 0x01021994
 const RAMFS = 0x858458f6
 const IOVEC_WORDS = 4
@@ -79,7 +79,7 @@ export class Data {
       return
     }
     const now = monotonic.now()
-    if (from.bytes >= LARGE || now < this.#slowUntil) {
+    if (now < this.#slowUntil || (from.bytes >= LARGE && this.#inFlight > 0)) {
       const finish = this.#busy(file, done)
       if (pool.pwritev(file.fd, from.address, from.count, offset, finish)) return
       finish(sys.pwritev(file.fd, from.address, from.count, offset))

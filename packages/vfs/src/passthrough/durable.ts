@@ -14,7 +14,7 @@
 
 import * as sys from "@skep/loop/sys"
 import { type Attributes, DURABLE_MAX, newAttributes } from "../filesystem.ts"
-import { u8 } from "./cells.ts"
+import { i32, u8 } from "./cells.ts"
 import type { Core } from "./core.ts"
 import { DEPTH, ROOT_SLOT } from "./node-table.ts"
 import { scan } from "./scan.ts"
@@ -33,26 +33,40 @@ const MOST_DEPTH = 255
 /** How many directories one search reads. */
 const BUDGET = 512
 
+/** Directories between a node and the root, the nearest one first. */
+const above = new Int32Array(DEPTH)
+
 /** Writes the handle of a node; returns its length. */
 export function emit({ table }: Core, slot: number, into: Uint8Array): number {
-  const above: number[] = []
+  let depth = 0
   if (slot !== ROOT_SLOT)
-    for (let at = table.parent(slot); at !== ROOT_SLOT && above.length < DEPTH; at = table.parent(at))
-      above.push(at)
-  const hashes = above.toReversed().slice(0, MOST_HASHES)
-  const length = PATH + 2 * hashes.length
+    for (let at = table.parent(slot); at !== ROOT_SLOT && depth < DEPTH; at = table.parent(at))
+      above[depth++] = at
+  const hashes = Math.min(depth, MOST_HASHES)
+  const length = PATH + 2 * hashes
   if (into.length < length) return -sys.ERANGE
-  const view = new DataView(into.buffer, into.byteOffset, length)
-  view.setUint8(0, VERSION)
-  view.setUint8(1, Math.min(above.length, MOST_DEPTH))
-  view.setUint32(INODE, table.inoLow(slot), true)
-  view.setUint32(INODE + 4, table.inoHigh(slot), true)
-  view.setUint32(BIRTH, table.birth(slot), true)
-  view.setUint32(DEVICE, table.device(slot), true)
-  for (const [index, directory] of hashes.entries())
-    view.setUint16(PATH + 2 * index, hash16(table.inoLow(directory), table.inoHigh(directory)), true)
-  view.setUint16(CHECK, check(into, length), true)
+  into[0] = VERSION
+  into[1] = Math.min(depth, MOST_DEPTH)
+  put32(into, INODE, table.inoLow(slot))
+  put32(into, INODE + 4, table.inoHigh(slot))
+  put32(into, BIRTH, table.birth(slot))
+  put32(into, DEVICE, table.device(slot))
+  for (let index = 0; index < hashes; index++) {
+    const directory = i32(above, depth - 1 - index)
+    put16(into, PATH + 2 * index, hash16(table.inoLow(directory), table.inoHigh(directory)))
+  }
+  put16(into, CHECK, check(into, length))
   return length
+}
+
+function put16(into: Uint8Array, at: number, value: number): void {
+  into[at] = value
+  into[at + 1] = value >>> 8
+}
+
+function put32(into: Uint8Array, at: number, value: number): void {
+  put16(into, at, value)
+  put16(into, at + 2, value >>> 16)
 }
 
 /** The node of a handle with one reference more, or -EBADF, -ESTALE. */

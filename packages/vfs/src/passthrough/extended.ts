@@ -7,6 +7,7 @@ import * as sys from "@skep/loop/sys"
 import { u8 } from "./cells.ts"
 import type { Core } from "./core.ts"
 import { NAME_MAX } from "./memory.ts"
+import { ROOT_SLOT } from "./node-table.ts"
 
 const USER = Buffer.from("user.")
 /** What is kept by layers above; they get at it by `reserved`. */
@@ -26,10 +27,10 @@ export class Extended {
 
   get(slot: number, name: Uint8Array, into: Uint8Array): number {
     const { memory } = this.#core
-    const path = this.#path(slot, name)
-    if (path < 0) return path
+    const error = this.#take(name)
+    if (error < 0) return error
     const wanted = Math.min(into.length, VALUE_MAX)
-    const length = sys.getxattr(path, memory.attribute.address, memory.value.address, wanted)
+    const length = this.#read(slot, wanted)
     if (length > 0 && wanted > 0) into.set(memory.value.bytes.subarray(0, length))
     return length
   }
@@ -74,8 +75,37 @@ export class Extended {
     return options.readOnly ? -sys.EROFS : sys.removexattr(path, memory.attribute.address)
   }
 
+  #read(slot: number, wanted: number): number {
+    const { memory, handles, walker, table } = this.#core
+    const { attribute, value } = memory
+    const open = handles.descriptorOf(slot)
+    if (open >= 0) return sys.fgetxattr(open, attribute.address, value.address, wanted)
+    if (this.#reserved && slot !== ROOT_SLOT && !table.isGone(slot) && walker.kept(slot) < 0) {
+      // By its name, so that `find` and `ls` cost no descriptor. Whoever moves another file there meanwhile changes what both say of their
+      // last change, by which the layers above keep what they have read.
+      const directory = walker.descriptor(table.parent(slot))
+      if (directory >= 0) {
+        const length = table.names.copy(table.name(slot), memory.walked.bytes)
+        const path = memory.namePath(directory, memory.walked.bytes, length)
+        const result = sys.lgetxattr(path, attribute.address, value.address, wanted)
+        if (result !== -sys.ENOENT) return result
+      }
+    }
+    const fd = this.#core.descriptor(slot)
+    if (fd < 0) return fd
+    return sys.getxattr(memory.descriptorPath(fd), attribute.address, value.address, wanted)
+  }
+
   /** Takes the name; returns the address of a path that leads to the file. */
   #path(slot: number, name: Uint8Array): number {
+    const error = this.#take(name)
+    if (error < 0) return error
+    const fd = this.#core.descriptor(slot)
+    return fd < 0 ? fd : this.#core.memory.descriptorPath(fd)
+  }
+
+  /** Takes the name, and checks it. */
+  #take(name: Uint8Array): number {
     const { memory } = this.#core
     const { length } = name
     if (length === 0 || length > NAME_MAX) return -sys.ERANGE
@@ -83,10 +113,7 @@ export class Extended {
     bytes.set(name)
     bytes[length] = 0
     if (bytes.indexOf(0) !== length) return -sys.EINVAL
-    const refused = this.#allows(bytes)
-    if (refused < 0) return refused
-    const fd = this.#core.descriptor(slot)
-    return fd < 0 ? fd : memory.descriptorPath(fd)
+    return this.#allows(bytes)
   }
 
   #allows(name: Uint8Array): number {

@@ -42,7 +42,7 @@ export class Memory implements Disposable {
   /** The address of no name at all. */
   readonly empty: number = this.#scratch.region("empty", 16).address
   readonly dot: number
-  readonly #path: Region = this.#scratch.region("path", 32)
+  readonly #path: Region = this.#scratch.region("path", 32 + NAME_MAX + 1)
 
   constructor() {
     const dot = this.#scratch.region("dot", 16)
@@ -76,6 +76,16 @@ export class Memory implements Disposable {
   descriptorPath(fd: number): number {
     this.#digits(fd)
     return this.#path.address
+  }
+
+  /** The address of "/proc/self/fd/N/NAME": a name below the directory of a descriptor. `name` ends with NUL. */
+  namePath(directory: number, name: Uint8Array, length: number): number {
+    this.#digits(directory)
+    const { bytes, address } = this.#path
+    let at = bytes.indexOf(0)
+    bytes[at++] = SLASH
+    for (let index = 0; index <= length; index++) bytes[at++] = u8(name, index)
+    return address
   }
 
   /** The address of "N", for calls below a descriptor of /proc/self/fd. */

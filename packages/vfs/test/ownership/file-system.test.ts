@@ -10,7 +10,7 @@ import {
   withOwnership,
 } from "../../src/index.ts"
 import { fileSystemSuite } from "../suite/file-system-suite.ts"
-import { bytes, O_EXCL, O_RDWR, Rig, S_IFDIR, S_IFIFO, S_IFREG, sure } from "../suite/rig.ts"
+import { bytes, O_EXCL, O_RDWR, Rig, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, sure } from "../suite/rig.ts"
 
 const POSTGRES = 999
 const SOMEBODY = 1000
@@ -68,6 +68,37 @@ describe("withOwnership(): whose a file is", () => {
     expect(ownerOf(host, host.walk("data"))).toEqual(before)
     expect(kept.getExtended(host.walk("data"), ATTRIBUTE)).toBe("999:998::")
   })
+
+  it.each([true, false])(
+    "marks what is given to somebody as changed, kept beside it: %s",
+    async (extended) => {
+      const { machine } = world({}, extended)
+      const changed = (node: number): bigint => {
+        const { changeSeconds, changeNanoseconds } = machine.stat(node)
+        return BigInt(changeSeconds) * 1_000_000_000n + BigInt(changeNanoseconds)
+      }
+      const nodes = [
+        await machine.file("file"),
+        sure(machine.mkdir("directory")),
+        sure(machine.symlink("link", "x")),
+        sure(machine.mknod("fifo", S_IFIFO | 0o600)),
+      ]
+      for (const node of nodes) {
+        let last = changed(node)
+        const { modifySeconds, modifyNanoseconds } = machine.stat(node)
+        // The third time nothing of it is new, and then the mode is not.
+        const mode = machine.stat(node).mode & 0o7777
+        const chmod = (machine.stat(node).mode & S_IFMT) === S_IFLNK ? [] : [{ mode }]
+        for (const change of [{ uid: 5 }, { gid: 6 }, { uid: 5 }, { uid: 5, gid: 6 }, ...chmod]) {
+          sure(machine.change(node, change))
+          expect(changed(node)).toBeGreaterThan(last)
+          last = changed(node)
+        }
+        expect(ownerOf(machine, node)).toEqual([5, 6])
+        expect(machine.stat(node)).toMatchObject({ modifySeconds, modifyNanoseconds })
+      }
+    },
+  )
 
   it("fixes the group that was seen when only the user changes, and the other way round", async () => {
     const { machine } = world()

@@ -315,6 +315,37 @@ describe("files", () => {
     }
   })
 
+  it.skipIf(process.getuid?.() !== 0)(
+    "are their callers' where that is asked for, and of the directory's group where it says so",
+    async () => {
+      await using all = await host({ giveToCaller: true })
+      const rig = all.rig.as(1000, 2000)
+      const owner = (path: string): readonly number[] => {
+        const { uid, gid } = lstatSync(join(all.root, path))
+        return [uid, gid]
+      }
+      await rig.file("f")
+      sure(rig.symlink("l", "f"))
+      const d = sure(rig.mkdir("d"))
+      expect(["f", "l", "d"].map(owner)).toEqual([
+        [1000, 2000],
+        [1000, 2000],
+        [1000, 2000],
+      ])
+      sure(rig.change(d, { gid: 3000, mode: 0o2775 }))
+      const other = all.rig.as(1001, 2001)
+      await other.file("f", d)
+      sure(other.symlink("l", "f", d))
+      const below = sure(other.mkdir("d", d))
+      expect(["d/f", "d/l", "d/d"].map(owner)).toEqual([
+        [1001, 3000],
+        [1001, 3000],
+        [1001, 3000],
+      ])
+      expect(rig.stat(below).mode & 0o7777).toBe(0o2755)
+    },
+  )
+
   it("are opened without flags that are about the host: O_DIRECT, O_PATH, O_NOATIME", async () => {
     await using all = await host()
     const node = await all.rig.file("a", all.fs.root, "12345")

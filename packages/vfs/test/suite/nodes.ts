@@ -251,6 +251,12 @@ function attributeCases(check: Check): void {
     expect(rig.change(sure(rig.mknod("f", S_IFIFO | 0o600)), { size: 0 })).toBe("EINVAL")
   })
 
+  check("no file has more than 2^53 bytes: EFBIG", async (rig) => {
+    const node = await rig.file("a", rig.root, "x")
+    for (const size of [2 ** 53, 2 ** 63]) expect(rig.change(node, { size })).toBe("EFBIG")
+    expect(await rig.content(node)).toBe("x")
+  })
+
   check("nothing to change changes nothing", async (rig) => {
     const node = await rig.file("a", rig.root, "x")
     const before = { ...rig.stat(node) }

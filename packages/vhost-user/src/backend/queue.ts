@@ -153,9 +153,9 @@ export class Queue {
 
   /**
    * Hands out chains until there are none, the device wants no more, or others are to have their turn, after `turn` of them; then asks for a
-   * kick.
+   * kick. What was given back meanwhile is shown after each `showEvery` of them: where one takes long, the guest goes on with it while the next is done.
    */
-  drain(take: (chain: Chain) => Taken, turn: number = TURN): void {
+  drain(take: (chain: Chain) => Taken, turn: number = TURN, showEvery: number = turn): void {
     const ring = this.#ring
     if (ring === undefined) return
     ring.muteKicks()
@@ -172,6 +172,7 @@ export class Queue {
         return
       }
       if (this.#ring !== ring) return
+      if (left % showEvery === 0) this.flush()
     }
     this.#kick?.again(sys.EPOLLIN)
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { EINVAL } from "@skep/loop/sys"
+import { EFBIG, EINVAL } from "@skep/loop/sys"
 import { emitStatfs, parseSetAttrIn, STATFS_OUT } from "../../protocol/attributes.ts"
 import { FATTR_KILL_SUIDGID, GETATTR_FH, S_ISGID, S_ISUID, S_IXGRP } from "../../protocol/constants.ts"
 import { IN_HEADER, OUT_HEADER } from "../../protocol/header.ts"
@@ -21,12 +21,12 @@ export function getAttributes(work: Work): number {
   const flags = u32(work.words, IN_HEADER)
   const handle = (flags & GETATTR_FH) === 0 ? -1 : u64(work.words, IN_HEADER + 8)
   const result = work.fileSystem.getAttributes(work.node, handle, work.caller, work.attributes)
-  return result < 0 ? result : work.answerAttributes(work.node)
+  return result < 0 ? result : work.answerAttributes(work.node, work.caller)
 }
 
 export function setAttributes(work: Work): number {
   const { valid, handle, changes } = parseSetAttrIn(work.words, IN_HEADER)
-  if (changes.size !== undefined && !isExact(changes.size)) return work.malformed("number-too-large")
+  if (changes.size !== undefined && !isExact(changes.size)) return -EFBIG
   const { fileSystem, node, caller, attributes } = work
   if ((valid & FATTR_KILL_SUIDGID) !== 0 && changes.mode === undefined) {
     const known = fileSystem.getAttributes(node, handle, caller, attributes)

@@ -28,7 +28,7 @@ function flagsOf(work: Work, flags: number): number {
 }
 
 function openFlagsOf(work: Work, node: NodeId): number {
-  const policy = work.policyOf(node, undefined)
+  const policy = work.policyOf(node, undefined, work.caller)
   if (policy.direct) return c.FOPEN_DIRECT_IO | c.FOPEN_PARALLEL_DIRECT_WRITES
   return policy.keepCache ? c.FOPEN_KEEP_CACHE : 0
 }

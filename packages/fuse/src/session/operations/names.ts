@@ -16,7 +16,7 @@ export function lookup(work: Work): number {
   const name = work.nameAt(IN_HEADER)
   if (typeof name === "number") return name
   const node = work.fileSystem.lookup(work.node, name, work.caller, work.attributes)
-  if (node > 0) return work.answerEntry(node)
+  if (node > 0) return work.answerEntry(node, work.caller)
   if (node === -ENOENT) {
     const { negativeMs } = work.policyOf(work.node, undefined)
     if (negativeMs > 0) return work.answerNoEntry(negativeMs)
