@@ -14,6 +14,7 @@ import { createRequire } from "node:module"
 import { SidecarError } from "@skep/contract"
 import { negativeErrno } from "./errno.ts"
 import type { Operations } from "./operations.ts"
+import { findRefusal } from "./permission.ts"
 import type { FileAttributes, Usage } from "./sftp.ts"
 
 export interface FuseOptions {
@@ -90,15 +91,18 @@ export async function mountFuse(
   await new Promise<void>((resolve, reject) => {
     fuse.mount((error) => {
       if (error === null || error === undefined) resolve()
-      else
-        reject(
-          new SidecarError("unsupported", `Cannot mount on "${directory}": ${error.message}`, {
-            cause: error,
-            next: "See whether /dev/fuse is there and fusermount is installed: apt-get install fuse3",
-          }),
-        )
+      else reject(refused(directory, error))
     })
   })
+}
+
+/** libfuse has said why on stderr, and "fuse failed" to us. */
+function refused(directory: string, cause: Error): SidecarError {
+  const refusal = findRefusal(directory)
+  if (refusal === undefined)
+    return new SidecarError("unsupported", `Cannot mount on "${directory}": ${cause.message}`, { cause })
+  const { reason, next } = refusal
+  return new SidecarError("permission-denied", `Cannot mount on "${directory}": ${reason}`, { cause, next })
 }
 
 interface Times {

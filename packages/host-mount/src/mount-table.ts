@@ -12,6 +12,7 @@ import { SidecarError } from "@skep/contract"
 import { withDeadline } from "@skep/runtime/deadline"
 import { describeFileError, errnoOf } from "@skep/runtime/files"
 import { SUBTYPE } from "./fuse-native.ts"
+import { PROGRAM_PATHS } from "./permission.ts"
 
 export interface MountEntry {
   readonly directory: string
@@ -154,11 +155,9 @@ async function unmountWith(
 function run(program: string, args: readonly string[]): Promise<string | undefined> {
   return new Promise((done) => {
     // Not in that directory, which it may be asked to leave.
-    const options = { timeout: UNMOUNT_MS, cwd: "/", env: { PATH: PATHS, LC_ALL: "C" } }
+    const options = { timeout: UNMOUNT_MS, cwd: "/", env: { PATH: PROGRAM_PATHS, LC_ALL: "C" } }
     execFile(program, [...args], options, (error, _out, stderr) => {
       done(error === null ? undefined : stderr.trim() || error.message)
     })
   })
 }
-
-const PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -12,6 +12,7 @@ import { FileError } from "./errno.ts"
 import { loadFuse, mountFuse } from "./fuse-native.ts"
 import { mountOn, prepareDirectory, unmount, unmountLazily } from "./mount-table.ts"
 import { Operations } from "./operations.ts"
+import { checkMayMount } from "./permission.ts"
 import { type Link, Remote } from "./remote.ts"
 import * as sftp from "./sftp.ts"
 
@@ -54,7 +55,7 @@ const LOOK_MS = 2000
 const DIRECTORY_TYPE = 0o040000
 const TYPE = 0o170000
 
-/** Resolves when the directory shows the files. Codes: "not-found", "bad-options", "exists", "host-program-missing", "unsupported". */
+/** Resolves when the directory shows the files. Codes: "not-found", "bad-options", "exists", "host-program-missing", "permission-denied", "unsupported". */
 export async function mountRemote(
   options: MountOptions,
   ways: MountWays,
@@ -69,7 +70,9 @@ export async function mountRemote(
       },
     )
   }
-  loadFuse() // before anything is touched
+  // Before anything is touched.
+  loadFuse()
+  checkMayMount()
   const link = await ways.connect(context.signal)
   const remote = new Remote(link, {
     ...ways,

@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { withResolvers } from "@skep/runtime/deadline"
+import { newSshKey } from "@skep/runtime/ssh-key"
 import ssh2, { type ServerChannel, type SFTPWrapper } from "ssh2"
 import type { Link } from "../src/remote.ts"
 
@@ -32,7 +33,7 @@ export interface TestServer extends AsyncDisposable {
 /** `answers` makes a server that is not OpenSSH's. */
 export async function startServer(answers?: (sftp: SFTPWrapper) => void): Promise<TestServer> {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), "hm-")))
-  const hostKey = readableKey()
+  const hostKey = newSshKey("").privateKey
   const ends = new Set<() => void>()
   const links = new Set<ssh2.Client>()
   let hangs = false
@@ -97,10 +98,4 @@ export async function startServer(answers?: (sftp: SFTPWrapper) => void): Promis
       rmSync(directory, { recursive: true, force: true })
     },
   }
-}
-
-/** One of some three hundred that ssh2 makes cannot be read again. */
-function readableKey(): string {
-  const { private: key } = ssh2.utils.generateKeyPairSync("ed25519")
-  return ssh2.utils.parseKey(key) instanceof Error ? readableKey() : key
 }

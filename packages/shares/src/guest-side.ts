@@ -5,11 +5,14 @@
  * @module
  */
 import type { Context, ShareProtocol, ShareRule } from "@skep/contract"
+import type { Mount as GuestMount, Place } from "./guest/index.ts"
 
 /** What there is to be done in a guest; see guest/. */
 export interface GuestPart extends AsyncDisposable {
   /** Mounts the tree of shares, once a boot. */
-  mount(how: Mount): Promise<void>
+  mount(how: GuestMount): Promise<void>
+  /** Puts a directory of another server into the tree. */
+  attach(id: string, place: Place): Promise<void>
   /** Shows a directory of the tree at `target`. */
   bind(id: string, target: string, readOnly: boolean): Promise<void>
   unbind(target: string): Promise<void>
@@ -18,8 +21,9 @@ export interface GuestPart extends AsyncDisposable {
 }
 
 export type Mount =
-  | { readonly kind: "virtiofs"; readonly tag: string }
-  | { readonly kind: "nfs"; readonly address: string; readonly port: number }
+  | Exclude<GuestMount, { readonly kind: "exports" }>
+  /** Each share from a server that knows nothing of the tree. */
+  | { readonly kind: "exports"; readonly placeOf: (rule: GuestShare["rule"]) => Place }
 
 /** Looks for the guest until it is disposed. `onReady` comes with each guest that answers, `onLost` when it does no longer. */
 export type OpenGuestPart = (events: {
@@ -36,7 +40,7 @@ export interface Choice {
 /** A share as the guest has to know it. */
 export interface GuestShare {
   readonly number: number
-  readonly rule: Pick<ShareRule, "target" | "readOnly">
+  readonly rule: Pick<ShareRule, "path" | "target" | "readOnly" | "cache">
 }
 
 interface Held {
@@ -58,6 +62,8 @@ export class GuestSide implements AsyncDisposable {
   readonly #held = new Map<string, Held>()
   readonly #counts = { guests: 0, guestMounts: 0, guestFailures: 0 }
   #choice: Choice | undefined
+  /** Where shares are that are not in a tree of ours. */
+  #placeOf: Extract<Mount, { kind: "exports" }>["placeOf"] | undefined
   /** Which guest it is: what an earlier one answers late is nothing. */
   #guest = 0
   /** Resolves when the guest has its tree; undefined while there is none. */
@@ -96,10 +102,12 @@ export class GuestSide implements AsyncDisposable {
 
   /** Resolves when the guest has it, at once where there is no guest yet. Rejects with what the guest says. */
   async put(share: GuestShare): Promise<void> {
-    const { target, readOnly } = share.rule
+    const { target, readOnly, cache } = share.rule
     const before = this.#held.get(target)
     const isSame = before?.share.number === share.number && before.share.rule.readOnly === readOnly
-    if (isSame && before.state === "mounted") return
+    // Over virtiofs and our own NFS, what may be believed is the server's to say.
+    const isAsFresh = this.#placeOf === undefined || before?.share.rule.cache === cache
+    if (isSame && isAsFresh && before.state === "mounted") return
     const held: Held = { share, state: "waiting" }
     this.#held.set(target, held)
     if (this.#mounted === undefined) return
@@ -163,7 +171,8 @@ export class GuestSide implements AsyncDisposable {
     let last: unknown
     for (const { reason, ...mount } of this.#options.mounts) {
       try {
-        await this.#part.mount(mount)
+        await this.#part.mount(mount.kind === "exports" ? { kind: "exports" } : mount)
+        this.#placeOf = mount.kind === "exports" ? mount.placeOf : undefined
         this.#choice = {
           protocol: mount.kind,
           reason: last === undefined ? reason : `${reason}, since ${reasonOf(last)}`,
@@ -180,6 +189,7 @@ export class GuestSide implements AsyncDisposable {
     const { number, rule } = held.share
     try {
       await this.#mounted
+      if (this.#placeOf !== undefined) await this.#part.attach(String(number), this.#placeOf(rule))
       await this.#part.bind(String(number), rule.target, rule.readOnly)
     } catch (error) {
       this.#counts.guestFailures++

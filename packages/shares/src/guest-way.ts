@@ -3,13 +3,14 @@
  *
  * @module
  */
-import type { Context } from "@skep/contract"
-import { dialGuest, type EchoResult, GuestShares } from "./guest/index.ts"
-import { GuestSide, type GuestSideOptions } from "./guest-side.ts"
+import type { Context, ShareCache } from "@skep/contract"
+import { exportedPath } from "./exports/system.ts"
+import { dialGuest, type EchoResult, GuestShares, type Place } from "./guest/index.ts"
+import { type GuestShare, GuestSide, type GuestSideOptions, type Mount } from "./guest-side.ts"
 import type { SharesOptions } from "./options.ts"
 
 export interface GuestWayOptions {
-  readonly options: Pick<SharesOptions, "guest" | "protocol" | "tag" | "nfsAddress" | "nfsPort">
+  readonly options: Pick<SharesOptions, "guest" | "protocol" | "tag" | "nfsAddress" | "nfsPort" | "exports">
   readonly context: Pick<Context, "log" | "emit">
   /** Where NFS is served: a path, or a port of loopback. */
   readonly nfs: string | number | undefined
@@ -31,6 +32,8 @@ export interface OpenedGuest {
 export function openGuest(way: GuestWayOptions): OpenedGuest | undefined {
   const { guest } = way.options
   if (guest === undefined) return undefined
+  // Another server than ours would do what the guest only repeats: it hears of no changes then.
+  const repeats = way.options.protocol !== "exports"
   let part: GuestShares | undefined
   const side = new GuestSide({
     context: way.context,
@@ -40,11 +43,11 @@ export function openGuest(way: GuestWayOptions): OpenedGuest | undefined {
         log: way.context.log,
         dial: (signal) => dialGuest(guest, signal),
         onReady: ({ again }) => {
-          way.onGuest(again ? "again" : "new")
+          if (repeats) way.onGuest(again ? "again" : "new")
           onReady()
         },
         onLost: () => {
-          way.onGuest("lost")
+          if (repeats) way.onGuest("lost")
           onLost()
         },
         onEchoed: way.onEchoed,
@@ -52,7 +55,27 @@ export function openGuest(way: GuestWayOptions): OpenedGuest | undefined {
       return part
     },
   })
-  return { side, echo: (lines) => part?.echo(lines), nudge: () => part?.nudge() }
+  return { side, echo: (lines) => (repeats ? part?.echo(lines) : undefined), nudge: () => part?.nudge() }
+}
+
+/** How long the guest believes what it has seen, where no events tell it better. */
+const AGE_S: Readonly<Record<ShareCache, number>> = { consistent: 0, cached: 1, delegated: 30 }
+
+function exported({
+  exports,
+  nfsAddress,
+}: GuestWayOptions["options"]): readonly (Mount & { reason: string })[] {
+  if (exports === undefined || nfsAddress === undefined) return []
+  const { port, mountPort } = exports
+  const platform = process.platform === "darwin" ? "macos" : "linux"
+  const placeOf = ({ path, cache }: GuestShare["rule"]): Place => ({
+    address: nfsAddress,
+    port,
+    mountPort,
+    ageS: AGE_S[cache],
+    path: exportedPath(path, platform),
+  })
+  return [{ kind: "exports", placeOf, reason: "it was asked for" }]
 }
 
 /** Ways to mount, the best first. */
@@ -80,6 +103,8 @@ function mountsOf({ options, nfs }: GuestWayOptions): GuestSideOptions["mounts"]
       return [virtiofs]
     case "nfs":
       return over
+    case "exports":
+      return exported(options)
     case "auto":
       return [virtiofs, ...over]
   }

@@ -55,7 +55,7 @@ await serve(shares, {
       key: "nfsPort",
       parse: Number,
     },
-    { flags: "--protocol <protocol>", description: "auto, virtiofs or nfs", key: "protocol" },
+    { flags: "--protocol <protocol>", description: "auto, virtiofs, nfs or exports", key: "protocol" },
     {
       flags: "--lonely-ms <ms>",
       description: "end when no hypervisor was connected for so long; 0, as without it, is never",

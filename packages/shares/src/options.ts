@@ -21,6 +21,18 @@ export interface GuestWay {
 /** Where the NFS server listens. Only loopback: it trusts whoever reaches it. */
 export type NfsPlace = { readonly socket: string } | { readonly port: number }
 
+/** The way to the NFS server of the host's kernel: sockets for a gateway that leads there. */
+export interface ExportsWay {
+  readonly socket: string
+  /** Of its MOUNT protocol. */
+  readonly mountSocket: string
+  /** The address that the server sees, to which directories are exported. */
+  readonly from: string
+  /** By which ports the guest reaches the sockets. */
+  readonly port: number
+  readonly mountPort: number
+}
+
 export interface SharesOptions {
   readonly machine: string
   /** The vhost-user socket, on which the hypervisor's side connects. */
@@ -29,6 +41,8 @@ export interface SharesOptions {
   /** By which address and port the guest reaches that. The port is the server's own unless told, as behind a gateway. */
   readonly nfsAddress?: string
   readonly nfsPort?: number
+  /** What it takes for shares that the host's kernel exports; somebody else sees to it that it does. */
+  readonly exports?: ExportsWay
   /** This machine's own: what has to outlive this process. Made if it is missing. */
   readonly stateDirectory: string
   readonly guest?: GuestWay
@@ -36,7 +50,7 @@ export interface SharesOptions {
   readonly shares?: readonly ShareRule[]
   /** Paths of the host that nobody sees inside a share, and that cannot be shared. */
   readonly hidden: readonly string[]
-  readonly protocol: "auto" | "virtiofs" | "nfs"
+  readonly protocol: "auto" | "virtiofs" | "nfs" | "exports"
   /** What the guest mounts by. */
   readonly tag: string
   /** Threads for system calls that wait for a disk. 0: everything in the one thread. */
@@ -65,6 +79,15 @@ const Options: z.ZodType<SharesOptions> = z.strictObject({
     .exactOptional(),
   nfsAddress: z.union([z.ipv4(), z.ipv6()]).exactOptional(),
   nfsPort: z.int().min(1).max(PORT_MAX).exactOptional(),
+  exports: z
+    .strictObject({
+      socket: absolutePath,
+      mountSocket: absolutePath,
+      from: z.ipv4(),
+      port: z.int().min(1).max(PORT_MAX),
+      mountPort: z.int().min(1).max(PORT_MAX),
+    })
+    .exactOptional(),
   stateDirectory: absolutePath,
   guest: z
     .strictObject({
@@ -78,7 +101,7 @@ const Options: z.ZodType<SharesOptions> = z.strictObject({
     .max(SHARES_MAX)
     .exactOptional(),
   hidden: z.array(absolutePath).max(64).default([]),
-  protocol: z.enum(["auto", "virtiofs", "nfs"]).default("auto"),
+  protocol: z.enum(["auto", "virtiofs", "nfs", "exports"]).default("auto"),
   tag: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]{0,35}$/i, "must be at most 36 letters, digits, dots, dashes and underscores")
@@ -98,12 +121,20 @@ export function parseSharesOptions(input: unknown): SharesOptions {
     throw badOptions('"protocol" of the shares: NFS needs to be told where to listen ("nfs")')
   if (options.protocol === "nfs" && options.guest !== undefined && options.nfsAddress === undefined)
     throw badOptions('"protocol" of the shares: the guest needs to be told where NFS is ("nfsAddress")')
+  if (options.protocol === "exports" && (options.exports === undefined || options.nfsAddress === undefined))
+    throw badOptions(
+      '"protocol" of the shares: the way to the host\'s server is missing ("exports", "nfsAddress")',
+    )
   return options
 }
 
 /** Every socket that the sidecar makes. */
-export function ownSockets({ socket, nfs }: SharesOptions): readonly string[] {
-  return [socket, ...(nfs !== undefined && "socket" in nfs ? [nfs.socket] : [])]
+export function ownSockets({ socket, nfs, exports }: SharesOptions): readonly string[] {
+  return [
+    socket,
+    ...(nfs !== undefined && "socket" in nfs ? [nfs.socket] : []),
+    ...(exports === undefined ? [] : [exports.socket, exports.mountSocket]),
+  ]
 }
 
 function refusal(input: unknown, error: z.ZodError): SidecarError {

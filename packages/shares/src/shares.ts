@@ -10,6 +10,7 @@ import { dirname, join } from "node:path"
 import { type Context, type ErrorCode, type ShareRule, type Sidecar, SidecarError } from "@skep/contract"
 import { type LoopThread, startLoop } from "@skep/loop"
 import { Cleanup, privateDirectory, removeStaleSocket, tryLock } from "@skep/runtime"
+import { openRelay } from "./exports/relay.ts"
 import { ownSockets, parseSharesOptions, type SharesOptions } from "./options.ts"
 import { checkDirectory, checkTarget } from "./rules/check.ts"
 import { type Refused, RunningShares } from "./running.ts"
@@ -17,6 +18,8 @@ import type { SkepSharesStatus } from "./status.ts"
 import type { ThreadCalls, ThreadData, ThreadNotice } from "./thread/calls.ts"
 
 /** Where the thread's file is: beside this source, or beside the bundle under its own name. */
+/** A question of one at a time waits for this thread to wake more than for the answer: docs/decisions/busy-polling.md. */
+const BUSY_POLL_MS = 0.1
 const THREAD = new URL(
   import.meta.url.endsWith(".ts") ? "./thread.ts" : "./shares-thread.js",
   import.meta.url,
@@ -48,6 +51,7 @@ async function start(options: SharesOptions, context: Context): Promise<RunningS
   const thread = await startThread({ options, rules }, context, (notice) => running?.hear(notice))
   cleanup.use(thread)
   running = new RunningShares({ options, thread, context, refused })
+  if (options.exports !== undefined) cleanup.use(await openRelay(options.exports, context))
   await running.begin()
   context.signal.throwIfAborted()
   running.own(cleanup.move())
@@ -85,6 +89,7 @@ async function startThread(
   try {
     return await startLoop<ThreadCalls, ThreadNotice>(THREAD, {
       name: "skep shares",
+      busyPollMs: BUSY_POLL_MS,
       data,
       signal,
       onNotice: (notice) => {

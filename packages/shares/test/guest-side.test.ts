@@ -1,5 +1,7 @@
+import type { ShareCache } from "@skep/contract"
 import { silentLog } from "@skep/runtime"
 import { describe, expect, it } from "vitest"
+import type { Place } from "../src/guest/index.ts"
 import { type GuestPart, GuestSide, type Mount } from "../src/guest-side.ts"
 
 /** A guest that does what it is told, or refuses what it is told to refuse. */
@@ -10,8 +12,12 @@ class FakeGuest implements GuestPart {
   onReady: () => void = () => undefined
   onLost: () => void = () => undefined
 
-  async mount(how: Mount): Promise<void> {
+  async mount(how: Parameters<GuestPart["mount"]>[0]): Promise<void> {
     this.#do(`mount ${how.kind}`)
+  }
+
+  async attach(id: string, { path, ageS }: Place): Promise<void> {
+    this.#do(`attach ${id} ${path} ${ageS}`)
   }
 
   async bind(id: string, target: string, readOnly: boolean): Promise<void> {
@@ -47,7 +53,7 @@ interface Rig {
   readonly settled: () => Promise<void>
 }
 
-function newRig(): Rig {
+function newRig(mounts: readonly (Mount & { reason: string })[] = [VIRTIOFS, NFS]): Rig {
   const guest = new FakeGuest()
   const events: string[] = []
   const side = new GuestSide({
@@ -56,7 +62,7 @@ function newRig(): Rig {
       guest.onLost = onLost
       return guest
     },
-    mounts: [VIRTIOFS, NFS],
+    mounts,
     context: {
       log: silentLog,
       emit: ({ type, ...rest }) => void events.push(`${type} ${String(rest["target"])}`),
@@ -70,8 +76,8 @@ function newRig(): Rig {
   return { guest, side, events, settled }
 }
 
-function share(number: number, target: string, readOnly = false) {
-  return { number, rule: { target, readOnly } }
+function share(number: number, target: string, readOnly = false, cache: ShareCache = "consistent") {
+  return { number, rule: { path: target, target, readOnly, cache } }
 }
 
 describe("GuestSide", () => {
@@ -131,6 +137,33 @@ describe("GuestSide", () => {
       protocol: "nfs",
       reason: "there is nothing else, since no mount virtiofs",
     })
+  })
+
+  it("attaches each share where it comes from another server, anew where it may be believed for another time", async () => {
+    const placeOf = ({ path, cache }: { path: string; cache: ShareCache }): Place => ({
+      address: "10.0.0.1",
+      port: 2049,
+      mountPort: 20_048,
+      ageS: cache === "cached" ? 1 : 0,
+      path: `/exported${path}`,
+    })
+    const { guest, side, settled } = newRig([{ kind: "exports", placeOf, reason: "it was asked for" }])
+    await side.put(share(1, "/a"))
+    guest.onReady()
+    await settled()
+    expect(side.choice).toEqual({ protocol: "exports", reason: "it was asked for" })
+    await side.put(share(1, "/a"))
+    await side.put(share(1, "/a", false, "cached"))
+    await side.remove("/a")
+    expect(guest.said).toEqual(
+      [
+        ["mount exports", "attach 1 /exported/a 0", "bind 1 /a rw"],
+        ["unbind /a", "attach 1 /exported/a 1", "bind 1 /a rw", "unbind /a"],
+      ].flat(),
+    )
+    guest.refuses = (what) => what.startsWith("attach 2")
+    await expect(side.put(share(2, "/b"))).rejects.toThrow("no attach 2")
+    expect(side.failureOf(2)).toBe("no attach 2 /exported/b 0")
   })
 
   it("says of every share that nothing can be mounted", async () => {

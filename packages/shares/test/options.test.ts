@@ -3,6 +3,13 @@ import { describe, expect, it } from "vitest"
 import { openGuest } from "../src/guest-way.ts"
 import { ownSockets, parseSharesOptions } from "../src/options.ts"
 
+const EXPORTS = {
+  socket: "/r/nfs",
+  mountSocket: "/r/mount",
+  from: "127.64.0.1",
+  port: 2049,
+  mountPort: 20_048,
+}
 const good = { machine: "m", socket: "/r/s.sock", stateDirectory: "/r/s" }
 
 describe("parseSharesOptions()", () => {
@@ -27,6 +34,9 @@ describe("parseSharesOptions()", () => {
       { protocol: "nfs", nfs: { port: 0 }, guest: { connect: "/c", cid: 3, port: 1027 } },
       `the guest needs to be told where NFS is`,
     ],
+    [{ protocol: "exports" }, `the way to the host's server is missing`],
+    [{ protocol: "exports", exports: EXPORTS }, `the way to the host's server is missing`],
+    [{ exports: { ...EXPORTS, from: "::1" } }, `Cannot use "exports.from" of the shares: it is '::1'`],
     [{ guest: { connect: "/c", cid: 2 } }, `Cannot use "guest.cid" of the shares: it is 2`],
     [{ shares: [{ path: "/a/../b" }] }, `must be written without ".."`],
     [{ shares: [{ path: "/a/" }] }, `must be written without`],
@@ -47,6 +57,12 @@ describe("parseSharesOptions()", () => {
     expect(ownSockets(parseSharesOptions({ ...good, nfs: { socket: "/r/nfs.sock" } }))).toEqual([
       "/r/s.sock",
       "/r/nfs.sock",
+    ])
+    const exported = { exports: EXPORTS, nfsAddress: "10.0.0.1", protocol: "exports" }
+    expect(ownSockets(parseSharesOptions({ ...good, ...exported }))).toEqual([
+      "/r/s.sock",
+      "/r/nfs",
+      "/r/mount",
     ])
   })
 })
@@ -70,6 +86,8 @@ describe("openGuest()", () => {
       protocol: "nfs",
       reason: "it was asked for",
     })
+    const exported = { exports: EXPORTS, nfsAddress: "10.0.0.1", protocol: "exports" }
+    expect(await choiceOf(exported, undefined)).toEqual({ protocol: "exports", reason: "it was asked for" })
   })
 
   it("does nothing where no way was told", () => {

@@ -83,6 +83,25 @@ async function start(): Promise<Agent> {
   }
 }
 
+/** Has changes made, with ids from `first` on, and returns the results by id. */
+async function change(
+  agent: Agent,
+  first: number,
+  words: readonly string[],
+): Promise<ReadonlyMap<number, number>> {
+  const results = new Map<number, number>()
+  let answers = agent.ask(words.map((each, index) => `echo ${first + index} ${each}\n`).join(""), 1)
+  while (results.size < words.length) {
+    const [line = ""] = await answers
+    for (const word of line.split(" ").slice(1)) {
+      const [id, errno = 0] = word.split(":").map(Number)
+      results.set(id ?? -1, errno)
+    }
+    if (results.size < words.length) answers = agent.ask("", 1)
+  }
+  return results
+}
+
 describe.skipIf(!existsSync(PERL))("the share agent (needs Perl on the host)", () => {
   test("answers requests it does not take, and goes on", async () => {
     await using agent = await start()
@@ -145,6 +164,73 @@ describe.skipIf(!existsSync(PERL))("the share agent (needs Perl on the host)", (
     expect(existsSync(join(agent.root, "run/skep/shares-ready"))).toBe(true)
   })
 
+  test("takes no place of another server that is written wrongly, and none where its mounts do not go", async () => {
+    await using agent = await start()
+    const place = "10.0.2.2 2049 20048 1"
+    const wrong = [
+      `../1 ${place} /srv`,
+      "1 10.0.2.2;x 2049 20048 1 /srv",
+      "1 10.0.2.2 2049 port 1 /srv",
+      "1 10.0.2.2 2049 20048 -1 /srv",
+      `1 ${place} srv`,
+      `1 ${place} /srv/../etc`,
+      `1 ${place} /a%00b`,
+      `1 ${place} /srv more`,
+      `1 ${place}`,
+    ]
+    const lines = wrong.map((words, index) => `attach ${index} ${words}\n`)
+    expect(await agent.ask(lines.join(""), lines.length)).toEqual(
+      wrong.map((_, index) => `error ${index} bad-arguments`),
+    )
+    expect(await agent.ask(`attach 1 1 ${place} /srv\nmount 2 exports more\nmount 3 virtiofs\n`, 3)).toEqual([
+      "error 1 not-mounted",
+      "error 2 bad-arguments",
+      "error 3 bad-arguments",
+    ])
+  })
+
+  test("knows which share a mount of another server is, and mounts it once", async () => {
+    await using agent = await start()
+    const { root } = agent
+    const mounts = `35 1 0:41 / ROOT/run/skep/shares rw,nosuid,nodev - tmpfs exports rw
+36 35 0:42 / ROOT/run/skep/shares/1 rw,nosuid,nodev - nfs 10.0.2.2:/home/a\\040b rw
+37 1 0:42 / ROOT/home/a\\040b ro,nosuid,nodev - nfs 10.0.2.2:/home/a\\040b rw
+38 35 0:43 / ROOT/run/skep/shares/2 rw - nfs 10.0.2.2:/srv rw
+39 1 0:43 / ROOT/srv rw - nfs 10.0.2.2:/srv rw
+40 35 0:43 / ROOT/run/skep/shares/3 rw - nfs 10.0.2.2:/srv2 rw
+41 1 0:43 / ROOT/srv2 rw - nfs 10.0.2.2:/srv2 rw
+42 1 0:44 / ROOT/other rw - nfs 10.9.9.9:/ rw
+43 1 0:45 / ROOT/tmp/x rw - tmpfs tmpfs rw
+`
+    writeFileSync(join(root, "proc/self/mountinfo"), mounts.replaceAll("ROOT", root))
+    const options = (age: string): string =>
+      "vers=3,proto=tcp,mountproto=tcp,mountvers=3,nolock,noacl,hard," +
+      `actimeo=${age.split(",")[0]},port=2049,mountport=20048,addr=10.0.2.2,mountaddr=10.0.2.2` +
+      (age.startsWith("0") ? ",lookupcache=none" : "")
+    writeFileSync(join(root, "run/skep/shares-mount"), "mode=755,size=1m")
+    writeFileSync(join(root, "run/skep/shares-mount-1"), options("1"))
+    writeFileSync(join(root, "run/skep/shares-mount-2"), options("0"))
+    const lines = [
+      "mounts 1",
+      "mount 2 exports",
+      "attach 3 1 10.0.2.2 2049 20048 1 /home/a%20b",
+      "attach 4 2 10.0.2.2 2049 20048 0 /srv",
+      "bind 5 1 /home/a%20b ro",
+      "bind 6 2 /srv rw",
+      "bind 9 3 /srv2 rw",
+      // Neither is a share.
+      "unbind 7 /other",
+      "unbind 8 /tmp/x",
+    ]
+    expect(await agent.ask(`${lines.join("\n")}\n`, 13)).toEqual([
+      "base 1 tmpfs exports",
+      "share 1 1 /home/a%20b ro",
+      "share 1 2 /srv rw",
+      "share 1 3 /srv2 rw",
+      ...[1, 2, 3, 4, 5, 6, 9, 7, 8].map((token) => `done ${token}`),
+    ])
+  })
+
   test("finds no mount where there is none", async () => {
     await using agent = await start()
     writeFileSync(join(agent.root, "proc/self/mountinfo"), "")
@@ -196,6 +282,59 @@ describe.skipIf(!existsSync(PERL))("the share agent (needs Perl on the host)", (
     writeFileSync(at("d/g"), "")
     expect(await agent.ask("echo 2 remove file 1/d/g\n", 1)).toEqual(["echoed 2"])
     expect([readdirSync(at("d")), readdirSync(at("e"))]).toEqual([[], ["f"]])
+  })
+
+  test("keeps the ways to some directories, and none to what was moved or removed", async () => {
+    await using agent = await start()
+    const at = (name: string): string => join(agent.shares, "1", name)
+    const names = Array.from({ length: 40 }, (_, index) => `d${index}`)
+    for (const name of names) mkdirSync(at(`${name}/below`), { recursive: true })
+    let id = 0
+    const ask = async (...words: readonly string[]): Promise<void> => {
+      const results = await change(agent, id, words)
+      id += words.length
+      expect([...results.values()].every((errno) => errno === 0)).toBe(true)
+    }
+    await ask(...names.map((name) => `make file 1/${name}/below/f`))
+    // The first is the oldest that is kept by then, the second is not.
+    await ask(
+      ...names.map((name, index) => `rename 1/${name}/below/f 1/${names[39 - index]}/below/g${index}`),
+    )
+    for (const [index, name] of names.entries())
+      expect(readdirSync(at(`${name}/below`))).toEqual([`g${39 - index}`])
+    await ask("make file 1/d0/below/x", "rename 1/d0 1/e", "make directory 1/d0", "make directory 1/d0/below")
+    await ask("make file 1/d0/below/y", "make file 1/e/below/z", "remove file 1/d0/below/y")
+    await ask("remove directory 1/d0/below", "make directory 1/d0/below", "make file 1/d0/below/w")
+    expect(readdirSync(at("e/below")).toSorted()).toEqual(["g39", "x", "z"])
+    expect(readdirSync(at("d0/below"))).toEqual(["w"])
+  })
+
+  test("makes many side by side, those of a directory in their order", async () => {
+    await using agent = await start()
+    const at = (name: string): string => join(agent.shares, "1", name)
+    const names = Array.from({ length: 10 }, (_, index) => `d${index}`)
+    // Each of these fails before the one before it, or after the one after it.
+    const rounds = [
+      ...names.map((name) => `make directory 1/${name}`),
+      ...[
+        "make file",
+        "remove file",
+        "make directory",
+        "remove directory",
+        "create",
+        "remove file",
+        "make fifo",
+      ].flatMap((verb) => names.map((name) => `${verb} 1/${name}/f`)),
+      ...names.map((name) => `rename 1/${name} 1/${name}.new`),
+      ...["remove file", "make file", "write", "attributes", "modify"].flatMap((verb) =>
+        names.map((name) => `${verb} 1/${name}.new/f`),
+      ),
+      "write 1/none",
+    ]
+    const results = await change(agent, 1000, rounds)
+    expect([...results].filter(([, errno]) => errno !== 0)).toEqual([[1000 + rounds.length - 1, 2]])
+    expect(results.size).toBe(rounds.length)
+    for (const name of names) expect(lstatSync(at(`${name}.new/f`)).isFile()).toBe(true)
   })
 
   test("says what could not be done, one by one", async () => {

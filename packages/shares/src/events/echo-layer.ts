@@ -140,7 +140,7 @@ export class EchoLayer implements FileSystem {
 
   open(node: NodeId, flags: number, caller: Caller): number {
     const id = echoIdOf(caller)
-    if (id >= 0) return this.#known.swallow.open(this.#echoAt(id))
+    if (id >= 0) return this.#known.swallow.open(this.#echoAt(id), node)
     const handle = this.#inner.open(node, flags, caller)
     if (handle >= 0) this.#opened(handle, node, flags)
     return handle

@@ -5,6 +5,8 @@
  *  push ─► waiting (one of a kind and file is enough) ─► with the guest, each with its id ─► settled
  * ```
  *
+ * What is finished goes at once, unless something that is not is before it: that waits to be finished, or ripened.
+ *
  * Before the first guest nothing waits: who comes later has seen nothing of before.
  *
  * @module
@@ -32,6 +34,8 @@ export interface EchoCounters {
   readonly mergedEchoes: number
   /** Not repeated as no guest listened, or too many waited. */
   readonly droppedEchoes: number
+  /** That wait, or are with the guest, at this moment. */
+  readonly pendingEchoes: number
 }
 
 export class EchoQueue {
@@ -45,6 +49,8 @@ export class EchoQueue {
   /** How many went before the first of `#waiting`. */
   #gone = 0
   #head = 0
+  /** Those before it go as they are: an index from the beginning of time. */
+  #ripe = 0
   #nextId = 0
   #guest: "none" | "lost" | "here" = "none"
   #counters = { echoes: 0, failedEchoes: 0, mergedEchoes: 0, droppedEchoes: 0 }
@@ -56,7 +62,7 @@ export class EchoQueue {
   }
 
   get counters(): EchoCounters {
-    return { ...this.#counters }
+    return { ...this.#counters, pendingEchoes: this.#waiting.length - this.#head + this.#out.size }
   }
 
   /** The echo that is with the guest under this id. */
@@ -85,6 +91,17 @@ export class EchoQueue {
     this.#keys.delete(key)
   }
 
+  /** Whether something waits that is to be ripened in a moment. */
+  get isUnripe(): boolean {
+    return this.#guest === "here" && this.#head < this.#waiting.length && this.#ripe < this.#end
+  }
+
+  /** What waits has waited long enough to be finished. Sends like `pump`. */
+  ripen(): void {
+    this.#ripe = this.#end
+    this.pump()
+  }
+
   /** Sends as many as the guest may have. To be called after pushes, once a batch. */
   pump(): void {
     if (this.#guest !== "here") return
@@ -92,6 +109,7 @@ export class EchoQueue {
     while (this.#out.size < this.#window && this.#head < this.#waiting.length) {
       const index = this.#gone + this.#head
       const echo = this.#waiting[this.#head]
+      if (echo?.unfinished === true && index >= this.#ripe) break
       this.#waiting[this.#head++] = undefined
       if (echo === undefined) continue
       if (echo.key !== undefined && this.#keys.get(echo.key) === index) this.#keys.delete(echo.key)
@@ -123,7 +141,7 @@ export class EchoQueue {
       this.#gone += this.#head - unanswered.length
       this.#head = 0
     }
-    this.pump()
+    this.ripen()
   }
 
   /** The guest does not answer any more. What happens goes on waiting for it, as it may come back. */
@@ -140,7 +158,8 @@ export class EchoQueue {
     if (before === undefined) return false
     if (before.kind === "make") {
       if (before.filled === undefined) return false
-      this.#waiting[at] = { ...before, words: before.filled }
+      const unfinished = before.unfinished === true && echo.kind !== "write"
+      this.#waiting[at] = { ...before, words: before.filled, unfinished }
     } else if (before.kind === "modify" && echo.kind === "write") this.#waiting[at] = echo // who modified it has closed it since
     this.#counters.mergedEchoes++
     return true
@@ -152,6 +171,10 @@ export class EchoQueue {
     this.#nextId = (this.#nextId + 1) % ECHO_IDS
     this.#out.set(id, echo)
     return `echo ${id} ${echo.words}`
+  }
+
+  get #end(): number {
+    return this.#gone + this.#waiting.length
   }
 
   #shift(): void {

@@ -33,6 +33,8 @@ export interface Echo {
   readonly words: string
   /** Echoes of one key are one, while they wait. Undefined for those that must all be made. */
   readonly key?: string
+  /** Whether more of the same is likely to follow at once, so that it is worth a moment's wait: a file that is not closed yet. */
+  readonly unfinished?: boolean
   /** What there is to be done instead when the content of what is made changed as well: `words` of that. */
   readonly filled?: string
 }

@@ -4,6 +4,7 @@
  * @module
  */
 export { ECHO_GROUP, ECHO_IDS } from "./echo.ts"
+export { withEchoes } from "./echo-policy.ts"
 export { type EchoCounters, EchoQueue, type EchoQueueOptions } from "./echo-queue.ts"
 export { isGhost } from "./ghosts.ts"
 export {

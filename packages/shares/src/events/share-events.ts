@@ -25,7 +25,7 @@ import { Watcher } from "./watcher.ts"
 
 /** Half a rename waits so long for the other: the kernel queues them one right after the other. */
 const HALF_MS = 1
-/** A change waits so long for what follows it: a program that makes a file writes to it and closes it at once. */
+/** A file that is not closed waits so long to be: a program that makes or opens a file mostly writes to it and closes it at once. */
 const GATHER_MS = 2
 const NAMES = 262_144
 const DIRECTORIES = 131_072
@@ -54,7 +54,7 @@ export interface ShareEventsOptions {
   readonly directories?: number
   /** inotify watches. */
   readonly watches?: number
-  /** How long a change waits for what follows it; 2 unless told. */
+  /** How long a file that was made or modified waits to be closed; 2 unless told. */
   readonly gatherMs?: number
 }
 
@@ -137,7 +137,7 @@ export class ShareEvents {
     })
     this.#gather = this.#scope.timer(() => {
       this.#gathering = false
-      queue.pump()
+      queue.ripen()
     })
     this.#scope.onBatchEnd(() => {
       // What we did ourselves is in the queue by now, and forgotten when it was seen there.
@@ -250,13 +250,19 @@ export class ShareEvents {
         this.#fence(key)
         const words = `${kind} ${word} ${path}`
         const isFile = kind === "make" && type === DT_FILE
-        const filling = isFile ? { key: `content ${key}`, filled: `create ${path}` } : {}
+        const filling = isFile ? { key: `content ${key}`, filled: `create ${path}`, unfinished: true } : {}
         this.#push({ ...shape, ...filling, type, words })
         return
       }
       case "modify":
       case "write":
-        this.#push({ ...shape, type: DT_FILE, words: `${kind} ${path}`, key: `content ${key}` })
+        this.#push({
+          ...shape,
+          type: DT_FILE,
+          words: `${kind} ${path}`,
+          key: `content ${key}`,
+          unfinished: kind === "modify",
+        })
         return
       case "attributes":
         this.#push({ ...shape, type: DT_FILE, words: `attributes ${path}`, key: `attributes ${key}` })
@@ -292,12 +298,12 @@ export class ShareEvents {
   #sendSoon(): void {
     if (!this.#pushed) return
     this.#pushed = false
-    const gatherMs = this.#options.gatherMs ?? GATHER_MS
-    if (gatherMs === 0) this.#options.queue.pump()
-    else if (!this.#gathering) {
-      this.#gathering = true
-      this.#gather.after(gatherMs)
-    }
+    const { queue, gatherMs = GATHER_MS } = this.#options
+    if (gatherMs === 0) queue.ripen()
+    else queue.pump()
+    if (!queue.isUnripe || this.#gathering) return
+    this.#gathering = true
+    this.#gather.after(gatherMs)
   }
 
   #push(echo: Echo): void {

@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { EBUSY, EINVAL, ENOENT, EPERM } from "@skep/loop/sys"
+import { EBUSY, EINVAL, ENOENT, EPERM, ESTALE } from "@skep/loop/sys"
 import type { Attributes, Caller, FileSystem, Handle, Name, NodeId } from "@skep/vfs"
 import { newAttributes } from "@skep/vfs"
 import { DT_DIRECTORY, type Echo, type EchoPlace, typeOf } from "./echo.ts"
@@ -117,11 +117,13 @@ export class Swallow {
 
   setAttributes(echo: Echo | undefined, node: NodeId, into: Attributes): number {
     if (echo === undefined || echo.kind === "remove" || echo.kind === "rename") return -EPERM
+    if (!this.#isMeant(echo, node)) return -ESTALE
     return this.attributes(node, echo.type, into)
   }
 
-  open(echo: Echo | undefined): number {
+  open(echo: Echo | undefined, node: NodeId): number {
     if (echo === undefined) return -EPERM
+    if (!this.#isMeant(echo, node)) return -ESTALE
     return echo.kind === "write" ? SWALLOWED_HANDLE : -EINVAL
   }
 
@@ -145,6 +147,12 @@ export class Swallow {
     const node = inner.lookup(parent, name, viewer, into)
     if (node > 0) onKnown(parent, name, node, into)
     return node
+  }
+
+  /** Not one that a name led to which the guest, or the agent, had from before: then they look again. */
+  #isMeant({ at, node: known }: Echo, node: NodeId): boolean {
+    const believed = this.#options.view.nodeOf(at.parent, at.name)
+    return believed <= 0 || node === believed || node === known
   }
 
   /** A directory of the path, as the guest believes it to be: what became of it meanwhile is told later. */

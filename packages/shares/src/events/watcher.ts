@@ -12,7 +12,12 @@ import * as sys from "@skep/loop/sys"
 import type { Directories, Directory } from "./directories.ts"
 import { type InotifyEvent, parseEvents } from "./inotify-event.ts"
 
-const READ_BYTES = 64 * 1024
+/** Some 500 events, 5 to 10 ms of work. */
+const READ_BYTES = 16 * 1024
+/** Handed over in a turn of the loop, so that the guest's requests have theirs. */
+const TURN_BYTES: number = 2 * READ_BYTES
+/** Kept at a time: half a million events, where the kernel keeps 16,384. */
+const KEPT_BYTES: number = 16 * 1024 * 1024
 /** Directories watched in one batch of the loop: 15 µs each. */
 const BATCH = 128
 const MASK: number =
@@ -58,6 +63,10 @@ export class Watcher {
   readonly #wanted = new Set<Directory>()
   readonly #buffer = new Uint8Array(READ_BYTES)
   readonly #address: number
+  /** Read and not handed over: the kernel's queue is short, and programs of the host are faster than what is done for their events. */
+  #kept: Uint8Array[] = []
+  #keptBytes = 0
+  #draining = false
   #most: number
   #deferred = false
   #evicted = 0
@@ -98,14 +107,35 @@ export class Watcher {
     directory.watch = -1
   }
 
-  /** Reads all that happened so far. */
+  /** Hands over what happened so far: all of it, or where it is much, a part in this turn of the loop and more in the next ones. */
   drain(): void {
-    while (this.#registration.active) {
-      const bytes = sys.read(this.#instance, this.#address, READ_BYTES)
-      if (bytes <= 0) break
-      parseEvents(this.#buffer.subarray(0, bytes), (event) => this.#take(event))
+    for (let turn = 0; turn < TURN_BYTES; ) {
+      this.#read()
+      const next = this.#kept.shift()
+      if (next === undefined) {
+        this.#options.onDrained()
+        return
+      }
+      this.#keptBytes -= next.length
+      turn += next.length
+      parseEvents(next, (event) => this.#take(event))
     }
-    this.#options.onDrained()
+    if (this.#draining) return
+    this.#draining = true
+    this.#options.scope.defer(() => {
+      this.#draining = false
+      this.drain()
+    })
+  }
+
+  /** Empties the kernel's queue, as far as there is room. */
+  #read(): void {
+    while (this.#registration.active && this.#keptBytes < KEPT_BYTES) {
+      const bytes = sys.read(this.#instance, this.#address, READ_BYTES)
+      if (bytes <= 0) return
+      this.#kept.push(this.#buffer.slice(0, bytes))
+      this.#keptBytes += bytes
+    }
   }
 
   #take(event: InotifyEvent): void {

@@ -5,7 +5,7 @@
  * 2. The new content goes beside it, with its owner and mode, and is checked there (`nfsd -F FILE checkexports`; nfs-utils has no check: what
  *    `exportfs -ra` refuses is taken back).
  * 3. The old content is kept as `exports.skep-backup`; the file is still what was read; the new one is renamed over it.
- * 4. `nfsd update`, or `exportfs -ra`.
+ * 4. `nfsd update` (`nfsd enable`, `launchctl kickstart` where it does not run), or `exportfs -ra`.
  *
  * @module
  */
@@ -197,7 +197,8 @@ async function reloadOrTakeBack(
 /** Tells the server, if it runs; one that does not will read the file when it starts. Returns what it says of others' lines. */
 async function reload(system: ExportsSystem, own: string): Promise<readonly string[]> {
   if (system.platform === "macos") {
-    await system.run("nfsd", [(await isServing(system)) ? "update" : "enable"])
+    if (await isServing(system)) await system.run("nfsd", ["update"])
+    else await enable(system)
     return []
   }
   try {
@@ -209,6 +210,17 @@ async function reload(system: ExportsSystem, own: string): Promise<readonly stri
     if (said.length === 0 || said.some((line) => line.includes(basename(own)))) throw error
     if (error instanceof SidecarError && error.code === "host-program-missing") throw error
     return said.filter((line) => line !== "")
+  }
+}
+
+/** launchd's service, by the program for it; where that cannot, by launchd itself. */
+async function enable({ run }: ExportsSystem): Promise<void> {
+  try {
+    await run("nfsd", ["enable"])
+  } catch (error) {
+    await run("launchctl", ["kickstart", "-k", "system/com.apple.nfsd"]).catch(() => {
+      throw error // the reason is the first one
+    })
   }
 }
 

@@ -4,8 +4,7 @@
  *
  * @module
  */
-import { spawn } from "node:child_process"
-import { type ErrorBody, type ErrorCode, SidecarError } from "@skep/contract"
+import { runRootStep } from "@skep/runtime/root-step"
 import type { Applied } from "./apply.ts"
 import { previewExports } from "./apply.ts"
 import type { ExportRequest } from "./request.ts"
@@ -24,6 +23,8 @@ export interface AsRoot {
   readonly etc?: string
   /** `sudo` unless told; none for root. */
   readonly sudo?: string
+  /** What is looked at beforehand; this host unless told. */
+  readonly system?: ExportsSystem
 }
 
 const OUTPUT_MAX = 1 << 20
@@ -50,67 +51,31 @@ export async function takeBackAsRoot(machines: readonly string[], how: AsRoot): 
   return gone
 }
 
-function systemOf({ etc }: AsRoot): ExportsSystem {
+function systemOf({ etc, system }: AsRoot): ExportsSystem {
+  if (system !== undefined) return system
   return etc === undefined ? thisSystem() : thisSystem(etc)
 }
 
 /** Runs the verb as root and returns its answer. Rejects with its error, or with "permission-denied" where sudo did not let us. */
 async function run(words: readonly string[], input: string, how: AsRoot): Promise<unknown> {
-  const line = [...how.program, ...words]
+  const [program, ...rest] = how.program
+  const line = [program, ...rest, ...words] as const
   const isRoot = process.getuid?.() === 0 && how.sudo === undefined
-  const flags = how.interactive ? ["-p", "Password for root's part of skep: "] : ["-n"]
-  const [file = "", ...args] = isRoot ? line : [how.sudo ?? "sudo", ...flags, "--", ...line]
-  const { code, output } = await ended(file, args, input, how.signal)
-  const answer = parsed(output)
-  if (code === 0 && answer !== undefined) return answer
-  if (isError(answer)) throw new SidecarError(answer.error.code, answer.error.message, answer.error)
-  throw new SidecarError("permission-denied", "Cannot change the exports of this host: sudo did not run it", {
-    next: `As root: ${line.map(quoted).join(" ")}${input === "" ? "" : ` <<< ${quoted(input)}`}`,
+  const typed = `${line.map(quoted).join(" ")}${input === "" ? "" : ` <<< ${quoted(input)}`}`
+  return await runRootStep({
+    line,
+    input,
+    interactive: how.interactive,
+    prompt: "Password for root's part of skep: ",
+    sudo: isRoot ? undefined : (how.sudo ?? "sudo"),
+    outputMax: OUTPUT_MAX,
+    signal: how.signal,
+    refused: {
+      message: "Cannot change the exports of this host: sudo did not run it",
+      next: `As root: ${typed}`,
+    },
+    withoutSudo: "Run skep as root, or install sudo",
   })
-}
-
-function ended(
-  file: string,
-  args: readonly string[],
-  input: string,
-  signal: AbortSignal,
-): Promise<{ readonly code: number | null; readonly output: string }> {
-  return new Promise((resolve, reject) => {
-    // Its errors, and sudo's question, are for the user.
-    const child = spawn(file, args, { stdio: ["pipe", "pipe", "inherit"], signal })
-    const chunks: Buffer[] = []
-    let bytes = 0
-    child.stdout.on("data", (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes <= OUTPUT_MAX) chunks.push(chunk)
-    })
-    child.stdin.on("error", () => undefined) // it ended before it read; its exit tells
-    child.stdin.end(input)
-    child.once("error", (cause) => {
-      if (signal.aborted) reject(signal.reason)
-      else
-        reject(
-          new SidecarError("host-program-missing", `Cannot run ${file}: ${cause.message}`, {
-            cause,
-            next: "Run skep as root, or install sudo",
-          }),
-        )
-    })
-    child.once("close", (code) => resolve({ code, output: Buffer.concat(chunks).toString("utf8") }))
-  })
-}
-
-function parsed(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text)
-    return value
-  } catch {
-    return undefined
-  }
-}
-
-function isError(value: unknown): value is { readonly error: ErrorBody & { readonly code: ErrorCode } } {
-  return typeof value === "object" && value !== null && "error" in value
 }
 
 /** For a person's shell. */

@@ -22,7 +22,7 @@ export interface Block {
   readonly body: readonly Line[]
 }
 
-const MARKER = /^# (BEGIN|END) skep ([a-z0-9][a-z0-9-]{0,30})$/
+const MARKER = /^# (BEGIN|END) skep ([a-z0-9][a-z0-9-]{0,62})$/
 /** Whoever edits by hand may leave blanks there. */
 const LIKE_A_MARKER = /^\s*#\s*(?:BEGIN|END)\s+skep\b/i
 

@@ -29,7 +29,7 @@ const ID_MAX = 0xfffffffe
 const DIRECTORIES_MAX = 256
 
 /** A machine, as in its name and in markers. */
-export const MachineName: z.ZodType<string> = z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/)
+export const MachineName: z.ZodType<string> = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
 
 const Directory = z.strictObject({
   path: z

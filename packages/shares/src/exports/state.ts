@@ -9,7 +9,7 @@ import { errnoOf } from "@skep/runtime/files"
 import { blocksIn } from "./blocks.ts"
 import { type ExportsSystem, readExportsFile } from "./system.ts"
 
-const OWN_FILE = /^skep-([a-z0-9][a-z0-9-]{0,30})\.exports$/
+const OWN_FILE = /^skep-([a-z0-9][a-z0-9-]{0,62})\.exports$/
 
 /** Sorted. Throws "corrupt-file" as `blocksIn`. */
 export async function exportedMachines({ platform, etc }: ExportsSystem): Promise<readonly string[]> {

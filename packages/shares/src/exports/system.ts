@@ -111,10 +111,15 @@ export function realDirectories(request: ExportRequest, platform: ExportPlatform
         next: `Export "${real}"`,
       })
     }
-    if (platform !== "macos" || path.startsWith(`${DATA_VOLUME}/`)) return directory
-    const data = statSync(DATA_VOLUME + path, { throwIfNoEntry: false })
-    const same = data !== undefined && data.ino === found.ino && data.dev === found.dev
-    return same ? { ...directory, path: DATA_VOLUME + path } : directory
+    return { ...directory, path: exportedPath(path, platform) }
   })
   return { ...request, directories }
+}
+
+/** As the kernel's server calls a directory, and a machine has to mount it. */
+export function exportedPath(path: string, platform: ExportPlatform): string {
+  if (platform !== "macos" || path.startsWith(`${DATA_VOLUME}/`)) return path
+  const [found, data] = [path, DATA_VOLUME + path].map((name) => statSync(name, { throwIfNoEntry: false }))
+  const same = found !== undefined && data !== undefined && data.ino === found.ino && data.dev === found.dev
+  return same ? DATA_VOLUME + path : path
 }

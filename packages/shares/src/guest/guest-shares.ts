@@ -10,7 +10,7 @@
 import type { Duplex } from "node:stream"
 import { type Log, SidecarError } from "@skep/contract"
 import { sleep } from "@skep/runtime"
-import type { EchoResult, Hello, Mount } from "./lines.ts"
+import type { EchoResult, Hello, Mount, Place } from "./lines.ts"
 import { type GuestMounts, openShareSession, type ShareSession } from "./session.ts"
 
 const RETRY_MS = 100
@@ -51,6 +51,11 @@ export class GuestShares implements AsyncDisposable {
   /** Mounts the directory of all shares at /run/skep/shares. Does nothing where it is mounted so. */
   async mount(how: Mount): Promise<void> {
     await this.#here().mount(how, this.#over.signal)
+  }
+
+  /** Mounts a directory of another server as `id` of that directory. Does nothing where it is mounted so. */
+  async attach(id: string, place: Place): Promise<void> {
+    await this.#here().attach(id, place, this.#over.signal)
   }
 
   /** Shows `id` of that directory at `target`, which is made; what was bound there before goes. */

@@ -54,6 +54,7 @@ export type Malformed = "unknown-line" | "bad-arguments"
 
 export type Request =
   | { readonly verb: "mount"; readonly how: Mount }
+  | { readonly verb: "attach"; readonly id: string; readonly place: Place }
   | { readonly verb: "bind"; readonly id: string; readonly target: string; readonly readOnly: boolean }
   | { readonly verb: "unbind"; readonly target: string }
   | { readonly verb: "mounts" | "ready" }
@@ -61,6 +62,18 @@ export type Request =
 export type Mount =
   | { readonly kind: "virtiofs"; readonly tag: string }
   | { readonly kind: "nfs"; readonly address: string; readonly port: number }
+  /** Each share is a mount of its own: see `attach`. */
+  | { readonly kind: "exports" }
+
+/** A directory of an NFS server that knows nothing of shares. */
+export interface Place {
+  readonly address: string
+  readonly port: number
+  readonly mountPort: number
+  /** How long what was seen is believed. */
+  readonly ageS: number
+  readonly path: string
+}
 
 const TOKEN = /^[A-Za-z0-9._-]{1,64}$/
 const BOOT_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -98,7 +111,11 @@ export function emit(token: string, request: Request): string {
   if (request.verb === "mount") {
     const { how } = request
     if (how.kind === "virtiofs") words.push(how.kind, how.tag)
+    else if (how.kind === "exports") words.push(how.kind)
     else words.push(how.kind, how.address, String(how.port))
+  } else if (request.verb === "attach") {
+    const { address, port, mountPort, ageS, path } = request.place
+    words.push(request.id, address, String(port), String(mountPort), String(ageS), encodeText(path))
   } else if (request.verb === "bind")
     words.push(request.id, encodeText(request.target), request.readOnly ? "ro" : "rw")
   else if (request.verb === "unbind") words.push(encodeText(request.target))

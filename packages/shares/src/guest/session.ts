@@ -114,6 +114,12 @@ export class ShareSession implements AsyncDisposable {
     await this.#ask("mount the shares in the guest", { verb: "mount", how }, signal, MOUNT_DEADLINE_MS)
   }
 
+  /** Makes a directory of another server the one under `id`. */
+  async attach(id: string, place: lines.Place, signal: AbortSignal): Promise<void> {
+    const what = `mount "${place.path}" of the host's NFS server in the guest`
+    await this.#ask(what, { verb: "attach", id, place }, signal, MOUNT_DEADLINE_MS)
+  }
+
   async bind(share: lines.BoundShare, signal: AbortSignal): Promise<void> {
     await this.#ask(`mount a share at "${share.target}" in the guest`, { verb: "bind", ...share }, signal)
   }

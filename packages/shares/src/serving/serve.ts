@@ -12,7 +12,7 @@ import type { Handlers } from "@skep/loop/worker"
 import { NfsServer } from "@skep/nfs"
 import { errnoOf } from "@skep/runtime"
 import { listenUnix, Server } from "@skep/vhost-user"
-import { EchoQueue, isGhost } from "../events/index.ts"
+import { EchoQueue, isGhost, withEchoes } from "../events/index.ts"
 import { watchCompany } from "../lonely.ts"
 import type { SharesOptions } from "../options.ts"
 import type { ThreadCalls, ThreadData, ThreadNotice } from "../thread/calls.ts"
@@ -58,7 +58,7 @@ export function serveShares(serving: Serving): Handlers<ThreadCalls> {
   const device = virtiofsDevice({
     scope,
     fileSystem: served.tree,
-    policyOf: policyOf(served),
+    policyOf: withEchoes(policyOf(served), queue),
     stateFile: join(options.stateDirectory, "virtiofs.state"),
     drain: () => pool?.drain(),
     onInit: () => {

@@ -42,6 +42,9 @@ const REQUEST_MAX = 128 * 1024
 const SLOTS = 16
 const IOVECS = 1024
 const SLOT_BYTES = IOVECS * 16
+/** Requests before others have their turn, and before the guest sees the answers of those that were done. */
+const TURN = 256
+const SHOW_EVERY = 4
 /** How often a lock of somebody else is asked for. */
 const LOCK_RETRY_MS = 50
 
@@ -150,7 +153,7 @@ class Virtiofs implements VirtiofsDevice, Transport {
   }
 
   onKick(queue: Queue): void {
-    queue.drain((chain) => this.#take(queue, chain))
+    queue.drain((chain) => this.#take(queue, chain), TURN, SHOW_EVERY)
   }
 
   onStop(queue: Queue): void {

@@ -173,7 +173,7 @@ export function filesOf({ fs, share, turn, waits }: FilesOf): GuestFiles {
       try {
         await file.write(0, content)
       } finally {
-        file.close()
+        await file.close()
       }
     },
     read: async (path) => {
@@ -185,7 +185,7 @@ export function filesOf({ fs, share, turn, waits }: FilesOf): GuestFiles {
         offset += piece.length
         if (piece.length === 0) break
       }
-      file.close()
+      await file.close()
       return Buffer.concat(pieces)
     },
     list: async (path) => {

@@ -198,6 +198,39 @@ describe("EchoQueue", () => {
     expect(sent).toEqual(["echo 0 create f", "echo 1 make p", "echo 2 modify p"])
   })
 
+  test("sends what is finished at once, and what is not when it is, or ripe", () => {
+    const { it, sent } = queue()
+    it.open(false)
+    const modify = { ...echo("f"), unfinished: true }
+    it.push(echo("a", "write"))
+    it.push(modify)
+    it.push(echo("b", "write"))
+    it.pump()
+    expect(sent.splice(0)).toEqual(["echo 0 write a"])
+    expect(it.isUnripe).toBe(true)
+    it.settle([{ id: 0, errno: 0 }])
+    expect(sent).toEqual([])
+    it.push(echo("f", "write"))
+    it.pump()
+    expect(sent.splice(0)).toEqual(["echo 1 write f", "echo 2 write b"])
+    expect(it.isUnripe).toBe(false)
+    const make = { ...echo("f", "make"), key: "content f", filled: "create f", unfinished: true }
+    it.push(make)
+    it.push(modify)
+    it.pump()
+    expect(sent).toEqual([])
+    it.ripen()
+    expect(sent.splice(0)).toEqual(["echo 3 create f"])
+    it.push(make)
+    it.push(echo("f", "write"))
+    it.pump()
+    expect(sent.splice(0)).toEqual(["echo 4 create f"])
+    it.push(modify)
+    it.pause()
+    it.open(true)
+    expect(sent.at(-1)).toMatch(/ modify f$/)
+  })
+
   test("sends again what a guest that was lost did not answer, and what came meanwhile", () => {
     const { it, sent } = queue({ window: 2 })
     it.open(false)
@@ -230,6 +263,7 @@ describe("EchoQueue", () => {
     const step = fc.oneof(
       fc.constant("push" as const),
       fc.constant("pump" as const),
+      fc.constant("ripen" as const),
       fc.constant("settle" as const),
     )
     fc.assert(
@@ -240,11 +274,12 @@ describe("EchoQueue", () => {
         let settled = 0
         const idOf = (line: string | undefined): number => Number(line?.split(" ")[1])
         for (const each of steps) {
-          if (each === "push") it.push(echo(`f${pushed++}`, "make"))
+          if (each === "push") it.push({ ...echo(`f${pushed}`, "make"), unfinished: pushed++ % 3 === 0 })
           else if (each === "pump") it.pump()
+          else if (each === "ripen") it.ripen()
           else if (settled < sent.length) it.settle([{ id: idOf(sent[settled++]), errno: 0 }])
         }
-        it.pump()
+        it.ripen()
         while (settled < sent.length) it.settle([{ id: idOf(sent[settled++]), errno: 0 }])
         expect(sent.map((line) => line.split(" ")[3])).toEqual(
           Array.from({ length: pushed }, (_, at) => `f${at}`),

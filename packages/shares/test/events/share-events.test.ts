@@ -141,6 +141,26 @@ describe.skipIf(!sys.available().available)("ShareEvents", () => {
     expect(it.sent).toContain("attributes 3/d")
   })
 
+  test("takes a part of very much in a turn, and all of it in some", async () => {
+    await using directory = await temporaryDirectory()
+    using it = open(directory.path)
+    it.walk("none")
+    // Long names make much of few.
+    const names = Array.from({ length: 400 }, (_, index) => `${"x".repeat(240)}${index}`)
+    for (const name of names) fs.mkdirSync(join(directory.path, name))
+    it.loop.step()
+    const first = it.seen.length
+    expect(first).toBeGreaterThan(0)
+    expect(first).toBeLessThan(names.length)
+    // What the guest does itself meanwhile is not told, however late it is found.
+    const { fileSystem } = it.events
+    fileSystem.makeDirectory(fileSystem.root, Buffer.from("own"), 0o755, USER, newAttributes())
+    for (let turns = 0; turns < 10; turns++) it.loop.step()
+    const made = names.map((path) => ({ kind: "make", path, isDirectory: true }))
+    expect(it.seen).toEqual(made)
+    expect(it.events.counters).toMatchObject({ ownEvents: 1, lostEvents: 0 })
+  })
+
   test("makes two halves of a rename one, and each alone what it is", async () => {
     await using directory = await temporaryDirectory()
     const at = (name: string): string => join(directory.path, name)
@@ -183,6 +203,24 @@ describe.skipIf(!sys.available().available)("ShareEvents", () => {
     expect(results.every((result) => result < 0)).toBe(true)
     expect(fs.readdirSync(directory.path)).toEqual(["f"])
     expect(fs.readFileSync(join(directory.path, "f"), "utf8")).toBe("content")
+  })
+
+  test("repeats a change of a file only for that file, whatever the guest was led to", async () => {
+    await using directory = await temporaryDirectory()
+    for (const name of ["f", "g"]) fs.writeFileSync(join(directory.path, name), "")
+    using it = open(directory.path)
+    const [file, other] = [it.walk("f"), it.walk("g")]
+    fs.writeFileSync(join(directory.path, "f"), "content")
+    it.loop.step()
+    expect(it.sent).toEqual(["write 3/f"])
+    const { fileSystem } = it.events
+    const into = newAttributes()
+    const echo = { uid: 0, gid: ECHO_GROUP, pid: 1 }
+    expect(fileSystem.open(other, sys.O_WRONLY, echo)).toBe(-sys.ESTALE)
+    expect(fileSystem.setAttributes(other, -1, { modify: "now" }, echo, into)).toBe(-sys.ESTALE)
+    expect(fileSystem.open(file, sys.O_WRONLY, echo)).toBeGreaterThan(0)
+    expect(fileSystem.setAttributes(file, -1, { modify: "now" }, echo, into)).toBe(0)
+    expect(into.size).toBe(7)
   })
 
   test("shows what is gone as a ghost, to its own echo only, and forgets it", async () => {

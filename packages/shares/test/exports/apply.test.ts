@@ -103,6 +103,16 @@ describe("applyExports() on macOS, with nfsd played", () => {
     expect(await exportedMachines(macos())).toStrictEqual(["dev"])
   })
 
+  it("has launchd start the server where nfsd cannot, and says what nfsd said where nobody can", async () => {
+    refuses("nfsd status", "nfsd service is disabled")
+    refuses("nfsd enable", "nfsd: launchctl load failed")
+    await applyExports(request(), macos(), signal)
+    expect(ran).toContain("launchctl kickstart -k system/com.apple.nfsd")
+    refuses("launchctl kickstart -k system/com.apple.nfsd", "Could not find service")
+    await expect(removeExports("dev", macos(), signal)).rejects.toThrow("launchctl load failed")
+    expect(readFileSync(file, "utf8")).toContain("# BEGIN skep dev")
+  })
+
   it("does nothing the second time, and takes it back to the byte", async () => {
     writeFileSync(file, BEFORE)
     await applyExports(request(), macos(), signal)

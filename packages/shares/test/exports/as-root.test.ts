@@ -62,6 +62,15 @@ describe("exportAsRoot()", () => {
     expect(JSON.parse(readFileSync(join(directory.path, "input"), "utf8"))).toStrictEqual(request)
   })
 
+  it("lets sudo ask where there is a terminal, and says for whom", async () => {
+    const asking = {
+      ...how(`cat > /dev/null; echo '{"plan":{},"paths":[],"warnings":[]}'`),
+      interactive: true,
+    }
+    await exportAsRoot(request, asking)
+    expect(words().slice(0, 3)).toStrictEqual(["-p", "Password for root's part of skep: ", "--"])
+  })
+
   it("asks nobody where nothing changes", async () => {
     const none = { ...request, directories: [] }
     expect(await exportAsRoot(none, how("exit 1"))).toBeUndefined()

@@ -51,6 +51,7 @@ describe("openShareSession()", () => {
 describe("requests", () => {
   test("are lines with everything but plain characters escaped", async () => {
     const { guest, session } = await opened()
+    const place = { address: "fd00::1", port: 2049, mountPort: 20_048, ageS: 30, path: "/home/a b/ü\n" }
     const asked = [
       session.mount({ kind: "virtiofs", tag: "skep" }, signal),
       session.mount({ kind: "nfs", address: "10.0.2.2", port: 2049 }, signal),
@@ -58,6 +59,8 @@ describe("requests", () => {
       session.bind({ id: "4", target: "/srv", readOnly: false }, signal),
       session.unbind("/srv\n", signal),
       session.ready(signal),
+      session.mount({ kind: "exports" }, signal),
+      session.attach("8", place, signal),
     ]
     const lines = [
       "mount 1 virtiofs skep",
@@ -66,6 +69,8 @@ describe("requests", () => {
       "bind 4 4 /srv rw",
       "unbind 5 /srv%0a",
       "ready 6",
+      "mount 7 exports",
+      "attach 8 8 fd00::1 2049 20048 30 /home/a%20b/%c3%bc%0a",
     ]
     for (const [index, line] of lines.entries()) {
       expect(await guest.hears()).toBe(line)
