@@ -1,5 +1,6 @@
 /**
- * Whether a client is connected, as the kernel's table of Unix sockets says: passt tells when one comes, and not when it goes.
+ * Whether a client is connected, and whether one could be, as the kernel's table of Unix sockets says: passt tells when one comes, and not when it goes,
+ * and that it has bound its socket, and not when it listens.
  *
  *     Num       RefCount Protocol Flags    Type St Inode Path
  *     000…0: 00000003 00000000 00000000 0001 03 12345 /run/net.sock         the accepted end of a connection
@@ -12,16 +13,35 @@
 import { readFileSync } from "node:fs"
 
 const CONNECTED = "03"
+/** SO_ACCEPTCON of the flags. */
+const LISTENS = 0x1_0000
 
 /** Whether a client is connected to the socket that passt made under this name. */
 export function hasClient(bound: string): boolean {
   return isConnected(readFileSync("/proc/net/unix", "utf8"), bound)
 }
 
+/** Whether clients may connect to it. */
+export function isOpen(bound: string): boolean {
+  return isListening(readFileSync("/proc/net/unix", "utf8"), bound)
+}
+
 /** Reads the text of /proc/net/unix. */
 export function isConnected(table: string, socket: string): boolean {
-  return table.split("\n").some((line) => {
-    const words = line.trim().split(/\s+/)
-    return words[5] === CONNECTED && words.slice(7).join(" ") === socket
+  return socketsOf(table, socket).some(({ state }) => state === CONNECTED)
+}
+
+/** The same. */
+export function isListening(table: string, socket: string): boolean {
+  return socketsOf(table, socket).some(({ flags }) => (flags & LISTENS) !== 0)
+}
+
+function socketsOf(
+  table: string,
+  socket: string,
+): readonly { readonly flags: number; readonly state: string }[] {
+  return table.split("\n").flatMap((line) => {
+    const [, , , flags = "", , state = "", , ...path] = line.trim().split(/\s+/)
+    return path.join(" ") === socket ? [{ flags: Number.parseInt(flags, 16), state }] : []
   })
 }

@@ -10,10 +10,9 @@
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { SidecarError } from "@skep/contract"
-import { errnoOf, orAborted, sleep, within } from "@skep/runtime"
+import { orAborted, within } from "@skep/runtime"
 
 const ANSWER_MS = 5000
-const REFUSED_MS = 2
 const LENGTH = 4
 const FRAME = 42
 
@@ -63,18 +62,14 @@ async function ask(client: Socket, guest: Introduction, limit: AbortSignal): Pro
   }
 }
 
-/** passt says that it has bound its socket before it listens there. */
 async function joined(socket: string, limit: AbortSignal): Promise<Socket> {
-  for (;;) {
-    limit.throwIfAborted()
-    const client = connect(socket)
-    try {
-      await once(client, "connect")
-      return client
-    } catch (error) {
-      if (errnoOf(error) !== "ECONNREFUSED") throw error
-    }
-    await sleep(REFUSED_MS, limit)
+  const client = connect(socket)
+  try {
+    await once(client, "connect", { signal: limit })
+    return client
+  } catch (error) {
+    client.destroy()
+    throw error
   }
 }
 

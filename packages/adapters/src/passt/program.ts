@@ -21,13 +21,15 @@ import {
   writeFileWhole,
 } from "@skep/runtime"
 import { launch, notStarted } from "../host-side/launch.ts"
-import { hasClient } from "./company.ts"
+import { hasClient, isOpen } from "./company.ts"
 import { type Introduction, introduce } from "./introduce.ts"
 
 const READY = "UNIX domain socket bound at"
 const CAME = "accepted connection from"
+/** From a socket that is bound to one that is listened at. */
+const OPENED_MS = 5000
 const INTRODUCED_MS = 5000
-const INTRODUCED_POLL_MS = 2
+const POLL_MS = 2
 /** What it says of a host without a syslog is no news. */
 const NOISE = /^(Failed to send \d+ bytes to syslog|\s*)$/
 const LINES_KEPT = 20
@@ -106,11 +108,13 @@ export async function startPasst(start: PasstStart): Promise<PasstProgram> {
         `Cannot listen on "unix:${socket}": passt could not make that socket`,
       )
     if (identity !== undefined) await writeFileWhole(recordOf(socket), `${JSON.stringify(identity)}\n`)
+    const opened = within(OPENED_MS, signal)
+    while (!isOpen(bound)) await orAborted(Promise.race([sleep(POLL_MS, opened), died]), opened)
     if (start.introduction !== undefined) {
       await introduce(bound, start.introduction, signal)
       // It takes one client at a time.
       const parted = within(INTRODUCED_MS, signal)
-      while (hasClient(bound)) await orAborted(sleep(INTRODUCED_POLL_MS, parted), parted)
+      while (hasClient(bound)) await orAborted(sleep(POLL_MS, parted), parted)
     }
     signal.throwIfAborted()
     await rename(bound, socket)

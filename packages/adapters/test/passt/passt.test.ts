@@ -15,7 +15,7 @@ import { fromSource, leftoversOf, openClient, temporaryDirectory } from "@skep/t
 import { describe, expect, it } from "vitest"
 import { passtProcess } from "../../src/passt/client.ts"
 import { passtArguments } from "../../src/passt/command-line.ts"
-import { isConnected } from "../../src/passt/company.ts"
+import { isConnected, isListening } from "../../src/passt/company.ts"
 import { arpRequest } from "../../src/passt/introduce.ts"
 import { leakingInterfaces } from "../../src/passt/localnet.ts"
 import { type PasstOptions, parsePasstOptions } from "../../src/passt/options.ts"
@@ -217,17 +217,24 @@ describe("arpRequest()", () => {
   })
 })
 
-describe("isConnected()", () => {
+describe("the table of Unix sockets", () => {
   const table = [
     "Num       RefCount Protocol Flags    Type St Inode Path",
     "0000000000000000: 00000002 00000000 00010000 0001 01 12344 /run/a b.sock",
     "0000000000000000: 00000003 00000000 00000000 0001 03 12345 /run/net.sock",
+    "0000000000000000: 00000002 00000000 00000000 0001 01 12347 /run/bound.sock",
     "0000000000000000: 00000003 00000000 00000000 0001 03 12346",
   ].join("\n")
   it("tells a connection from a listener", () => {
     expect(isConnected(table, "/run/net.sock")).toBe(true)
     expect(isConnected(table, "/run/a b.sock")).toBe(false)
     expect(isConnected(table, "/run/net")).toBe(false)
+  })
+
+  it("tells a listener from what is only bound", () => {
+    expect(isListening(table, "/run/a b.sock")).toBe(true)
+    expect(isListening(table, "/run/bound.sock")).toBe(false)
+    expect(isListening(table, "/run/net.sock")).toBe(false)
   })
 })
 
