@@ -14,14 +14,18 @@ import {
   parseCaptureStatus,
   parseFlows,
   parseForwards,
+  parseKept,
   parseLeases,
   parseRefusals,
+  parseReservations,
   parseSkepNetworkStatus,
   type SkepNetworkStatus,
 } from "./status.ts"
 import type { SkepNetwork } from "./verbs.ts"
 
 export type { NetworkPlan } from "./addressing/plan.ts"
+export { giveBackInFile, reserveInFile } from "./dhcp/lease-edit.ts"
+export type { KeptAddress } from "./dhcp/remembered.ts"
 export type { Zone, ZoneRecord } from "./dns/names/zone.ts"
 export { parseForwardSpec } from "./forward/forward-spec.ts"
 export { parseLinkSpec } from "./links/link-schema.ts"
@@ -116,6 +120,14 @@ function remoteNetwork(remote: Remote<SkepNetworkStatus>): RemoteNetwork {
       await request(policy === undefined ? "DELETE" : "PUT", path, policy)
     },
     leases: async () => parseLeases(await request("GET", "/leases")),
+    giveBack: async (machine) =>
+      parseLeases(await request("DELETE", `/leases/${encodeURIComponent(machine)}`)),
+    reserve: async ({ machine, address }) => {
+      await request("PUT", `/reservations/${encodeURIComponent(machine)}`, { address })
+    },
+    unreserve: async (machine) =>
+      parseKept(await request("DELETE", `/reservations/${encodeURIComponent(machine)}`)).address,
+    reservations: async () => parseReservations(await request("GET", "/reservations")),
     flows: async (query = {}) => parseFlows(await request("GET", withQuery("/flows", { ...query }))),
     refusals: async () => parseRefusals(await request("GET", "/refusals")),
     setFaults: async (machine, faults) => {

@@ -18,7 +18,7 @@ import { parseSubnet } from "./addressing/subnet.ts"
 import { CaptureFiles } from "./capture-files.ts"
 import { startPortServer } from "./control/gvproxy/port-server.ts"
 import { networkOfLeases } from "./dhcp/lease-file.ts"
-import { keepLeases, type OpenLeaseStore } from "./dhcp/lease-store.ts"
+import { keepLeases, type LeaseStore, type OpenLeaseStore } from "./dhcp/lease-store.ts"
 import { LinkLocks } from "./links/link-locks.ts"
 import { serveNames } from "./names/host-names.ts"
 import type { StartNameService } from "./names/name-service.ts"
@@ -34,7 +34,7 @@ import {
 import { refusedPath } from "./refused-path.ts"
 import { NAME, RunningNetwork } from "./running.ts"
 import type { SkepNetworkStatus } from "./status.ts"
-import type { LeaseRecord, NamedAddresses, ThreadData } from "./thread/calls.ts"
+import type { NamedAddresses, ThreadData } from "./thread/calls.ts"
 import { type Engine, loopEngine, refusalOf, type StartEngine } from "./thread/engine.ts"
 import { nodeEngine } from "./thread/node-engine.ts"
 
@@ -132,7 +132,7 @@ async function start(
   const driver = chooseDriver(parts, options, log)
   engine = cleanup.use(
     await startEngine(parts, driver, {
-      data: threadData(options, plan, leases.found),
+      data: threadData(options, plan, leases),
       signal,
       busyPollUs: options.busyPollUs,
       onNotice: (notice) => notices.hear(notice),
@@ -256,14 +256,15 @@ async function startEngine(
   }
 }
 
-function threadData(options: NetworkOptions, plan: NetworkPlan, leases: readonly LeaseRecord[]): ThreadData {
+function threadData(options: NetworkOptions, plan: NetworkPlan, leases: LeaseStore): ThreadData {
   return {
     name: options.name,
     plan,
     policy: options.policy,
     reservations: options.reservations,
     search: options.dns.search,
-    leases,
+    leases: leases.found,
+    remembered: leases.remembered,
     dnsSocket: dnsSocketOf(options),
     lonelyMs: options.lonelyMs,
     limits: options.limits,

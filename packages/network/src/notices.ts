@@ -84,8 +84,8 @@ export class Notices {
     emit({ ...notice })
   }
 
-  async #save({ leases, save }: ThreadNotice & { readonly type: "leases" }): Promise<void> {
-    const written = await this.#options.leases.save(leases)
+  async #save({ leases, remembered, save }: ThreadNotice & { readonly type: "leases" }): Promise<void> {
+    const written = await this.#options.leases.save(leases, remembered)
     try {
       await this.#engine?.call("leasesSaved", { save, written })
     } catch {

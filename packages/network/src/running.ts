@@ -10,6 +10,7 @@ import type { NetworkPlan } from "./addressing/plan.ts"
 import { parsed } from "./bad-options.ts"
 import type { CaptureFiles } from "./capture-files.ts"
 import { named } from "./counter-names.ts"
+import type { KeptAddress } from "./dhcp/remembered.ts"
 import { parseZone, type Zone } from "./dns/names/zone.ts"
 import { ruleName } from "./forward/rule.ts"
 import type { LinkLocks } from "./links/link-locks.ts"
@@ -20,7 +21,7 @@ import type { NameService } from "./names/name-service.ts"
 import { CaptureSchema, type Driver, type NetworkOptions, ownPaths } from "./options.ts"
 import { parsePolicy } from "./policy/policy-schema.ts"
 import type { PolicySpec } from "./policy/policy-spec.ts"
-import { parseFaults, type RefusalLine, type SkepNetworkStatus } from "./status.ts"
+import { parseFaults, parseKept, type RefusalLine, type SkepNetworkStatus } from "./status.ts"
 import type {
   CaptureStatus,
   FaultSpec,
@@ -203,6 +204,22 @@ export class RunningNetwork implements SkepNetwork {
     return this.#call("leases", undefined)
   }
 
+  giveBack(machine: string): Promise<readonly LeaseRecord[]> {
+    return this.#call("giveBack", machine)
+  }
+
+  async reserve(wanted: KeptAddress): Promise<void> {
+    await this.#call("reserve", parseKept(wanted))
+  }
+
+  unreserve(machine: string): Promise<string> {
+    return this.#call("unreserve", machine)
+  }
+
+  reservations(): Promise<readonly KeptAddress[]> {
+    return this.#call("reservations", undefined)
+  }
+
   flows(query: FlowQuery = {}): Promise<FlowPage> {
     return this.#call("flows", query)
   }
@@ -292,6 +309,10 @@ const DOING: Readonly<Record<keyof ThreadCalls, string>> = {
   status: "ask the network",
   started: "start a network",
   leases: "list the leases",
+  giveBack: "give an address back",
+  reserve: "reserve an address",
+  unreserve: "give up a reservation",
+  reservations: "list the reservations",
   leasesSaved: "keep the leases",
   editLeases: "change the leases",
   flows: "list the flows",
@@ -310,6 +331,13 @@ const NEXT: Partial<Readonly<Record<keyof ThreadCalls, NextSteps>>> = {
     exists: "Choose another one, or remove that link first",
     busy: "Remove a link that nobody needs",
     unsupported: "Use QEMU's -netdev stream, or the driver loop on Linux",
+  },
+  giveBack: { busy: "Remove its link first" },
+  reserve: {
+    "address-in-use": "Choose an address that nobody has, or remove that machine first",
+    exists: "Choose another address, or give that reservation up first",
+    "bad-options": "Choose another address of the network",
+    busy: "Give up one that nobody needs",
   },
   forward: {
     "address-in-use": "Stop what listens there, or choose another port",

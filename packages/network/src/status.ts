@@ -8,6 +8,8 @@ import { parseForwardRule } from "@skep/runtime"
 import * as z from "zod"
 import type { NetworkPlan } from "./addressing/plan.ts"
 import { parsed } from "./bad-options.ts"
+import type { KeptAddress } from "./dhcp/remembered.ts"
+import { ipAddress, machineName } from "./links/link-schema.ts"
 import type { Driver } from "./options.ts"
 import { PolicySchema } from "./policy/policy-schema.ts"
 import {
@@ -148,6 +150,8 @@ const Leases: z.ZodType<readonly LeaseRecord[]> = z.array(
   }),
 )
 
+const Kept: z.ZodType<KeptAddress> = z.strictObject({ machine: machineName, address: ipAddress })
+
 const Query: z.ZodType<FlowQuery> = z.strictObject({
   machine: text.exactOptional(),
   limit: z.coerce.number().int().min(1).max(FLOWS_PAGE_MAX).exactOptional(),
@@ -177,6 +181,15 @@ export function parseSkepNetworkStatus(value: unknown): SkepNetworkStatus {
 
 export function parseLeases(value: unknown): readonly LeaseRecord[] {
   return Leases.parse(value)
+}
+
+/** Of a verb, or from a control socket. Throws "bad-options". */
+export function parseKept(value: unknown): KeptAddress {
+  return parsed(Kept, value, "address")
+}
+
+export function parseReservations(value: unknown): readonly KeptAddress[] {
+  return z.array(Kept).parse(value)
 }
 
 export function parseFlows(value: unknown): FlowPage {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { ForwardRule, NetworkRunning, NetworkStatus, Running } from "@skep/contract"
+import type { KeptAddress } from "./dhcp/remembered.ts"
 import type { Zone } from "./dns/names/zone.ts"
 import type { LinkSpec } from "./links/link-spec.ts"
 import type { PolicySpec } from "./policy/policy-spec.ts"
@@ -38,6 +39,20 @@ export interface NetworkVerbs {
   /** For all machines without a policy of their own, or for one; undefined takes a machine's own away. Codes "not-found", "bad-options". */
   setPolicy(policy: PolicySpec | undefined, machine?: string): Promise<void>
   leases(): Promise<readonly LeaseRecord[]>
+  /**
+   * A machine is gone for good: its addresses are free at once, and its own again should it come back before others take them. Resolves to what it
+   * had; nothing is no error. Code "busy": its link is there.
+   */
+  giveBack(machine: string): Promise<readonly LeaseRecord[]>
+  /**
+   * An address for one machine alone, instead of another one that was; it is in the lease file. A machine that runs with another one gets it when it
+   * asks the next time. Codes "bad-options" (not of this network), "exists" (reserved for another), "address-in-use" (another machine has it), "busy" (too many).
+   */
+  reserve(kept: KeptAddress): Promise<void>
+  /** Resolves to the address. Code "not-found". */
+  unreserve(machine: string): Promise<string>
+  /** Those by `reserve`; also such that are not of the network that it is now, which mean nothing meanwhile. */
+  reservations(): Promise<readonly KeptAddress[]>
   flows(query?: FlowQuery): Promise<FlowPage>
   /** The latest, oldest first. */
   refusals(): Promise<readonly RefusalLine[]>

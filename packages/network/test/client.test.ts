@@ -89,7 +89,14 @@ describe("adoptNetwork()", () => {
         forwards: [],
       })
       expect(status.machines[0]).toMatchObject({ name: "web", address: "192.168.64.7" })
+      await expect(network.giveBack("web")).rejects.toMatchObject({ code: "busy" })
       await network.removeLink("web")
+      expect(await network.giveBack("web")).toMatchObject([{ machine: "web", address: "192.168.64.7" }])
+      expect(await network.giveBack("web")).toEqual([])
+      await network.reserve({ machine: "db", address: "192.168.64.9" })
+      expect(await network.reservations()).toEqual([{ machine: "db", address: "192.168.64.9" }])
+      expect(await network.unreserve("db")).toBe("192.168.64.9")
+      await expect(network.unreserve("db")).rejects.toMatchObject({ code: "not-found" })
       await expect(network.removeLink("web")).rejects.toMatchObject({ code: "not-found" })
     } finally {
       await network[Symbol.asyncDispose]()
@@ -134,6 +141,8 @@ describe("the control socket", () => {
       ["PUT", "/faults/web", { loss: "much" }],
       ["POST", "/capture", {}],
       ["POST", "/dns", { Name: "" }],
+      ["PUT", "/reservations/web", { address: "192.168.64" }],
+      ["PUT", "/reservations/web", undefined],
       ["GET", "/flows?limit=many", undefined],
     ] as const)
       await expect(ask(method, path, body)).rejects.toMatchObject({ code: "bad-options" })

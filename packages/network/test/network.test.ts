@@ -11,6 +11,7 @@ import { listenUnix } from "@skep/vhost-user"
 import { afterAll, describe, expect, it } from "vitest"
 import { parseSubnet } from "../src/addressing/subnet.ts"
 import { keepLeases, type LeaseStoreOptions } from "../src/dhcp/lease-store.ts"
+import { NOTHING_REMEMBERED } from "../src/dhcp/remembered.ts"
 import { createNetwork } from "../src/network.ts"
 import type { RunningNetwork } from "../src/running.ts"
 import { type Engine, loopEngine } from "../src/thread/engine.ts"
@@ -374,7 +375,12 @@ describe("the lease file", () => {
       routes: () => [],
       openLeases: async (options) => {
         onEdits = options.onEdits
-        return { found: [lease], save: async () => true, [Symbol.asyncDispose]: async () => undefined }
+        return {
+          found: [lease],
+          remembered: NOTHING_REMEMBERED,
+          save: async () => true,
+          [Symbol.asyncDispose]: async () => undefined,
+        }
       },
     }).start(standIn.parseOptions({ directory: directory.path }), testContext())
     expect(await network.leases()).toEqual([lease])

@@ -13,6 +13,7 @@ import { Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import { runLoop } from "@skep/loop/worker"
 import { listenUnix } from "@skep/vhost-user"
+import type { KeptAddress } from "../src/dhcp/remembered.ts"
 import { ForwardTable } from "../src/forward/forward-table.ts"
 import { type LinkSpec, socketOf } from "../src/links/link-spec.ts"
 import { compilePolicy, decide, TCP } from "../src/policy/policy.ts"
@@ -63,6 +64,7 @@ class StandIn {
   #lastQuestion = 0
   #policy: PolicySpec
   #capture: CaptureSpec | undefined
+  readonly reservations = new Map<string, KeptAddress>()
   #leases: readonly LeaseRecord[]
 
   constructor(loop: Loop, data: ThreadData, notify: (notice: ThreadNotice) => unknown) {
@@ -168,6 +170,27 @@ class StandIn {
     return this.#leases
   }
 
+  giveBack(machine: string): readonly LeaseRecord[] {
+    if (this.#machines.has(machine))
+      throw new SidecarError("busy", `Cannot give "${machine}" back: it is here`)
+    const returned = this.#leases.filter((lease) => lease.machine === machine)
+    this.#leases = this.#leases.filter((lease) => !returned.includes(lease))
+    this.#save()
+    return returned
+  }
+
+  unreserve(machine: string): string {
+    const kept = this.reservations.get(machine)
+    if (kept === undefined) throw new SidecarError("not-found", `Cannot find a reservation for "${machine}"`)
+    this.reservations.delete(machine)
+    return kept.address
+  }
+
+  #save(): void {
+    const remembered = { reservations: [...this.reservations.values()], former: [] }
+    this.#notify({ type: "leases", leases: this.#leases, remembered, save: 1 })
+  }
+
   editLeases({ removed, added }: LeaseEdits): void {
     const gone = new Set(removed.map(({ address }) => address))
     this.#leases = [...this.#leases.filter(({ address }) => !gone.has(address)), ...added]
@@ -257,7 +280,7 @@ class StandIn {
     const mac = spec.mac ?? "02:00:00:00:00:01"
     const lease = { address, mac, machine: spec.machine, granted: 1, renewed: 2, expires: 3 }
     this.#leases = [...this.#leases.filter((other) => other.machine !== spec.machine), lease]
-    this.#notify({ type: "leases", leases: this.#leases, save: 1 })
+    this.#save()
     const named = [...this.#machines.values()].filter((other) => other.address !== undefined)
     const names = named.map((other) => ({ name: other.spec.machine, addresses: [other.address ?? ""] }))
     this.#notify({ type: "names", names })
@@ -284,6 +307,10 @@ runLoop<ThreadCalls, ThreadData, ThreadNotice>(({ loop, data, notify }) => {
     status: () => standIn.status(),
     leases: () => standIn.leases(),
     editLeases: (edits) => standIn.editLeases(edits),
+    giveBack: (machine) => standIn.giveBack(machine),
+    reserve: (kept) => void standIn.reservations.set(kept.machine, kept),
+    unreserve: (machine) => standIn.unreserve(machine),
+    reservations: () => [...standIn.reservations.values()],
     flows: (query) => standIn.flows(query),
     setFaults: (argument) => standIn.setFaults(argument),
     startCapture: (spec) => standIn.startCapture(spec),

@@ -6,7 +6,9 @@
  *  GET /forwards         POST /forwards RULE           DELETE /forwards RULE            rules, as of every network
  *  GET /forwards/detail?machine=&owner=                                               with owner, age, connections
  *  GET /policy           PUT /policy POLICY            PUT, DELETE /policy/MACHINE
- *  GET /leases           GET /flows?machine=&limit=&after=      GET /refusals
+ *  GET /leases           DELETE /leases/MACHINE                                       gives back what the machine had
+ *  GET /reservations     PUT /reservations/MACHINE ADDRESS     DELETE /reservations/MACHINE
+ *  GET /flows?machine=&limit=&after=                           GET /refusals
  *  GET /faults           PUT /faults/MACHINE FAULTS    DELETE /faults/MACHINE
  *  GET /capture          POST /capture CAPTURE         DELETE /capture[?machine=]
  *  GET /dns              POST /dns ZONE                DELETE /dns/NAME
@@ -21,7 +23,7 @@ import { parseZone } from "../dns/names/zone.ts"
 import { parseLinkSpec } from "../links/link-schema.ts"
 import { CaptureSchema } from "../options.ts"
 import { parsePolicy } from "../policy/policy-schema.ts"
-import { parseFaults, parseFlowQuery } from "../status.ts"
+import { parseFaults, parseFlowQuery, parseKept } from "../status.ts"
 import type { SkepNetwork } from "../verbs.ts"
 
 export function skepNetworkRoutes(network: SkepNetwork): Routes {
@@ -29,6 +31,7 @@ export function skepNetworkRoutes(network: SkepNetwork): Routes {
     ...linkRoutes(network),
     ...forwardRoutes(network),
     ...policyRoutes(network),
+    ...leaseRoutes(network),
     ...toolRoutes(network),
   }
 }
@@ -67,9 +70,25 @@ function policyRoutes(network: SkepNetwork): Routes {
   }
 }
 
-function toolRoutes(network: SkepNetwork): Routes {
+function leaseRoutes(network: SkepNetwork): Routes {
   return {
     "GET /leases": () => network.leases(),
+    "DELETE /leases/:machine": (request) => network.giveBack(machineOf(request)),
+    "GET /reservations": () => network.reservations(),
+    "PUT /reservations/:machine": (request) => {
+      const { body } = request
+      const fields = typeof body === "object" && body !== null ? body : {}
+      return network.reserve(parseKept({ ...fields, machine: machineOf(request) }))
+    },
+    "DELETE /reservations/:machine": async (request) => {
+      const machine = machineOf(request)
+      return { machine, address: await network.unreserve(machine) }
+    },
+  }
+}
+
+function toolRoutes(network: SkepNetwork): Routes {
+  return {
     "GET /flows": ({ query }) =>
       network.flows(parseFlowQuery(fieldsOf(query, ["machine", "limit", "after"]))),
     "GET /faults": async () => {

@@ -4,11 +4,12 @@
  * ```
  *              choose            grant               time, release
  *   unused ───────────► offered ───────► leased ◄──────────────────► expired ── given to another when nothing is unused
- *     ▲                    │                │                           │
- *     └──── 60 s ──────────┘                └────── decline ──► held ───┴─ 10 min ─► unused
+ *     ▲                    │              │ │                           │
+ *     ├──── 60 s ──────────┘              │ └────── decline ──► held ───┴─ 10 min ─► unused
+ *     └──── the machine is removed ───────┘
  * ```
  *
- * An address that was ever leased stays its client's until it is needed. What is kept is bounded by the pool; what one link may hold of it,
+ * The lowest unused address is given first. One that was leased stays its client's until it is needed or its machine is removed. What is kept is bounded by the pool; what one link may hold of it,
  * by `leasesPerLink` and so on: whoever asks for more in the names of a thousand clients loses his own oldest.
  *
  * @module
@@ -16,8 +17,9 @@
 import { addressOf, addressText, contains } from "./address.ts"
 import { Holds } from "./holds.ts"
 import { type Client, keyOf, type Lease } from "./lease.ts"
-import { type Plan, reservationOf } from "./plan.ts"
+import type { Plan } from "./plan.ts"
 import { Pool } from "./pool.ts"
+import { Former, type KeptAddress } from "./remembered.ts"
 
 export interface Bounds {
   readonly offerMs: number
@@ -44,6 +46,7 @@ export class Bindings {
   readonly #byKey: Map<string, Bound> = new Map()
   /** In the order they were renewed. */
   readonly #byLink: Map<string, Set<Bound>> = new Map()
+  readonly #former = new Former()
   /** No lease expires before. Too early is no harm. */
   #nextExpiry = 0
 
@@ -90,7 +93,7 @@ export class Bindings {
 
   /** Whether the client may have this address. */
   mayHave(client: Client, address: number, now: number): boolean {
-    const reservation = reservationOf(this.#plan, client)
+    const reservation = this.#plan.reservations.of(client)
     if (reservation?.at !== address && !this.#isDynamic(address)) return false
     if (this.#declined.at(address) !== undefined) return false
     const offer = this.#offers.at(address)
@@ -98,22 +101,23 @@ export class Bindings {
     const holder = this.#byAddress.get(address)
     if (holder === undefined || holder.key === client.key || holder.lease.expires <= now) return true
     // A reservation names one machine or card: what started from it before, such as an initial RAM disk, makes room.
-    return reservation?.at === address && reservationOf(this.#plan, holder.lease)?.at === address
+    return reservation?.at === address && this.#plan.reservations.of(holder.lease)?.at === address
   }
 
   /**
-   * The address for a client, in the order of RFC 2131, section 4.3.1: reserved, its own, its former one, the one it asks for, then by the hash
-   * of who it is, then the one that expired first. Undefined where there is none.
+   * The address for a client, in the order of RFC 2131, section 4.3.1: reserved, its own, its former one, the one it asks for, then the lowest
+   * that is unused, then the one that expired first. Undefined where there is none.
    */
   choose(client: Client, requested: number | undefined, now: number): number | undefined {
     const wishes = [
-      reservationOf(this.#plan, client)?.at,
+      this.#plan.reservations.of(client)?.at,
       this.#byKey.get(client.key)?.at,
       this.#offers.of(client.key)?.address,
+      this.#formerOf(client),
       requested,
     ]
     const granted = wishes.find((address) => address !== undefined && this.mayHave(client, address, now))
-    return granted ?? this.#pool.first(client.key) ?? this.#oldestExpired(now)
+    return granted ?? this.#pool.first() ?? this.#oldestExpired(now)
   }
 
   /** Keeps the address for the client for as long as an offer lasts. Of an address that it may have. */
@@ -145,6 +149,7 @@ export class Bindings {
     }
     this.withdraw(client)
     this.#bind({ at: address, key: client.key, lease })
+    if (machine !== undefined) this.#former.delete(machine)
     return lease
   }
 
@@ -184,12 +189,50 @@ export class Bindings {
     this.#settle(bound.at)
   }
 
+  /** Its client is gone: anybody may have the address, and first of all its machine, should that come back before. */
+  giveBack(bound: Bound): void {
+    const { machine, address } = bound.lease
+    this.drop(bound)
+    if (machine !== undefined) this.#former.add({ machine, address })
+  }
+
+  /** The leases of a machine, in the order they were renewed. */
+  ofMachine(machine: string): readonly Bound[] {
+    return [...(this.#byLink.get(machine) ?? [])]
+  }
+
+  get former(): readonly KeptAddress[] {
+    return this.#former.list()
+  }
+
+  /** Takes them from elsewhere. */
+  remember(former: readonly KeptAddress[]): void {
+    for (const each of former) if (!this.#byLink.has(each.machine)) this.#former.add(each)
+  }
+
+  /** Keeps the address for one machine, which nobody else has a live lease of. Throws what `Reservations.keep` throws. */
+  reserve(machine: string, at: number): void {
+    const before = this.#plan.reservations.keptOf(machine)
+    this.#plan.reservations.keep(machine, at)
+    if (before !== undefined) this.#settle(before)
+    const bound = this.#byAddress.get(at)
+    if (bound !== undefined && bound.lease.machine !== machine) this.drop(bound)
+    this.#pool.take(at)
+  }
+
+  /** Returns the address that was kept. */
+  unreserve(machine: string): number | undefined {
+    const at = this.#plan.reservations.drop(machine)
+    if (at !== undefined) this.#settle(at)
+    return at
+  }
+
   /** Takes a lease from elsewhere. False where its address is not of this network or not free, or its client has another. */
   restore(lease: Lease): boolean {
     const key = keyOf(lease, this.#plan.identity)
     const at = addressOf(lease.address)
     if (at === undefined || !contains(this.#plan.subnet, at)) return false
-    if (reservationOf(this.#plan, lease)?.at !== at && !this.#isDynamic(at)) return false
+    if (this.#plan.reservations.of(lease)?.at !== at && !this.#isDynamic(at)) return false
     if (this.#byAddress.has(at) || this.#byKey.has(key) || this.#declined.at(at) !== undefined) return false
     this.#bind({ at, key, lease })
     return true
@@ -201,8 +244,16 @@ export class Bindings {
   }
 
   #isDynamic(address: number): boolean {
-    const { first, last, apart } = this.#plan
-    return address >= first && address <= last && !apart.has(address)
+    const { first, last, apart, reservations } = this.#plan
+    return address >= first && address <= last && !apart.has(address) && !reservations.has(address)
+  }
+
+  /** Where a machine that has nothing had something before it was removed, and nobody has that now. */
+  #formerOf({ machine }: Client): number | undefined {
+    if (machine === undefined || this.#byLink.has(machine)) return undefined
+    const former = this.#former.of(machine)
+    const at = former === undefined ? undefined : addressOf(former)
+    return at === undefined || this.#byAddress.has(at) ? undefined : at
   }
 
   #bind(bound: Bound): void {

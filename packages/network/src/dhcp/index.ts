@@ -4,10 +4,11 @@
  * @module
  */
 export { labelOf } from "./host-name.ts"
-export type { Lease } from "./lease.ts"
+export type { Identity, Lease } from "./lease.ts"
 export { type Edits, LeaseFile } from "./lease-file.ts"
 export { LeaseKeeper } from "./lease-keeper.ts"
 export type { DhcpNetwork } from "./plan.ts"
+export { type KeptAddress, NOTHING_REMEMBERED, type Remembered } from "./remembered.ts"
 export type { Reply } from "./reply.ts"
 export {
   DEFAULT_BOUNDS,

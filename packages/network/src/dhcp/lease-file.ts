@@ -9,6 +9,7 @@ import { errnoOf, tryLock, waitForLock, writeFileWhole } from "@skep/runtime"
 import { refusedPath } from "../refused-path.ts"
 import type { Lease } from "./lease.ts"
 import { EMPTY, idOf, isOfOthers, type LeaseText, parseLeases, printLeases } from "./lease-text.ts"
+import { type Remembered, sameKept } from "./remembered.ts"
 
 export interface LeaseFileOptions {
   readonly path: string
@@ -21,6 +22,8 @@ export interface LeaseFileOptions {
 export interface Edits {
   readonly removed: readonly Lease[]
   readonly added: readonly Lease[]
+  /** What is remembered beside them, where somebody changed that. */
+  readonly remembered?: Remembered
 }
 
 const LOCK_DEADLINE_MS = 5000
@@ -67,27 +70,34 @@ export class LeaseFile {
     return this.#text.leases
   }
 
+  /** What the file says beside the leases, as it was read or written last. */
+  get remembered(): Remembered {
+    return this.#text.remembered
+  }
+
   /**
    * Writes these leases, but for those that somebody else removed from the file and that are as they were when it was written last; and those
    * that somebody added. Returns what that was, so that it can be done to the server's leases too. Throws "busy" where another process has the
-   * lock for too long, "disk-full" and the like: the old file is still there then.
+   * lock for too long, "disk-full" and the like: the old file is still there then. `remembered` stays as it is in the file unless told.
    */
-  async save(leases: readonly Lease[], signal: AbortSignal = NEVER): Promise<Edits> {
+  async save(leases: readonly Lease[], signal: AbortSignal = NEVER, remembered?: Remembered): Promise<Edits> {
     using _lock = await waitForLock(`${this.path}.lock`, LOCK_DEADLINE_MS, signal)
     const edits = await this.#edits(leases)
     const removed = new Set(edits.removed.map(idOf))
     const ids = new Set(leases.map(idOf))
     const kept = leases.filter((lease) => !removed.has(idOf(lease)))
     const added = edits.added.filter((lease) => removed.has(idOf(lease)) || !ids.has(idOf(lease)))
-    const text = { ...this.#text, leases: [...kept, ...added] }
+    const beside = edits.remembered ?? remembered ?? this.#text.remembered
+    const text = { ...this.#text, leases: [...kept, ...added], remembered: beside }
     await this.#write(printLeases(text, this.#network))
     this.#text = { ...text, moreOf: onlyOf(text) }
     this.#seen = await this.#stat()
-    return { removed: edits.removed, added }
+    return { ...edits, added }
   }
 
   async #edits(leases: readonly Lease[]): Promise<Edits> {
     if ((await this.#stat()) === this.#seen) return NO_EDITS
+    const { remembered } = this.#text
     const before = new Map(this.#text.leases.map((lease) => [idOf(lease), lease]))
     // Without the file everybody would lose his address to the next who comes: that is no way to say that nobody has one.
     if (!(await this.#read())) return NO_EDITS
@@ -104,6 +114,7 @@ export class LeaseFile {
         const former = before.get(idOf(lease))
         return differs(lease) && (former === undefined ? !ours.has(idOf(lease)) : unchanged(former))
       }),
+      ...(same(remembered, this.#text.remembered) ? {} : { remembered: this.#text.remembered }),
     }
   }
 
@@ -184,6 +195,10 @@ export class LeaseFile {
       throw refusedPath("read leases from", this.path, error, CHOOSE)
     }
   }
+}
+
+function same(one: Remembered, other: Remembered): boolean {
+  return sameKept(one.reservations, other.reservations) && sameKept(one.former, other.former)
 }
 
 /** Fields that others wrote to leases which are not there any more go with them. */

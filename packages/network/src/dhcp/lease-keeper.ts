@@ -6,6 +6,7 @@
 import type { Log } from "@skep/contract"
 import type { Lease } from "./lease.ts"
 import type { Edits, LeaseFile } from "./lease-file.ts"
+import type { Remembered } from "./remembered.ts"
 
 export interface LeaseKeeperOptions {
   /** Already opened. */
@@ -18,7 +19,7 @@ export interface LeaseKeeperOptions {
 /** Disposing writes what is not written yet, and rejects where that fails. */
 export class LeaseKeeper implements AsyncDisposable {
   readonly #options: LeaseKeeperOptions
-  #newest: readonly Lease[] | undefined
+  #newest: { readonly leases: readonly Lease[]; readonly remembered: Remembered | undefined } | undefined
   /** Who waits for the newest. */
   #waiting: ((written: boolean) => void)[] = []
   #writing: Promise<void> | undefined
@@ -31,8 +32,8 @@ export class LeaseKeeper implements AsyncDisposable {
    * Fulfils with whether they, or newer ones, are in the file; never rejects. Of several calls during one write only the last counts. What could
    * not be written is tried again with the next.
    */
-  save(leases: readonly Lease[]): Promise<boolean> {
-    this.#newest = leases
+  save(leases: readonly Lease[], remembered?: Remembered): Promise<boolean> {
+    this.#newest = { leases, remembered }
     const written = new Promise<boolean>((resolve) => this.#waiting.push(resolve))
     this.#writing ??= this.#write().catch((error: unknown) => {
       this.#options.log.info("lease file not written", {
@@ -55,13 +56,14 @@ export class LeaseKeeper implements AsyncDisposable {
     let waiting: ((written: boolean) => void)[] = []
     try {
       while (this.#newest !== undefined) {
-        const leases = this.#newest
+        const newest = this.#newest
         waiting = this.#waiting
         this.#waiting = []
-        const edits = await file.save(leases)
-        if (this.#newest === leases) this.#newest = undefined
+        const edits = await file.save(newest.leases, undefined, newest.remembered)
+        if (this.#newest === newest) this.#newest = undefined
         for (const tell of waiting.splice(0)) tell(true)
-        if (edits.removed.length > 0 || edits.added.length > 0) onEdits(edits)
+        const { removed, added, remembered } = edits
+        if (removed.length > 0 || added.length > 0 || remembered !== undefined) onEdits(edits)
       }
     } finally {
       for (const tell of [...waiting, ...this.#waiting.splice(0)]) tell(false)

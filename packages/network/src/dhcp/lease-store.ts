@@ -7,6 +7,7 @@ import type { Log } from "@skep/contract"
 import type { Lease } from "./lease.ts"
 import { type Edits, LeaseFile } from "./lease-file.ts"
 import { LeaseKeeper } from "./lease-keeper.ts"
+import type { Remembered } from "./remembered.ts"
 
 export interface LeaseStoreOptions {
   readonly path: string
@@ -21,8 +22,10 @@ export interface LeaseStoreOptions {
 export interface LeaseStore extends AsyncDisposable {
   /** As they were found. */
   readonly found: readonly Lease[]
+  /** What was found beside them. */
+  readonly remembered: Remembered
   /** Fulfils with whether they, or newer ones, are kept by now; never rejects. Of several during one write the last counts. */
-  save(leases: readonly Lease[]): Promise<boolean>
+  save(leases: readonly Lease[], remembered?: Remembered): Promise<boolean>
 }
 
 /** Throws what the world refuses, as a SidecarError. */
@@ -35,7 +38,8 @@ export async function keepLeases({ path, subnet, log, onEdits }: LeaseStoreOptio
   const keeper = new LeaseKeeper({ file, log, onEdits })
   return {
     found,
-    save: (leases) => keeper.save(leases),
+    remembered: file.remembered,
+    save: (leases, remembered) => keeper.save(leases, remembered),
     [Symbol.asyncDispose]: async () => {
       try {
         await keeper[Symbol.asyncDispose]()

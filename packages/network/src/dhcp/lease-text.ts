@@ -5,6 +5,7 @@
  */
 import { addressOf } from "./address.ts"
 import type { Lease } from "./lease.ts"
+import { type KeptAddress, NOTHING_REMEMBERED, type Remembered } from "./remembered.ts"
 
 const FORMAT = "skep-leases"
 const VERSION = 1
@@ -15,6 +16,7 @@ export interface LeaseText {
   /** The network that they are of, where the file says it. */
   readonly network?: string
   readonly leases: readonly Lease[]
+  readonly remembered: Remembered
   /** Fields of the file that are not ours. */
   readonly more: Fields
   /** Fields of each lease that are not ours, by `idOf`. */
@@ -23,7 +25,13 @@ export interface LeaseText {
   readonly strange: readonly unknown[]
 }
 
-export const EMPTY: LeaseText = { leases: [], more: {}, moreOf: new Map(), strange: [] }
+export const EMPTY: LeaseText = {
+  leases: [],
+  remembered: NOTHING_REMEMBERED,
+  more: {},
+  moreOf: new Map(),
+  strange: [],
+}
 
 /** One entry of the file: an address and whose it is. */
 export function idOf({ address, machine = "", clientId, mac }: Lease): string {
@@ -34,7 +42,7 @@ export function idOf({ address, machine = "", clientId, mac }: Lease): string {
 export function parseLeases(text: string): LeaseText | string {
   const input = parseJson(text)
   if (!isFields(input)) return "it is no JSON object"
-  const { format, version, network, leases, ...more } = input
+  const { format, version, network, leases, ...others } = input
   if (format !== FORMAT) return `its format is not "${FORMAT}"`
   if (version !== VERSION) return `its version is ${JSON.stringify(version)}, this program knows ${VERSION}`
   if (!Array.isArray(leases)) return "it has no list of leases"
@@ -54,7 +62,7 @@ export function parseLeases(text: string): LeaseText | string {
   return {
     ...(typeof network === "string" ? { network } : {}),
     leases: [...known.values()],
-    more,
+    ...rememberedIn(others),
     moreOf,
     strange,
   }
@@ -70,7 +78,10 @@ export function isOfOthers(text: string): boolean {
 }
 
 /** In the order of their addresses, so that two files can be compared by eye. */
-export function printLeases({ leases, more, moreOf, strange }: LeaseText, network: string): string {
+export function printLeases(
+  { leases, remembered, more, moreOf, strange }: LeaseText,
+  network: string,
+): string {
   const sorted = leases.toSorted(
     (one, other) => (addressOf(one.address) ?? 0) - (addressOf(other.address) ?? 0),
   )
@@ -81,7 +92,16 @@ export function printLeases({ leases, more, moreOf, strange }: LeaseText, networ
     expires: timeText(lease.expires),
     ...moreOf.get(idOf(lease)),
   }))
-  const file = { format: FORMAT, version: VERSION, network, ...more, leases: [...entries, ...strange] }
+  const { reservations, former } = remembered
+  const file = {
+    format: FORMAT,
+    version: VERSION,
+    network,
+    ...more,
+    ...(reservations.length === 0 ? {} : { reservations }),
+    ...(former.length === 0 ? {} : { former }),
+    leases: [...entries, ...strange],
+  }
   return `${JSON.stringify(file, null, 2)}\n`
 }
 
@@ -113,6 +133,31 @@ function leaseOf(entry: Fields): Lease | undefined {
     renewed,
     expires,
   }
+}
+
+/** Of the file's own fields: lists of addresses. One that is something else stays as it is, until there is something to be said in its place. */
+function rememberedIn(fields: Fields): Pick<LeaseText, "remembered" | "more"> {
+  const { reservations, former, ...more } = fields
+  const [reserved, had] = [keptIn(reservations), keptIn(former)]
+  return {
+    remembered: { reservations: reserved ?? [], former: had ?? [] },
+    more: {
+      ...(reserved === undefined && reservations !== undefined ? { reservations } : {}),
+      ...(had === undefined && former !== undefined ? { former } : {}),
+      ...more,
+    },
+  }
+}
+
+function keptIn(value: unknown): readonly KeptAddress[] | undefined {
+  if (!Array.isArray(value)) return undefined
+  const entries = (value as readonly unknown[]).map((entry) => {
+    const { machine, address } = isFields(entry) ? entry : {}
+    const isKept =
+      typeof machine === "string" && typeof address === "string" && addressOf(address) !== undefined
+    return isKept ? { machine, address } : undefined
+  })
+  return entries.every((entry) => entry !== undefined) ? entries : undefined
 }
 
 function isText(value: unknown): value is string | undefined {

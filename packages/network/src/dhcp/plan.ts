@@ -6,20 +6,8 @@
 import { SidecarError } from "@skep/contract"
 import { code, encode, encodeNames, encodeRoutes, type Route } from "@skep/wire/dhcp"
 import { addressOf, addressText, contains, type Subnet, subnetOf } from "./address.ts"
-import { labelOf } from "./host-name.ts"
-import type { Client, Identity } from "./lease.ts"
-
-/** An address that is for one client alone: the one on this machine, with this client identifier, or with this MAC address. */
-export interface Reservation {
-  readonly address: string
-  readonly machine?: string
-  /** The bytes of option 61 in hex, the type included: "01525400…". Colons may stand between them. */
-  readonly clientId?: string
-  /** "52:54:00:0a:0b:0c" */
-  readonly mac?: string
-  /** Told to the client (option 12) and its name in DNS. Otherwise the machine's name. */
-  readonly hostName?: string
-}
+import type { Identity } from "./lease.ts"
+import { type Reservation, Reservations } from "./reservations.ts"
 
 /** Addresses are dotted quads. */
 export interface DhcpNetwork {
@@ -56,9 +44,10 @@ export interface Plan {
   readonly serverText: string
   readonly first: number
   readonly last: number
-  /** In no pool: the gateway, what is excluded, what is reserved. */
+  /** In no pool and nobody's: the gateway, what is excluded. */
   readonly apart: ReadonlySet<number>
-  readonly reservations: ReadonlyMap<string, Reservation & { readonly at: number }>
+  /** In no pool either. They change while the network runs. */
+  readonly reservations: Reservations
   /** Option values by code. */
   readonly values: ReadonlyMap<number, Uint8Array>
   readonly leaseSeconds: number
@@ -100,8 +89,8 @@ export function planOf(network: DhcpNetwork): Plan {
     server,
     serverText: addressText(server),
     ...rangeOf(network, subnet, inside),
-    apart: new Set([server, ...(network.exclude ?? []).map(inside), ...reserved.map(({ at }) => at)]),
-    reservations: byOwner(reserved, server),
+    apart: new Set([server, ...(network.exclude ?? []).map(inside)]),
+    reservations: new Reservations(reserved, server),
     values: valuesOf(network, subnet),
     leaseSeconds,
     identity: network.identity ?? "client",
@@ -133,51 +122,6 @@ function rangeOf(
 function checkNumber(what: string, value: number, min: number, max: number): void {
   if (!Number.isInteger(value) || value < min || value > max)
     throw bad(`a ${what} of ${value} is not ${min} to ${max}`)
-}
-
-/** The reservation for a client: by its machine, then its identifier, then its MAC address. */
-export function reservationOf(
-  { reservations }: Plan,
-  { machine, clientId, mac }: Omit<Client, "key">,
-): (Reservation & { readonly at: number }) | undefined {
-  return (
-    (machine === undefined ? undefined : reservations.get(`machine ${machine}`)) ??
-    (clientId === undefined ? undefined : reservations.get(`id ${clientId}`)) ??
-    reservations.get(`mac ${mac}`)
-  )
-}
-
-function byOwner(
-  reserved: readonly (Reservation & { readonly at: number })[],
-  server: number,
-): ReadonlyMap<string, Reservation & { readonly at: number }> {
-  const owners = new Map<string, Reservation & { readonly at: number }>()
-  const addresses = new Set([server])
-  for (const reservation of reserved) {
-    const { address, at, hostName } = reservation
-    if (addresses.has(at)) throw bad(`${address} is the gateway's or reserved twice`)
-    addresses.add(at)
-    if (hostName !== undefined && labelOf(hostName) !== hostName) throw bad(`"${hostName}" is no host name`)
-    const owner = ownerOf(reservation)
-    if (owners.has(owner)) throw bad(`two addresses are reserved for ${owner}`)
-    owners.set(owner, reservation)
-  }
-  return owners
-}
-
-function ownerOf({ address, machine, clientId, mac }: Reservation): string {
-  if ([machine, clientId, mac].filter((owner) => owner !== undefined).length !== 1) {
-    throw bad(`${address} is not reserved for one machine, one client identifier or one MAC address`)
-  }
-  if (machine !== undefined) return `machine ${machine}`
-  if (clientId !== undefined) {
-    const plain = clientId.toLowerCase().replaceAll(":", "")
-    if (!/^([0-9a-f]{2})+$/.test(plain)) throw bad(`"${clientId}" is no client identifier in hex`)
-    return `id ${plain}`
-  }
-  const plain = (mac ?? "").toLowerCase()
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(plain)) throw bad(`"${mac}" is no MAC address`)
-  return `mac ${plain}`
 }
 
 function valuesOf(network: DhcpNetwork, subnet: Subnet): ReadonlyMap<number, Uint8Array> {

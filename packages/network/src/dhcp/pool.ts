@@ -1,5 +1,5 @@
 /**
- * The addresses that nobody ever had, and which of them a client gets first.
+ * The addresses that nobody has, and which of them is given first.
  *
  * @module
  */
@@ -43,33 +43,14 @@ export class Pool {
     this.#unused[word] = before & ~bit
   }
 
-  /** The unused address that `key` has first, by its hash: always the same one, unless it is taken; then the next. */
-  first(key: string): number | undefined {
+  /** The lowest unused address: what was given back is the next to be given. */
+  first(): number | undefined {
     if (this.#count === 0) return undefined
-    const start = hash(key) % this.#size
-    const words = this.#unused.length
-    const from = start >>> 5
-    // The first word is seen twice: from the start on, and at last whole.
-    for (let step = 0; step <= words; step++) {
-      const word = (from + step) % words
-      const all = this.#unused[word] ?? 0
-      const bits = step === 0 ? all & (-1 << (start % WORD)) : all
-      if (bits !== 0) return this.#first + word * WORD + lowest(bits)
-    }
-    return undefined
+    const word = this.#unused.findIndex((bits) => bits !== 0)
+    return word === -1 ? undefined : this.#first + word * WORD + lowest(this.#unused[word] ?? 0)
   }
 }
 
 function lowest(bits: number): number {
   return 31 - Math.clz32(bits & -bits)
-}
-
-/** FNV-1a of 32 bits, stirred once more, since the low bits of similar names are similar. Addresses depend on it: it must not change. */
-function hash(key: string): number {
-  let value = 0x811c9dc5
-  for (let index = 0; index < key.length; index++)
-    value = Math.imul(value ^ key.charCodeAt(index), 0x01000193)
-  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
-  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
-  return (value ^ (value >>> 16)) >>> 0
 }

@@ -10,20 +10,22 @@
  *
  * Deviation: RFC 2131, section 4.3.2, INIT-REBOOT: "If the DHCP server has no record of this client, then it MUST remain silent". Here a
  * free address is confirmed and a taken one refused, as there is no other server whose client it could be. So a lost lease file costs nobody
- * its address: not those who come back with one, and not those who ask anew, since the address is found by a hash of who they are.
+ * its address who comes back with one.
  *
  * An ACK that gives an address says so (`binds`): who sends it does that when the store has the lease.
  *
  * @module
  */
+import { SidecarError } from "@skep/contract"
 import { u32 } from "@skep/wire/bytes"
 import { code, type DhcpMessage, decode, type Malformed, parse } from "@skep/wire/dhcp"
-import { contains } from "./address.ts"
+import { addressOf, addressText, contains } from "./address.ts"
 import { Allowance } from "./allowance.ts"
 import { Bindings, type Bounds } from "./bindings.ts"
 import { labelOf } from "./host-name.ts"
 import { type Client, clientOf, keyOf, type Lease } from "./lease.ts"
-import { type DhcpNetwork, LEASE_SECONDS_MIN, type Plan, planOf, reservationOf } from "./plan.ts"
+import { type DhcpNetwork, LEASE_SECONDS_MIN, type Plan, planOf } from "./plan.ts"
+import { type KeptAddress, type Remembered, sameKept } from "./remembered.ts"
 import { type Answer, type Reply, replyTo } from "./reply.ts"
 import { type Ignored, type Request, requestOf } from "./request.ts"
 import type { Store } from "./store.ts"
@@ -76,6 +78,8 @@ export type ServerCounter =
   | "not-its-address"
   /** A lease of the store that is not of this network, or whose address is another's. */
   | "not-restored"
+  /** A reservation of the store that is not of this network, or whose address is another's. */
+  | "not-reserved"
 
 /** What a machine is called, for DNS. */
 export interface NamedLease {
@@ -97,6 +101,8 @@ export class DhcpServer {
   readonly #allowance: Allowance
   readonly #attached: Set<string> = new Set()
   readonly #counters: Partial<Record<ServerCounter, number>> = {}
+  /** Reservations that are kept though they are not of this network now: it may be another one tomorrow. */
+  #foreign: readonly KeptAddress[] = []
   /** When the leases go to the store. */
   #saveAt: number = Number.POSITIVE_INFINITY
 
@@ -108,7 +114,10 @@ export class DhcpServer {
     this.#usedBy = usedBy
     this.#bindings = new Bindings(this.#plan, all)
     this.#allowance = new Allowance(all.messagesPerSecond)
+    const { reservations, former } = store.remembered
+    this.#reserveAll(reservations, 0) // there is no lease yet
     this.#take(store.load())
+    this.#bindings.remember(former)
   }
 
   /** Messages by type, in and out, and what was dropped by its reason. Only what happened is there. */
@@ -150,7 +159,7 @@ export class DhcpServer {
     if (this.#saveAt > now + SAVE_DELAY_MS && this.#saveAt !== Number.POSITIVE_INFINITY) this.#saveAt = now
     if (this.#saveAt > now) return
     this.#saveAt = Number.POSITIVE_INFINITY
-    this.#store.save(this.#bindings.leases())
+    this.#store.save(this.#bindings.leases(), this.remembered())
   }
 
   /** Saves now what is not saved, before the server goes. */
@@ -213,8 +222,94 @@ export class DhcpServer {
       const bound = this.#bindings.of(keyOf(lease, this.#plan.identity))
       const same = bound?.lease.address === lease.address && bound.lease.renewed === lease.renewed
       const attached = lease.machine !== undefined && this.#attached.has(lease.machine)
-      if (bound !== undefined && same && !attached) this.#bindings.drop(bound)
+      if (bound !== undefined && same && !attached) this.#bindings.giveBack(bound)
     }
+  }
+
+  /**
+   * A machine is gone for good: its addresses are free at once. Should it come back before others take them, they are its own again. Returns what
+   * it had. Throws "busy" while its link is there.
+   */
+  giveBack(machine: string, now: number): readonly Lease[] {
+    if (this.#attached.has(machine))
+      throw new SidecarError(
+        "busy",
+        `Cannot give the address of "${machine}" back: its link is on the network`,
+        {
+          next: "Remove the link first",
+        },
+      )
+    const bounds = this.#bindings.ofMachine(machine)
+    for (const bound of bounds) this.#bindings.giveBack(bound)
+    this.#touch(now)
+    return bounds.map(({ lease }) => lease)
+  }
+
+  /**
+   * From now on the address is for that machine alone, instead of another one that was. A machine that has another one gets this one when it asks
+   * the next time. Throws "bad-options" where it is not to be had here, "exists" where it is reserved for another, "address-in-use" where another
+   * machine has it now.
+   */
+  reserve(kept: KeptAddress, now: number): void {
+    this.#reserve(kept, now)
+    this.#foreign = this.#foreign.filter(({ machine }) => machine !== kept.machine)
+    this.#touch(now)
+  }
+
+  /** Returns the address that was reserved for the machine; undefined where there was none. */
+  unreserve(machine: string, now: number): string | undefined {
+    const at = this.#bindings.unreserve(machine)
+    const foreign = this.#foreign.find((each) => each.machine === machine)
+    this.#foreign = this.#foreign.filter((each) => each !== foreign)
+    this.#touch(now)
+    return at === undefined ? foreign?.address : addressText(at)
+  }
+
+  /** What is to be kept beside the leases. Reservations in the order of their machines. */
+  remembered(): Remembered {
+    const reservations = [...this.#plan.reservations.kept(), ...this.#foreign]
+    return {
+      reservations: reservations.toSorted((one, other) => (one.machine < other.machine ? -1 : 1)),
+      former: this.#bindings.former,
+    }
+  }
+
+  /** Somebody else wrote that into the lease file. */
+  remember({ reservations, former }: Remembered, now: number): void {
+    this.#touch(now)
+    this.#bindings.remember(former)
+    const mine = this.remembered().reservations
+    if (sameKept(mine, reservations)) return
+    for (const { machine } of mine) this.unreserve(machine, now)
+    this.#reserveAll(reservations, now)
+  }
+
+  #reserve({ machine, address }: KeptAddress, now: number): void {
+    const refuse = (code: "address-in-use" | "bad-options", reason: string): SidecarError =>
+      new SidecarError(code, `Cannot reserve ${address} for "${machine}": ${reason}`)
+    const { subnet, apart } = this.#plan
+    const at = addressOf(address)
+    const own = at === undefined || !contains(subnet, at) || at === subnet.network || at === subnet.broadcast
+    if (at === undefined || own) throw refuse("bad-options", `it is no address of ${subnet.text}`)
+    if (apart.has(at)) throw refuse("bad-options", "it is the gateway's or the host's own")
+    const lease = this.#bindings.at(at)?.lease
+    const holder = lease !== undefined && lease.expires > now ? lease.machine : this.#usedBy(at)
+    if (holder !== undefined && holder !== machine) throw refuse("address-in-use", `"${holder}" has it now`)
+    this.#bindings.reserve(machine, at)
+  }
+
+  #reserveAll(reservations: readonly KeptAddress[], now: number): void {
+    const foreign: KeptAddress[] = []
+    for (const each of reservations) {
+      try {
+        this.#reserve(each, now)
+      } catch (error) {
+        if (!(error instanceof SidecarError)) throw error
+        this.#count("not-reserved")
+        foreign.push(each)
+      }
+    }
+    this.#foreign = foreign
   }
 
   /** Takes leases that somebody added to the lease file, where their addresses are free. */
@@ -307,7 +402,7 @@ export class DhcpServer {
     now: number,
   ): string | undefined {
     if (!contains(this.#plan.subnet, address)) return "wrong network"
-    const reserved = reservationOf(this.#plan, client)?.at
+    const reserved = this.#plan.reservations.of(client)?.at
     if (reserved !== undefined && reserved !== address && this.#bindings.mayHave(client, reserved, now)) {
       return "another address is reserved for this client"
     }
@@ -344,7 +439,7 @@ export class DhcpServer {
 
   #nameOf(client: Omit<Client, "key">): string | undefined {
     const { machine } = client
-    const reserved = reservationOf(this.#plan, client)?.hostName
+    const reserved = this.#plan.reservations.of(client)?.hostName
     return reserved ?? (machine === undefined ? undefined : labelOf(machine))
   }
 

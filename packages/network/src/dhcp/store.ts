@@ -4,25 +4,36 @@
  * @module
  */
 import type { Lease } from "./lease.ts"
+import { NOTHING_REMEMBERED, type Remembered } from "./remembered.ts"
 
-/** Neither call may wait: on the packet path nothing does. What writes a file takes the leases and returns. */
+/** Nothing here may wait: on the packet path nothing does. What writes a file takes the leases and returns. */
 export interface Store {
   /** Called once, by the constructor. */
   load(): readonly Lease[]
-  /** All leases there are, the expired ones too. */
-  save(leases: readonly Lease[]): void
+  /** What was saved beside them; read once, by the constructor. */
+  readonly remembered: Remembered
+  /** All leases there are, the expired ones too, and what else is to be known by the next one. */
+  save(leases: readonly Lease[], remembered: Remembered): void
 }
 
 /** Keeps them in memory. */
-export function memoryStore(initial: readonly Lease[] = []): Store & { readonly saved: readonly Lease[] } {
+export function memoryStore(
+  initial: readonly Lease[] = [],
+  before: Remembered = NOTHING_REMEMBERED,
+): Store & { readonly saved: readonly Lease[] } {
   let saved = initial
+  let remembered = before
   return {
     get saved() {
       return saved
     },
+    get remembered() {
+      return remembered
+    },
     load: () => saved,
-    save: (leases) => {
+    save: (leases, beside) => {
       saved = leases
+      remembered = beside
     },
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SidecarError } from "@skep/contract"
 import type { ArgumentOf, ResultOf } from "@skep/loop"
 import type { ThreadCalls } from "../thread/calls.ts"
 import type { NetworkThread } from "./network-thread.ts"
@@ -32,7 +33,16 @@ export function handlersOf(network: NetworkThread): NetworkHandlers {
     started: () => network.started(),
     status: () => statusOf(network),
     leases: () => [...network.dhcp.leases()],
-    editLeases: (edits) => network.editLeases(edits),
+    editLeases: ({ removed, added, remembered }) =>
+      network.changeLeases((dhcp, now) => {
+        dhcp.forget(removed, now)
+        if (remembered !== undefined) dhcp.remember(remembered, now)
+        dhcp.restore(added, now)
+      }),
+    giveBack: (machine) => network.changeLeases((dhcp, now) => dhcp.giveBack(machine, now)),
+    reserve: (kept) => network.changeLeases((dhcp, now) => dhcp.reserve(kept, now)),
+    unreserve: (machine) => unreserve(network, machine),
+    reservations: () => network.dhcp.remembered().reservations,
     leasesSaved: ({ save, written }) => network.promises.saved(save, written),
     flows: (query) => flowPage(network, query),
     setFaults: ({ machine, faults }) => network.setFaults(faults, machine),
@@ -41,4 +51,10 @@ export function handlersOf(network: NetworkThread): NetworkHandlers {
     captureWritten: (argument) => network.captures.written(argument),
     dnsAnswer: ({ id, bytes }) => network.services.answer(id, bytes),
   }
+}
+
+function unreserve(network: NetworkThread, machine: string): string {
+  const address = network.changeLeases((dhcp, now) => dhcp.unreserve(machine, now))
+  if (address !== undefined) return address
+  throw new SidecarError("not-found", `Cannot give up the address of "${machine}": none is reserved for it`)
 }

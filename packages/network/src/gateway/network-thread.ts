@@ -16,8 +16,8 @@ import {
   Reassembly,
 } from "@skep/stack"
 import type { NetworkPlan } from "../addressing/plan.ts"
-import type { Lease } from "../dhcp/lease.ts"
 import { DhcpServer } from "../dhcp/server.ts"
+import type { Store } from "../dhcp/store.ts"
 import { ForwardTable } from "../forward/forward-table.ts"
 import type { LinkSpec } from "../links/link-spec.ts"
 import { compilePolicy } from "../policy/policy.ts"
@@ -209,11 +209,12 @@ export class NetworkThread {
     return this.#addresses.addressOf(machine)
   }
 
-  editLeases(edits: { readonly removed: readonly Lease[]; readonly added: readonly Lease[] }): void {
-    const now = Date.now()
-    this.dhcp.forget(edits.removed, now)
-    this.dhcp.restore(edits.added, now)
+  /** A change of the leases that no machine asked for: it goes to the disk at once, and to the names. */
+  changeLeases<Result>(change: (dhcp: DhcpServer, now: number) => Result): Result {
+    const result = change(this.dhcp, Date.now())
+    this.dhcp.flush()
     this.#changed()
+    return result
   }
 
   /** Ends all flows, so that guests hear of it, and lets go of the listeners. */
@@ -329,13 +330,14 @@ export class NetworkThread {
     })
   }
 
-  #leaseStore({ leases }: ThreadData) {
+  #leaseStore({ leases, remembered: before }: ThreadData): Store {
     return {
       load: () => leases,
-      save: (all: readonly Lease[]) => {
+      remembered: before,
+      save: (all, remembered) => {
         const save = ++this.#saves
         this.promises.given(save)
-        if (!this.#options.notify({ type: "leases", leases: [...all], save }))
+        if (!this.#options.notify({ type: "leases", leases: [...all], remembered, save }))
           this.promises.saved(save, false)
       },
     }

@@ -2,8 +2,8 @@
  * Replies that promise an address to a machine, which wait until the promise is on the disk. RFC 2131, section 3.1, step 4: the server "commits the
  * binding for the client to persistent storage and responds with a DHCPACK message".
  *
- * Nothing else waits for them. A disk that takes longer than `WAIT_MS` is not waited for: addresses follow from who a machine is, so that one whose
- * promise is lost gets the same address again.
+ * Nothing else waits for them. A disk that takes longer than `WAIT_MS` is not waited for: a machine whose promise is lost may keep its address when it
+ * asks for that again.
  *
  * @module
  */

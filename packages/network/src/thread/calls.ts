@@ -16,6 +16,7 @@ import type { ForwardRule } from "@skep/contract"
 import type { NetworkPlan } from "../addressing/plan.ts"
 import type { Lease } from "../dhcp/lease.ts"
 import type { Edits } from "../dhcp/lease-file.ts"
+import type { KeptAddress, Remembered } from "../dhcp/remembered.ts"
 import type { LinkSpec } from "../links/link-spec.ts"
 import type { PolicySpec } from "../policy/policy-spec.ts"
 
@@ -49,6 +50,8 @@ export interface ThreadData {
   readonly search: readonly string[]
   /** As the lease file had them. */
   readonly leases: readonly LeaseRecord[]
+  /** What the lease file had beside them. */
+  readonly remembered: Remembered
   /** The Unix socket that takes DNS over TCP: flows to the gateway's port 53 are led there as they are. */
   readonly dnsSocket: string
   /** Ends the sidecar when no machine was connected for so long. 0 is never. */
@@ -97,6 +100,13 @@ export interface ThreadCalls {
   leases(argument: undefined): readonly LeaseRecord[]
   /** Does to the leases what somebody else did to their file. */
   editLeases(edits: LeaseEdits): void
+  /** The machine is gone for good: its addresses are free. Returns what it had. Code "busy" (its link is there). */
+  giveBack(machine: string): readonly LeaseRecord[]
+  /** For that machine alone from now on. Codes "address-in-use" (another machine has it), "exists" (reserved for another), "bad-options", "busy" (too many). */
+  reserve(kept: KeptAddress): void
+  /** Returns the address. Code "not-found". */
+  unreserve(machine: string): string
+  reservations(argument: undefined): readonly KeptAddress[]
   /** The leases of that notice, or newer ones, are on the disk, or could not be written. */
   leasesSaved(argument: { readonly save: number; readonly written: boolean }): void
   /** Oldest first, at most FLOWS_PAGE_MAX. The next page is `after` the last id of this one. */
@@ -142,7 +152,12 @@ export type ThreadNotice =
   /** All names under the network's domain that are reached now, at most NAMES_MAX. At most ten times a second: the last one tells all. */
   | { readonly type: "names"; readonly names: readonly NamedAddresses[] }
   /** All leases, for their file: the last one tells all. `leasesSaved` is called with its number, which grows. */
-  | { readonly type: "leases"; readonly leases: readonly LeaseRecord[]; readonly save: number }
+  | {
+      readonly type: "leases"
+      readonly leases: readonly LeaseRecord[]
+      readonly remembered: Remembered
+      readonly save: number
+    }
   /** A question over UDP. Its id is answered once, by `dnsAnswer`. The bytes are a copy. */
   | {
       readonly type: "dns-query"

@@ -11,9 +11,10 @@ import {
   LeaseFile,
   LeaseKeeper,
   memoryStore,
+  NOTHING_REMEMBERED,
 } from "../../src/dhcp/index.ts"
 import { networkOfLeases } from "../../src/dhcp/lease-file.ts"
-import { parseLeases, printLeases } from "../../src/dhcp/lease-text.ts"
+import { EMPTY, parseLeases, printLeases } from "../../src/dhcp/lease-text.ts"
 import { bind, NETWORK, NOW, say } from "./client.ts"
 
 const NETWORK_TEXT = "192.168.64.0/24"
@@ -135,7 +136,7 @@ describe("a lease file", () => {
     await using directory = await temporaryDirectory()
     const { file } = fileIn(directory)
     await file.save([lease(18), lease(19)])
-    const text = printLeases({ leases: [lease(30)], more: {}, moreOf: new Map(), strange: [] }, NETWORK_TEXT)
+    const text = printLeases({ ...EMPTY, leases: [lease(30)] }, NETWORK_TEXT)
     await edit(file.path, (content) => {
       content.leases.push(JSON.parse(text).leases[0])
       content.leases[0] = { ...content.leases[0], expires: "2026-11-21T00:30:00.000Z" }
@@ -306,7 +307,11 @@ describe("LeaseKeeper", () => {
     const { file } = fileIn(directory)
     const server = new DhcpServer({
       network: NETWORK,
-      store: { load: () => [], save: (leases) => void keeper.save(leases) },
+      store: {
+        load: () => [],
+        remembered: NOTHING_REMEMBERED,
+        save: (leases, remembered) => void keeper.save(leases, remembered),
+      },
     })
     const edits: Edits[] = []
     await using keeper: LeaseKeeper = new LeaseKeeper({

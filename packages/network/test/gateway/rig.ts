@@ -15,6 +15,7 @@ import * as mac from "@skep/wire/mac"
 import { expect } from "vitest"
 import { makePlan } from "../../src/addressing/plan.ts"
 import { parseSubnet } from "../../src/addressing/subnet.ts"
+import { NOTHING_REMEMBERED } from "../../src/dhcp/remembered.ts"
 import { loopDriver } from "../../src/gateway/loop-driver.ts"
 import { NetworkThread } from "../../src/gateway/network-thread.ts"
 import type { LinkSpec } from "../../src/links/link-spec.ts"
@@ -60,6 +61,7 @@ export function rig(data: Partial<ThreadData> = {}, clock?: { now(): number }): 
       reservations: [],
       search: [],
       leases: [],
+      remembered: NOTHING_REMEMBERED,
       dnsSocket: join(directory, "dns.sock"),
       lonelyMs: 0,
       limits: { maxFlows: 1024, maxFlowsPerMachine: 256, maxHeldBytes: 16 * MIB },
