@@ -19,6 +19,7 @@ export {
   type TapGuest,
   tapGuest,
 } from "./guest/namespace.ts"
+export { type LeaseClient, type LeasesFixture, type LeasesSuite, leasesContract } from "./leases-contract.ts"
 export { type NetworkFixture, type NetworkSuite, networkContract } from "./network-contract.ts"
 export { killNetwork, loneNetwork, type StreamNetwork, streamTraffic } from "./network-fixtures.ts"
 export type { TrafficFixture } from "./network-traffic.ts"

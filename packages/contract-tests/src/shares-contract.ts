@@ -92,7 +92,7 @@ function contentCases(check: Check): void {
     expect(String(Buffer.from(await open.read(0, 100)))).toBe("AB")
     await open.write(PIECE, text("far"))
     expect(statSync(path).size).toBe(PIECE + 3)
-    open.close()
+    await open.close()
   })
   check("what is written can be put on the device", async ({ rule }, files) => {
     await files.write("file", text(""))
@@ -100,16 +100,19 @@ function contentCases(check: Check): void {
     await open.write(0, text("kept"))
     await open.sync()
     expect(readFileSync(join(rule.path, "file"), "utf8")).toBe("kept")
-    open.close()
+    await open.close()
   })
-  check("an open file works on when its name is gone", async ({ rule }, files) => {
+  check("an open file works on when its name is gone", async ({ rule, openWithoutName }, files) => {
     await files.write("file", text("kept"))
     const open = await files.open("file")
     await files.remove("file")
-    expect(readdirSync(rule.path)).toEqual([])
+    const left = readdirSync(rule.path)
+    expect(left).not.toContain("file")
+    expect(left).toHaveLength(openWithoutName === "renamed" ? 1 : 0)
     await open.write(4, text(" all the same"))
     expect(String(Buffer.from(await open.read(0, 100)))).toBe("kept all the same")
-    open.close()
+    await open.close()
+    expect(readdirSync(rule.path)).toEqual([])
   })
   check("sizes, times and modes go both ways", async ({ rule }, files) => {
     const path = join(rule.path, "file")
@@ -325,7 +328,7 @@ function restartCases(check: Check): void {
     await open.write(0, text("after!"))
     await files.write("d/new", text("x"))
     expect(readFileSync(join(rule.path, "d/file"), "utf8")).toBe("after!")
-    open.close()
+    await open.close()
   })
   check("nothing that was written is lost when the provider is killed under load", async (fixture, files) => {
     const { rule } = fixture
@@ -346,7 +349,7 @@ function restartCases(check: Check): void {
     for (const [index, open] of opens.entries()) {
       const whole = Buffer.concat(Array.from({ length: ROUNDS }, (_, round) => pieceOf(index, round)))
       expect(sum(readFileSync(join(rule.path, `file-${index}`)))).toBe(sum(whole))
-      open.close()
+      await open.close()
     }
   })
 }

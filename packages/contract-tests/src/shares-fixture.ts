@@ -22,7 +22,7 @@ export interface OpenFile {
   /** Resolves when it is written, however long that takes. */
   write(offset: number, bytes: Uint8Array): Promise<void>
   sync(): Promise<void>
-  close(): void
+  close(): void | Promise<void>
 }
 
 /**
@@ -57,6 +57,11 @@ export interface SharesFixture extends AsyncDisposable {
   readonly rule: ShareRule
   /** The files of the share at `target`. */
   files(target: string): Promise<GuestFiles>
+  /**
+   * What the host sees of a file that lost its name while the guest has it open: nothing, unless told. Where the protocol has no open files the guest
+   * gives it another name until it is closed.
+   */
+  readonly openWithoutName?: "renamed"
   /** Kills the provider without a warning, and starts it again on the same options and the same machine. */
   restart?(): Promise<void>
 }

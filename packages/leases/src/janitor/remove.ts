@@ -1,0 +1,185 @@
+/**
+ * Takes leases away from a server, in the way that it can bear, and looks whether they are gone.
+ *
+ * Where it has its leases in memory it is asked, and writes its own file. Else the file is replaced and the server told; where it has written in between, from what it had in
+ * memory, it starts over.
+ *
+ * @module
+ */
+import { SidecarError } from "@skep/contract"
+import { sleep } from "@skep/runtime/deadline"
+import type { Disk } from "../file/disk.ts"
+import { refusedFile } from "../file/refusal.ts"
+import { rewrite } from "../file/rewrite.ts"
+import { type LeaseFormat, mayRewrite, together } from "../format.ts"
+import { type Document, type Lease, shown } from "../model.ts"
+import { keyOf } from "../plan/judge.ts"
+import type { LeaseServer, ServerHost } from "../servers/server.ts"
+import { serverNamed } from "../servers/servers.ts"
+import { readLeases } from "./survey.ts"
+
+export interface RemoveOptions {
+  readonly format: LeaseFormat
+  readonly disk: Disk
+  readonly host: ServerHost
+  readonly now: () => number
+  readonly signal: AbortSignal
+  /** Another one than its format says. */
+  readonly server?: LeaseServer | undefined
+  /** What becomes of one that the server says is in use: "busy" is thrown, unless it stays. */
+  readonly inUse?: "stays"
+  /** As the file was read before: not read anew where it is still so. */
+  readonly known?: Document | undefined
+  /** Between two looks. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+export interface Removed {
+  /** Where links lead to. */
+  readonly path: string
+  readonly backup?: string
+  /** How the server got to know: "asked", "told", or it did not run. */
+  readonly server: "asked" | "told" | "not-running"
+}
+
+const TRIES = 5
+const PAUSE_MS = 100
+/** dnsmasq writes at once; over a script it takes a moment. */
+const ASKED_MS = 5000
+
+/**
+ * Removes the leases with these keys. One that is not there any more, since it was renewed or is gone, is left as it is; resolves with the keys that were removed. Throws
+ * "corrupt-file", "busy", "permission-denied", "unsupported" and what else the file and the server refuse with.
+ */
+export async function removeLeases(
+  path: string,
+  keys: ReadonlySet<string>,
+  options: RemoveOptions,
+): Promise<Removed & { readonly keys: readonly string[] }> {
+  const { format, host, signal, disk } = options
+  const server = options.server ?? serverNamed(format.name)
+  const real = realOf(path, disk)
+  const isRunning = await server?.isRunning(real, host, signal)
+  if (server !== undefined && isRunning === true && server.whileRunning === "refuse") {
+    throw new SidecarError(
+      "unsupported",
+      `Cannot change "${shown(path)}": ${server.title} runs, and would write over it`,
+      {
+        next: server.next,
+      },
+    )
+  }
+  if (server?.ask !== undefined && isRunning === true) return await byAsking(real, keys, server, options)
+  return await byEditing(real, keys, isRunning === true ? server : undefined, { ...options, server })
+}
+
+function realOf(path: string, disk: Disk): string {
+  try {
+    return disk.resolve(path)
+  } catch (error) {
+    throw refusedFile("change", path, error)
+  }
+}
+
+async function byAsking(
+  path: string,
+  keys: ReadonlySet<string>,
+  server: LeaseServer,
+  options: RemoveOptions,
+): Promise<Removed & { readonly keys: readonly string[] }> {
+  const { disk, format, signal } = options
+  const { document } = readLeases(path, disk, format.name)
+  const chosen = chosenIn(document, keys)
+  const wanted = new Set<string>()
+  for (const lease of chosen) {
+    try {
+      await server.ask?.(lease, document, signal)
+      wanted.add(keyOf(lease))
+    } catch (error) {
+      const stays = options.inUse === "stays" && error instanceof SidecarError && error.code === "busy"
+      if (!stays) throw error
+    }
+  }
+  const end = Date.now() + ASKED_MS
+  for (;;) {
+    const left = chosenIn(readLeases(path, disk, format.name).document, wanted)
+    if (left.length === 0) return { path, server: "asked", keys: [...wanted] }
+    if (Date.now() >= end) {
+      const [first] = left
+      throw new SidecarError(
+        "timeout",
+        `Cannot release ${first?.address ?? "the leases"}: ${server.title} was asked and has it still, with ${left.length - 1} more`,
+        { next: server.next },
+      )
+    }
+    await (options.wait ?? sleep)(PAUSE_MS, signal)
+  }
+}
+
+async function byEditing(
+  path: string,
+  keys: ReadonlySet<string>,
+  running: LeaseServer | undefined,
+  options: RemoveOptions,
+): Promise<Removed & { readonly keys: readonly string[] }> {
+  const { disk, format, host, signal } = options
+  const gone = new Set<string>()
+  let backup: string | undefined
+  for (let attempt = 1; attempt <= TRIES; attempt++) {
+    const done = await underLock(path, options, () =>
+      rewrite(path, (bytes) => without(documentOf(bytes, path, options), keys, { format, gone }), {
+        disk,
+        now: options.now(),
+      }),
+    )
+    backup ??= done.backup
+    const result = { path, keys: [...gone], ...(backup === undefined ? {} : { backup }) }
+    if (running?.tell === undefined) return { ...result, server: "not-running" }
+    if (gone.size > 0) await running.tell(path, host, signal)
+    if (chosenIn(readLeases(path, disk, format.name).document, keys).length === 0)
+      return { ...result, server: "told" }
+    await (options.wait ?? sleep)(PAUSE_MS * attempt, signal)
+  }
+  throw new SidecarError(
+    "busy",
+    `Cannot change "${shown(path)}": ${running?.title ?? "its server"} writes back what was removed`,
+    {
+      next: running?.next ?? "Try again",
+    },
+  )
+}
+
+async function underLock<T>(
+  path: string,
+  { server, signal, disk }: RemoveOptions,
+  work: () => T,
+): Promise<T> {
+  const lockPath = server?.lockOf?.(path) ?? `${path}.skep-lock`
+  try {
+    using _lock = await disk.lock(lockPath, signal)
+    return work()
+  } catch (error) {
+    throw refusedFile("change", path, error)
+  }
+}
+
+function documentOf(bytes: Uint8Array, path: string, { format, known }: RemoveOptions): Document {
+  return known !== undefined && Buffer.compare(known.bytes, bytes) === 0 ? known : format.parse(bytes, path)
+}
+
+/** Undefined where none of them is there. */
+function without(
+  document: Document,
+  keys: ReadonlySet<string>,
+  { format, gone }: { readonly format: LeaseFormat; readonly gone: Set<string> },
+): Uint8Array | undefined {
+  const chosen = chosenIn(document, keys)
+  if (chosen.length === 0) return undefined
+  mayRewrite(document)
+  for (const lease of chosen) gone.add(keyOf(lease))
+  return format.remove(document, together(document, chosen))
+}
+
+function chosenIn({ leases }: Document, keys: ReadonlySet<string>): Lease[] {
+  return leases.filter((lease) => keys.has(keyOf(lease)))
+}
