@@ -12,14 +12,22 @@ const fromSource = { resolve: { conditions: ["source"] }, ssr: { resolve: { cond
  * Left out of the gate, which has half an hour; `npm test -- --long` runs them too, `npx vitest run --project long` them alone.
  */
 const LONG = [
+  "test/e2e/exports.test.ts",
   "test/e2e/full-disk.test.ts",
   "test/e2e/machine-gvproxy.test.ts",
   "test/e2e/machine-passt.test.ts",
   "test/e2e/machine-stream.test.ts",
   "test/e2e/network-contract.test.ts",
+  "test/e2e/posix.test.ts",
+  "test/e2e/postgresql.test.ts",
+  "test/e2e/programs.test.ts",
   "test/e2e/vhost-net.test.ts",
+  "test/interop/leases.test.ts",
+  "test/interop/posix.test.ts",
   "test/interop/soak.test.ts",
   "packages/adapters/test/gvproxy/gvproxy.test.ts",
+  "packages/adapters/test/passt/passt.test.ts",
+  "packages/adapters/test/qemu-user.test.ts",
   "packages/adapters/test/vhost-vsock/contract.test.ts",
   "packages/network/test/drivers/node.test.ts",
 ]

@@ -52,6 +52,7 @@ const ALONE = {
   shares: "packages/shares/src/main.ts",
   "shares-thread": "packages/shares/src/thread.ts",
   exports: "packages/shares/src/exports/main.ts",
+  leases: "packages/leases/src/main.ts",
   "tap-opener": "packages/link/src/tap/opener.ts",
   "qemu-user": "packages/adapters/src/qemu-user/main.ts",
   passt: "packages/adapters/src/passt/main.ts",

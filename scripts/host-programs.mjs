@@ -19,6 +19,8 @@ export const TEST_PROGRAMS = [
   // Projects with directories of the host.
   { program: "docker-compose", packages: ["docker-compose"] },
   { program: "sqlite3", packages: ["sqlite3"] },
+  { program: "pg_createcluster", packages: ["postgresql"] },
+  { program: "git", packages: ["git"] },
   // A machine's files on the host: skep mount uses the first, its tests the second.
   { program: "fusermount3", packages: ["fuse3", "libfuse2"] },
   { program: "/usr/lib/openssh/sftp-server", packages: ["openssh-sftp-server"] },
@@ -34,13 +36,21 @@ export const TEST_PROGRAMS = [
   { program: "ethtool", packages: ["ethtool"] },
   { program: "tcpdump", packages: ["tcpdump"] },
   { program: "tshark", packages: ["tshark"] },
+  // Who stands for a kernel's NFS server.
+  { program: "ganesha.nfsd", packages: ["nfs-ganesha", "nfs-ganesha-vfs", "rpcbind"] },
+  // A server whose leases the janitor takes back, and what kills the janitor at each of its system calls.
+  { program: "dnsmasq", packages: ["dnsmasq-base"] },
+  { program: "strace", packages: ["strace"] },
   // Clients of NFS that need no kernel, and what the benchmarks build theirs with.
   { program: "nfs-ls", packages: ["libnfs-utils", "libnfs-dev"] },
+  // Another server of it, which shows what the shares contract asks of any.
+  { program: "ganesha.nfsd", packages: ["nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "socat"] },
 ]
 
 /** What the benchmarks use beside these: they compile peers and loads, give threads a processor, and are about other networks. */
 export const BENCH_PROGRAMS = [
   { program: "gcc", packages: ["gcc", "libc6-dev"] },
+  { program: "/usr/bin/time", packages: ["time"] },
   { program: "taskset", packages: ["util-linux"] },
   { program: "passt", packages: ["passt"] },
   { program: "slirp4netns", packages: ["slirp4netns"] },

@@ -1,9 +1,9 @@
 /**
- * `npm run bench -- SUITE... [--json] [--record] [--only ROW]... [--quick]`: runs suites, prints a table or JSON rows, exits with 1 where a bar is
+ * `npm run bench -- SUITE... [--json] [--record] [--only ROW]... [--quick] [--rounds N]`: runs suites, prints a table or JSON rows, exits with 1 where a bar is
  * missed.
  *
- * `--record` writes the charts and tables of `docs/benchmarks.md`. The suites `network` and `shares` take `--only`, part of a row's name, and `--quick`, for runs
- * that only show that it works.
+ * `--record` writes the charts and tables of `docs/benchmarks.md`. The suites `network`, `shares` and `file-servers` take `--only`, part of a row's name, and `--quick`, for
+ * runs that only show that it works, and `--rounds N`, how often each contestant has its turn.
  *
  * @module
  */
@@ -12,19 +12,31 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
+import { parseRounds, type SuiteOptions } from "./options.ts"
 import { markdownTable, svgChart, textTable } from "./report.ts"
 import type { Row } from "./row.ts"
 import { boot } from "./suites/boot.ts"
 import { engine } from "./suites/engine.ts"
 import { footprint } from "./suites/footprint.ts"
+import { leases } from "./suites/leases.ts"
 import { loop } from "./suites/loop.ts"
-import { type NetworkOptions, network } from "./suites/network.ts"
-import { shares } from "./suites/shares.ts"
+import { network } from "./suites/network.ts"
+import { fileServers, shares } from "./suites/shares.ts"
 import { vsock } from "./suites/vsock.ts"
 
-type Suite = (progress: (text: string) => void, options: NetworkOptions) => Promise<readonly Row[]>
+type Suite = (progress: (text: string) => void, options: SuiteOptions) => Promise<readonly Row[]>
 
-const SUITES: Readonly<Record<string, Suite>> = { boot, footprint, loop, engine, vsock, network, shares }
+const SUITES: Readonly<Record<string, Suite>> = {
+  boot,
+  footprint,
+  loop,
+  engine,
+  vsock,
+  network,
+  shares,
+  "file-servers": fileServers,
+  leases,
+}
 const docs = join(import.meta.dirname, "../../docs")
 
 const { values, positionals } = parseArgs({
@@ -34,10 +46,16 @@ const { values, positionals } = parseArgs({
     record: { type: "boolean", default: false },
     only: { type: "string", multiple: true, default: [] },
     quick: { type: "boolean", default: false },
+    rounds: { type: "string" },
   },
 })
 if (values.record && (values.quick || values.only.length > 0)) {
   process.stderr.write("error: --record is for a whole run, without --quick and --only\n")
+  process.exit(2)
+}
+const rounds = values.rounds === undefined ? undefined : parseRounds(values.rounds)
+if (values.rounds !== undefined && rounds === undefined) {
+  process.stderr.write(`error: --rounds is a number from 1 to 99, not "${values.rounds}"\n`)
   process.exit(2)
 }
 const names = positionals.length === 0 ? Object.keys(SUITES) : positionals
@@ -49,7 +67,7 @@ for (const name of names) {
     process.exit(2)
   }
   process.stderr.write(`${name}\n`)
-  const result = await suite((text) => process.stderr.write(`${text}\n`), values)
+  const result = await suite((text) => process.stderr.write(`${text}\n`), { ...values, rounds })
   rows.push(...result)
   if (values.record) record(name, result)
 }
@@ -63,7 +81,8 @@ function record(name: string, result: readonly Row[]): void {
   const begin = `<!-- ${name} -->`
   const end = `<!-- /${name} -->`
   const machine = `${cpus().length} cores, ${cpus()[0]?.model.trim() ?? "unknown"}, Node ${process.versions.node}`
-  const command = `\`npm run bench -- ${name} --record\``
+  const said = rounds === undefined ? "" : ` --rounds ${rounds}`
+  const command = `\`npm run bench -- ${name} --record${said}\``
   const section = [
     begin,
     `## ${name}`,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -48,15 +48,29 @@ export async function runHttpd(skep: Skep, publish: string, ...more: string[]): 
 
 /** Makes `busybox:latest` in the machine, with a page to serve. */
 export async function importBusybox(skep: Skep): Promise<void> {
+  await importRoot(skep, IMAGE, async () => undefined)
+}
+
+/** Makes an image of busybox, and of what `add` puts into its root. */
+export async function importRoot(
+  skep: Skep,
+  image: string,
+  add: (rootfs: string) => Promise<void>,
+): Promise<void> {
   const rootfs = await mkdtemp(join(tmpdir(), "bb-"))
-  for (const name of ["bin", "tmp", "etc", "www", "data"]) mkdirSync(join(rootfs, name))
-  copyFileSync("/bin/busybox", join(rootfs, "bin/busybox"))
-  for (const applet of APPLETS) symlinkSync("busybox", join(rootfs, "bin", applet))
-  writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")
-  writeFileSync(join(rootfs, "www/index.html"), PAGE)
   const archive = `${rootfs}.tar`
-  await run("tar", ["-C", rootfs, "-cf", archive, "."])
-  await skep.docker(["--context", "skep", "import", "--change", 'CMD ["/bin/sh"]', archive, IMAGE])
-  rmSync(archive)
-  rmSync(rootfs, { recursive: true })
+  try {
+    for (const name of ["bin", "tmp", "etc", "www", "data"]) mkdirSync(join(rootfs, name))
+    copyFileSync("/bin/busybox", join(rootfs, "bin/busybox"))
+    for (const applet of APPLETS) symlinkSync("busybox", join(rootfs, "bin", applet))
+    writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")
+    writeFileSync(join(rootfs, "www/index.html"), PAGE)
+    chmodSync(join(rootfs, "tmp"), 0o1777)
+    await add(rootfs)
+    await run("tar", ["-C", rootfs, "--owner=0", "--group=0", "-cf", archive, "."])
+    await skep.docker(["--context", "skep", "import", "--change", 'CMD ["/bin/sh"]', archive, image])
+  } finally {
+    rmSync(archive, { force: true })
+    rmSync(rootfs, { recursive: true })
+  }
 }

@@ -16,10 +16,10 @@ import {
   parseLogRecord,
 } from "@skep/guest/agent"
 import { Lines } from "@skep/runtime"
+import { newSshKey } from "@skep/runtime/ssh-key"
 import ssh2 from "ssh2"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { BARE_SECRET, prepareBare, withVsock } from "../vm/bare-qemu.ts"
-import { ed25519Pair } from "../vm/ssh-key.ts"
 import { sharedSkep } from "./skep.ts"
 
 const MEMORY_MIB = 768
@@ -31,7 +31,7 @@ const skep = sharedSkep()
 const directory = mkdtempSync(join(tmpdir(), "ga-"))
 const at = (name: string): string => join(directory, name)
 const sidecarProgram = join(import.meta.dirname, "../../apps/skep/dist/programs/vsock.js")
-const key = ed25519Pair()
+const key = newSshKey("")
 const { signal } = new AbortController()
 const records: LogRecord[] = []
 const agentClients: string[] = []
@@ -65,7 +65,7 @@ beforeAll(async () => {
     images: join(skep.home, "images"),
     accelerator: vm.accelerator,
     memoryMiB: MEMORY_MIB,
-    bootLocal: `#!/bin/sh\necho '${key.public}' > /run/skep/seed/authorized_keys\n`,
+    bootLocal: `#!/bin/sh\necho '${key.publicKey}' > /run/skep/seed/authorized_keys\n`,
   })
   const args = ["--guest-cid", String(CID), "--socket", at("back.sock"), "--directory", at("v")]
   sidecar = spawn(process.execPath, [sidecarProgram, ...args], { stdio: ["ignore", "pipe", "inherit"] })
@@ -128,7 +128,7 @@ async function loggedIn(): Promise<ssh2.Client> {
       await new Promise<void>((resolve, reject) => {
         client.once("ready", () => resolve())
         client.once("error", reject)
-        client.connect({ sock: dial(GUEST_PORTS.ssh), username: "root", privateKey: key.private })
+        client.connect({ sock: dial(GUEST_PORTS.ssh), username: "root", privateKey: key.privateKey })
       })
       client.on("error", () => client.destroy())
       return client

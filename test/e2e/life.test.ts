@@ -60,7 +60,17 @@ describe("skep stop and up", () => {
   })
 })
 
+/** The guest's agent tells it some time after Docker answers. */
+async function guestAddress(machine: string): Promise<string> {
+  const ask = async (): Promise<string> =>
+    (await skep.run(["ip", machine, "--guest"], { check: false })).stdout.trim()
+  await expect.poll(ask, { timeout: 60_000, interval: 500 }).not.toBe("")
+  return await ask()
+}
+
 describe("a second machine", () => {
+  let address: string
+
   it("lives beside the first, and rm --force leaves nothing of it", async () => {
     await skep.run(["up", "second", "--network", "restricted", "--memory", "768m", "--disk", "2g"])
     expect((await skep.run(["ls", "-q"])).stdout).toBe("default\nsecond\n")
@@ -75,6 +85,8 @@ describe("a second machine", () => {
     const [first, second] = await skep.json(["ls"])
     expect([first.record.guestCid, second.record.guestCid]).toEqual([3, 4])
     expect([first.way, second.way]).toEqual(["vsock", "vsock"])
+    address = await guestAddress("second")
+    expect(address).toMatch(/^192\.168\.64\.\d+$/)
     const busy = await skep.run(["rm", "second"], { check: false })
     expect(busy).toMatchObject({ code: 4, stderr: expect.stringContaining("--force") })
 
@@ -93,6 +105,18 @@ describe("a second machine", () => {
       "docker.sock",
       "network", // the first one's, too
     ])
+  })
+
+  it("leaves its address to the third, which keeps it for its name when it is told to", async () => {
+    await skep.run(["up", "third", "--network", "restricted", "--memory", "512m", "--disk", "2g"])
+    expect(await guestAddress("third")).toBe(address)
+    const taken = await skep.run(["leases", "reserve", "fourth", address], { check: false })
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining('"third" has it now') })
+    const removed = await skep.json(["rm", "--force", "--keep-lease", "third"])
+    expect(removed).toEqual({ type: "removed", name: "third", released: [], kept: address })
+    expect(await skep.json(["leases", "reserve"])).toEqual([{ machine: "third", address }])
+    expect(await skep.json(["leases", "unreserve", "third"])).toEqual({ machine: "third", address })
+    expect(await skep.json(["leases", "reserve"])).toEqual([])
   })
 })
 

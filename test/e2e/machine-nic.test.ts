@@ -8,9 +8,9 @@ import { currentImage, emulationParameters, hostTscKhz, kernelCommandLine, write
 import { createDisk, launcher } from "@skep/launcher"
 import { type LoopThread, startLoop } from "@skep/loop"
 import { adopt } from "@skep/runtime"
+import { newSshKey } from "@skep/runtime/ssh-key"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import type { NicCalls } from "../vm/reflecting-nic-thread.ts"
-import { ed25519Pair } from "../vm/ssh-key.ts"
 import { sharedSkep } from "./skep.ts"
 
 const GIB = 2 ** 30
@@ -64,7 +64,7 @@ beforeAll(async () => {
   await writeSeed(at("seed.img"), {
     hostname: "nic",
     authorizedKeys: [],
-    hostKey: ed25519Pair().private,
+    hostKey: newSshKey("").privateKey,
     vsockSecret: "none",
     bootLocal: BOOT_LOCAL,
   })

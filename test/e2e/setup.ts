@@ -42,7 +42,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 /** Images, packages and a docker command taken from them outlive the run, beside the other caches of the checkout: a fresh clone builds, a second run does not. */
-function keepImages(home: string): void {
+export function keepImages(home: string): void {
   for (const name of ["images", "cache", "bin"]) {
     const kept = join(root, "node_modules/.cache/skep-e2e", name)
     mkdirSync(kept, { recursive: true, mode: 0o700 })

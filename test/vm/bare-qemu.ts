@@ -7,7 +7,7 @@ import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { currentImage, emulationParameters, hostTscKhz, kernelCommandLine, writeSeed } from "@skep/guest"
 import { createDisk, parseLauncherOptions, qemuArguments, type UserNetwork } from "@skep/launcher"
-import { ed25519Pair } from "./ssh-key.ts"
+import { newSshKey } from "@skep/runtime/ssh-key"
 
 const GIB = 2 ** 30
 /** Of the bare guest: what it says first to the host's SSH agent. */
@@ -40,7 +40,7 @@ export async function prepareBare(options: BareOptions): Promise<readonly string
   const data = join(directory, "data.img")
   await createDisk(data, 4 * GIB)
   const seed = join(directory, "seed.img")
-  const hostKey = ed25519Pair().private
+  const hostKey = newSshKey("").privateKey
   await writeSeed(seed, {
     hostname: "bare",
     authorizedKeys: [],

@@ -3,8 +3,9 @@
  *
  * @module
  */
+
+import { EXIT, exitCodeFor } from "@skep/runtime/exit"
 import { CommanderError } from "commander"
-import { EXIT, exitCodeFor } from "./cli/exit.ts"
 import { forUser, Output } from "./cli/output.ts"
 import { buildProgram } from "./cli/program.ts"
 import { asksForJson } from "./cli/usage.ts"

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdirSync } from "node:fs"
+import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { run } from "../home.ts"
 import { cpuOf, start } from "../network/process.ts"
@@ -12,7 +12,7 @@ import { DEPTHS, LOADS, makeSource, RUN_MS } from "./driven.ts"
 import { oursNfs } from "./ours.ts"
 import { ganesha } from "./peers.ts"
 import type { Served, Server } from "./server.ts"
-import { type Settings, SUITE, wordsOf } from "./settings.ts"
+import { DRIVEN_SUITE, type Settings, wordsOf } from "./settings.ts"
 
 const PORT = 20490
 
@@ -43,7 +43,9 @@ export async function drivenNfs(settings: Settings): Promise<readonly Row[]> {
       }
     }
     const { [oursNfs.name]: ours = [], ...peers } = rates
-    rows.push(rowOf({ suite: SUITE, name: plan.name, unit: "k/s", better: "higher", ours, peers, bar: 1 }))
+    rows.push(
+      rowOf({ suite: DRIVEN_SUITE, name: plan.name, unit: "k/s", better: "higher", ours, peers, bar: 1 }),
+    )
     progress(
       `    processor us a request: ${Object.entries(costs)
         .map(([who, all]) => `${who} ${median(all).toFixed(2)}`)
@@ -64,7 +66,7 @@ async function once(
 ): Promise<{ readonly rate: number; readonly cost: number }> {
   const own = join(directory, "driven-nfs", String(made++))
   const source = join(own, "source")
-  mkdirSync(source, { recursive: true })
+  mkdirSync(source, { recursive: true, mode: 0o700 })
   makeSource(source)
   const log = join(own, "log")
   let served: Served | undefined
@@ -74,14 +76,15 @@ async function once(
     const before = cpuOf(served.program.pids())
     const words = [program, urlOf(served.mount), served.within, load, String(depth), String(RUN_MS)]
     await using driver = await start(words, { log, namespace, untilLine: true, readyMs: 60_000 })
-    const said = JSON.parse(driver.said) as { requests: number; seconds: number }
+    const said = JSON.parse(driver.said) as { requests: number; all: number; seconds: number }
     const cpu = cpuOf(served.program.pids()) - before
-    return { rate: said.requests / said.seconds / 1000, cost: (cpu / said.requests) * 1e6 }
+    return { rate: said.requests / said.seconds / 1000, cost: (cpu / said.all) * 1e6 }
   } catch (error) {
     progress(`    ${server.name}: ${wordsOf(error)}`)
     return { rate: 0, cost: Number.NaN }
   } finally {
     await served?.program[Symbol.asyncDispose]()
+    rmSync(own, { recursive: true, force: true })
   }
 }
 

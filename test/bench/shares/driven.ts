@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs"
+import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { run } from "../home.ts"
 import { cpuOf, start } from "../network/process.ts"
@@ -11,7 +11,7 @@ import { median, type Row, rowOf } from "../row.ts"
 import { OURS, oursVirtiofs } from "./ours.ts"
 import { virtiofsd } from "./peers.ts"
 import type { Served, Server } from "./server.ts"
-import { type Settings, SUITE, wordsOf } from "./settings.ts"
+import { DRIVEN_SUITE, type Settings, wordsOf } from "./settings.ts"
 
 export const LOADS = [
   "read-4k",
@@ -57,7 +57,9 @@ export async function driven(settings: Settings): Promise<readonly Row[]> {
       }
     }
     const { [OURS]: ours = [], ...peers } = rates
-    rows.push(rowOf({ suite: SUITE, name: plan.name, unit: "k/s", better: "higher", ours, peers, bar: 1 }))
+    rows.push(
+      rowOf({ suite: DRIVEN_SUITE, name: plan.name, unit: "k/s", better: "higher", ours, peers, bar: 1 }),
+    )
     progress(
       `    processor us a request: ${Object.entries(costs)
         .map(([who, all]) => `${who} ${median(all).toFixed(2)}`)
@@ -78,7 +80,7 @@ async function once(
 ): Promise<{ readonly rate: number; readonly cost: number }> {
   const own = join(directory, "driven", String(made++))
   const source = join(own, "source")
-  mkdirSync(source, { recursive: true })
+  mkdirSync(source, { recursive: true, mode: 0o700 })
   makeSource(source)
   const log = join(own, "log")
   let served: Served | undefined
@@ -87,14 +89,15 @@ async function once(
     const before = cpuOf(served.program.pids())
     const words = [program, served.socket ?? "", served.within, load, String(depth), String(RUN_MS)]
     await using driver = await start(words, { log, untilLine: true, readyMs: 60_000 })
-    const said = JSON.parse(driver.said) as { requests: number; seconds: number }
+    const said = JSON.parse(driver.said) as { requests: number; all: number; seconds: number }
     const cpu = cpuOf(served.program.pids()) - before
-    return { rate: said.requests / said.seconds / 1000, cost: (cpu / said.requests) * 1e6 }
+    return { rate: said.requests / said.seconds / 1000, cost: (cpu / said.all) * 1e6 }
   } catch (error) {
     progress(`    ${server.name}: ${wordsOf(error)}`)
     return { rate: 0, cost: Number.NaN }
   } finally {
     await served?.program[Symbol.asyncDispose]()
+    rmSync(own, { recursive: true, force: true })
   }
 }
 

@@ -11,13 +11,13 @@ import { type Row, rowOf } from "../row.ts"
 import { buildTools } from "./guest-tools.ts"
 import { bootGuest, type Guest, MOUNTS } from "./machine.ts"
 import { OURS, oursNfs, oursVirtiofs } from "./ours.ts"
-import { ganesha, virtiofsd } from "./peers.ts"
+import { ganesha, virtiofsd, virtiofsdExtended } from "./peers.ts"
 import type { Served, Server } from "./server.ts"
 import { type Settings, SUITE, wordsOf } from "./settings.ts"
 import { makeArchive, makeRepository } from "./source.ts"
 import { type Load, loads, QUICK, WHOLE, WORK } from "./workload.ts"
 
-const SERVERS: readonly Server[] = [oursVirtiofs, virtiofsd, oursNfs, ganesha]
+const SERVERS: readonly Server[] = [oursVirtiofs, virtiofsd, virtiofsdExtended, oursNfs, ganesha]
 /** The guest's own ext4, the limit. */
 const DISK = "ext4"
 const FIRST_PORT = 20_490
@@ -73,7 +73,7 @@ async function serveAll(
     }
     const own = join(directory, server.name)
     const source = join(own, "source")
-    mkdirSync(source, { recursive: true })
+    mkdirSync(source, { recursive: true, mode: 0o700 })
     await makeRepository(source, files)
     const log = join(own, "log")
     const port = FIRST_PORT + 2 * index
@@ -155,14 +155,18 @@ async function takeOne(
 function rowsOf({ load, values, cpu }: Taken): readonly Row[] {
   const better = load.unit === "s" ? "lower" : "higher"
   const limit = values[DISK] ?? []
-  const row = (protocol: string, ours: string, peer: string): Row =>
+  const row = (protocol: string, ours: string, peer: string, ...others: readonly string[]): Row =>
     rowOf({
       suite: SUITE,
       name: `${protocol}: ${load.name}`,
       unit: load.unit,
       better,
       ours: values[ours] ?? [Number.NaN],
-      peers: { [peer]: values[peer] ?? [Number.NaN], [DISK]: limit },
+      peers: {
+        [peer]: values[peer] ?? [Number.NaN],
+        ...Object.fromEntries(others.map((other) => [other, values[other] ?? [Number.NaN]])),
+        [DISK]: limit,
+      },
       bar: 1,
       bars: { [peer]: 1 },
     })
@@ -175,5 +179,9 @@ function rowsOf({ load, values, cpu }: Taken): readonly Row[] {
     peers: { virtiofsd: cpu["virtiofsd"] ?? [Number.NaN] },
     bar: 1.1,
   })
-  return [row("virtiofs", OURS, "virtiofsd"), cost, row("NFS", `${OURS}-nfs`, "ganesha")]
+  return [
+    row("virtiofs", OURS, "virtiofsd", virtiofsdExtended.name),
+    cost,
+    row("NFS", `${OURS}-nfs`, "ganesha"),
+  ]
 }

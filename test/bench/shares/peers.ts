@@ -13,21 +13,27 @@ const GANESHA = "ganesha.nfsd"
 /** What the guest's kernel needs to mount without a portmapper; `hard`, as everybody has it. */
 export const NFS_OPTIONS = "vers=3,proto=tcp,nolock,noacl,mountproto=tcp,rsize=1048576,wsize=1048576"
 
-export const virtiofsd: Server = {
-  name: "virtiofsd",
-  kind: "virtiofs",
-  missing: () => (existsSync(VIRTIOFSD) ? undefined : `there is no ${VIRTIOFSD}`),
-  serve: async ({ source, directory, log }: Place): Promise<Served> => {
-    const socket = join(directory, "fs.sock")
-    // `cache=auto` is its default and what distributions start it with.
-    const words = [`--socket-path=${socket}`, "-o", `source=${source}`, "-o", "cache=auto"]
-    const program = await start([VIRTIOFSD, ...words], { log })
-    await until("virtiofsd at its socket", () => {
-      program.check()
-      return existsSync(socket) ? true : undefined
-    })
-    return { program, socket, mount: "-t virtiofs TAG", within: "." }
-  },
+// `cache=auto` is its default and what distributions start it with.
+export const virtiofsd: Server = virtiofsdWith("virtiofsd", "cache=auto")
+/** With extended attributes, as ours has them: Linux asks for one before it writes to a file, unless the server has none at all. */
+export const virtiofsdExtended: Server = virtiofsdWith("virtiofsd-xattr", "cache=auto,xattr")
+
+function virtiofsdWith(name: string, options: string): Server {
+  return {
+    name,
+    kind: "virtiofs",
+    missing: () => (existsSync(VIRTIOFSD) ? undefined : `there is no ${VIRTIOFSD}`),
+    serve: async ({ source, directory, log }: Place): Promise<Served> => {
+      const socket = join(directory, "fs.sock")
+      const words = [`--socket-path=${socket}`, "-o", `source=${source}`, "-o", options]
+      const program = await start([VIRTIOFSD, ...words], { log })
+      await until("virtiofsd at its socket", () => {
+        program.check()
+        return existsSync(socket) ? true : undefined
+      })
+      return { program, socket, mount: "-t virtiofs TAG", within: "." }
+    },
+  }
 }
 
 export const ganesha: Server = {

@@ -15,7 +15,9 @@ export interface Settings {
   readonly progress: (text: string) => void
 }
 
+/** What guests do with shares, and servers driven without a guest. */
 export const SUITE = "shares"
+export const DRIVEN_SUITE = "file-servers"
 
 export function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

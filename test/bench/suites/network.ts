@@ -19,21 +19,15 @@ import { memory } from "../network/memory.ts"
 import { namespaces } from "../network/namespaces.ts"
 import { labelOf, type Peer } from "../network/peer.ts"
 import { start } from "../network/process.ts"
+import type { SuiteOptions } from "../options.ts"
 import type { Row } from "../row.ts"
 
 const SOURCES = join(import.meta.dirname, "../network")
 const VERIFIED_BYTES = 64 * 2 ** 20
 
-export interface NetworkOptions {
-  /** Parts of the names of the rows to be measured; all, if there is none. */
-  readonly only: readonly string[]
-  /** Once, and shortly. */
-  readonly quick: boolean
-}
-
 export async function network(
   progress: (text: string) => void,
-  options: NetworkOptions,
+  options: SuiteOptions,
 ): Promise<readonly Row[]> {
   if (process.getuid?.() !== 0) {
     progress("  skipped: network namespaces need root")
@@ -41,7 +35,7 @@ export async function network(
   }
   const { only, quick } = options
   const settings: Settings = {
-    rounds: quick ? 1 : 5,
+    rounds: options.rounds ?? (quick ? 1 : 5),
     seconds: quick ? 1 : 2,
     shortSeconds: 1,
     floodSeconds: quick ? 5 : 60,

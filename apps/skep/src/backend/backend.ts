@@ -21,6 +21,8 @@ import { createHome, type Home, homeFrom } from "../home/paths.ts"
 import { readSettings, type Settings } from "../home/settings.ts"
 import { VERSION } from "../version.ts"
 import { Images } from "./image-builder/images.ts"
+import { Janitor, timerLater } from "./leases/janitor.ts"
+import { MachineLeases } from "./leases/machine-leases.ts"
 import { Machines } from "./machines.ts"
 import { HomeNetwork } from "./network/home-network.ts"
 import { backendRoutes } from "./routes.ts"
@@ -47,6 +49,7 @@ const Options: z.ZodType<BackendOptions> = z.strictObject({
     passt: program,
     gvproxy: program,
     shares: program,
+    exports: program,
     virtiofsd: program,
   }),
 })
@@ -96,12 +99,21 @@ export const backend: Sidecar<BackendOptions, BackendStatus, BackendRunning> = {
       log,
       emit,
       network,
+      leases: new MachineLeases({ network, path: home.networkLeases, log, emit }),
       images: new Images(home, log),
       programs: options.programs,
       publishAddress: async () => (await settingsOf(home, log))?.publishAddress ?? "127.0.0.1",
       sharesSshAgent: async () => (await settingsOf(home, log))?.sshAgent ?? false,
     })
     cleanup.defer(() => machines.release())
+    cleanup.use(
+      new Janitor({
+        sweep: (signal) => machines.sweepLeases(signal),
+        log,
+        later: timerLater,
+        random: Math.random,
+      }),
+    )
     context.signal.throwIfAborted()
     log.info("started", { version: VERSION, machines: machines.size })
     return run({ home, machines, counters, log, owned: cleanup.move() })

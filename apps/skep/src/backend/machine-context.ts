@@ -6,6 +6,7 @@
 import type { Log, SidecarEvent } from "@skep/contract"
 import type { Home } from "../home/paths.ts"
 import type { Images } from "./image-builder/images.ts"
+import type { MachineLeases } from "./leases/machine-leases.ts"
 import type { HomeNetwork } from "./network/home-network.ts"
 import type { Programs } from "./vm/context.ts"
 
@@ -15,6 +16,8 @@ export interface MachineContext {
   readonly emit: (event: SidecarEvent) => void
   readonly images: Images
   readonly network: HomeNetwork
+  /** What machines have on it. */
+  readonly leases: MachineLeases
   /** Where ports are published that name no address: the user's setting as it is now. */
   readonly publishAddress: () => Promise<string>
   readonly programs: Programs

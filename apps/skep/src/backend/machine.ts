@@ -19,14 +19,15 @@ import {
   differences,
   type MachineRecord,
   newRecord,
-  readRecord,
   writeRecord,
 } from "../machine/record.ts"
 import { DockerSocket } from "./docker-socket.ts"
+import { type ExportsWish, MachineExports, sayTo } from "./exports/machine-exports.ts"
 import type { MachineContext } from "./machine-context.ts"
 import type { Progress, Report } from "./operation.ts"
 import { powerOff } from "./power-off.ts"
 import { type DockerState, problemOf } from "./problem.ts"
+import { RecordFile } from "./record-file.ts"
 import { Sequence } from "./sequence.ts"
 import { SharesOfMachine } from "./shares.ts"
 import type { MachineView } from "./view.ts"
@@ -44,16 +45,14 @@ export class Machine {
   readonly name: string
   readonly paths: MachinePaths
   readonly shares: SharesOfMachine
+  readonly #exports: MachineExports
   readonly #context: MachineContext
   readonly #log: Log
   readonly #changes: Sequence
-  #record: MachineRecord | undefined
-  /** Why there is no record that can be used. */
-  #broken: SidecarError | undefined
+  readonly #file: RecordFile
   #vm: Vm | undefined
   /** Created by an `up` that has not succeeded yet: an interruption removes it again. */
   #unborn = false
-  #removed = false
   /** Settles when it is known what follows the end of the virtual machine. */
   #losing: Promise<void> = Promise.resolve()
   /** Why it is not running, where there is more to say than that it was stopped. */
@@ -63,15 +62,14 @@ export class Machine {
   /** Reads the record. One that cannot be read makes a machine that can be shown, stopped and removed, but not started. */
   static async load(name: string, context: MachineContext): Promise<Machine> {
     const machine = new Machine(name, context)
-    await machine.#read()
+    await machine.#file.read()
     return machine
   }
 
   /** Creates the directory, the record and the keys. On failure nothing of it is left. */
   static async create(name: string, changes: Changes, context: MachineContext): Promise<Machine> {
     const machine = new Machine(name, context)
-    const plain = newRecord(name, changes, await readSettings(context.home.settingsFile), await freePort())
-    const record = { ...plain, shares: await machine.shares.wanted(undefined, changes) }
+    const record = await machine.#drafted(changes)
     try {
       await machine.#open()
       await createKeys(machine.paths, name)
@@ -80,14 +78,26 @@ export class Machine {
       await machine.#erase()
       throw error
     }
-    machine.#record = record
+    machine.#file.take(record)
     machine.#unborn = true
     return machine
+  }
+
+  /** What the host's kernel would have to export to a machine that is not there yet. */
+  static async exportsOfNew(
+    name: string,
+    changes: Changes,
+    context: MachineContext,
+    signal: AbortSignal,
+  ): ReturnType<SharesOfMachine["exportsFor"]> {
+    const machine = new Machine(name, context)
+    return await machine.shares.exportsFor(await machine.#drafted(changes), { changes }, signal)
   }
 
   private constructor(name: string, context: MachineContext) {
     this.name = name
     this.paths = machinePaths(context.home, name)
+    this.#file = new RecordFile(name, this.paths.record)
     this.#context = context
     this.#log = withFields(context.log, { machine: name })
     this.#changes = new Sequence(name, this.#log)
@@ -100,31 +110,44 @@ export class Machine {
       },
       findMount: (path) => this.shares.findMount(path),
     })
+    this.#exports = new MachineExports({ ...context, name, log: this.#log })
     this.shares = new SharesOfMachine({
       name,
       home: context.home,
       paths: this.paths,
       log: this.#log,
       emit: (event) => context.emit({ ...event, machine: name }),
-      record: () => this.#mustBeWhole(),
-      keep: (shares) => this.#keep({ ...this.#mustBeWhole(), shares }),
+      record: () => this.#file.whole(),
+      keep: (shares) => this.#file.keep({ ...this.#file.whole(), shares }),
       settled: () => this.#changes.settled(),
+      exports: this.#exports,
       running: () => this.#vm && (this.#vm.shares ?? "none"),
     })
   }
 
   /** Its address on the vsock, if it has one yet. */
   get guestCid(): number | undefined {
-    return this.#record?.guestCid
+    return this.#file.record?.guestCid
   }
 
   get state(): MachineState | "broken" {
-    if (this.#broken !== undefined) return "broken"
+    if (this.#file.broken !== undefined) return "broken"
     const change = this.#changes.kind
     if (change === "stop" || change === "kill" || change === "removal") return "stopping"
     if (this.#vm !== undefined) return this.#vm.state
     if (change !== undefined) return "starting"
     return this.#crash === undefined ? "stopped" : "crashed"
+  }
+
+  /** What the host's kernel would have to export to it, after these changes. */
+  async exportsFor(wish: ExportsWish, signal: AbortSignal): ReturnType<SharesOfMachine["exportsFor"]> {
+    return await this.shares.exportsFor(await this.#wanted(wish.changes ?? {}), wish, signal)
+  }
+
+  /** Whether it does not run, and nobody is about to start it. */
+  async isOver(): Promise<boolean> {
+    const isLeft = this.#changes.kind === undefined || this.#changes.kind === "adoption"
+    return this.#vm === undefined && isLeft && !(await hypervisorRuns(this.paths.run))
   }
 
   /** Settles with the change under way; then tells whether nothing would be lost by removing the machine. */
@@ -140,13 +163,13 @@ export class Machine {
   async adopt(): Promise<void> {
     try {
       await this.#open()
-      if (this.#record === undefined || !(await mayRun(this.paths))) return
+      if (this.#file.record === undefined || !(await mayRun(this.paths))) return
     } catch (error) {
       this.#crash = SidecarError.of(error)
       this.#log.info("cannot open the machine", { reason: String(error) })
       return
     }
-    const record = this.#record
+    const record = this.#file.record
     const found = withResolvers<void>()
     this.#changes.begin({
       kind: "adoption",
@@ -161,8 +184,8 @@ export class Machine {
 
   /** Brings the machine up, or joins whoever does already. */
   async *up(changes: Changes, signal: AbortSignal): AsyncGenerator<Progress> {
-    if (this.#broken !== undefined) await this.#read() // somebody may have mended the file
-    const record = this.#mustBeWhole()
+    await this.#file.readAgain()
+    const record = this.#file.whole()
     const wanted = changed(record, changes) // refused before anything is touched
     if (this.#changes.kind === "removal") {
       throw new SidecarError("busy", `Cannot start the machine "${this.name}": it is being removed`, {
@@ -184,7 +207,6 @@ export class Machine {
 
   /** Stops the machine and brings it up again, after it is clear that it can be such a machine. */
   async *restart(changes: Changes, signal: AbortSignal): AsyncGenerator<Progress> {
-    if (this.#broken !== undefined) await this.#read()
     await this.#wanted(changes)
     if (this.state !== "stopped" && this.state !== "crashed") yield* this.stop(signal)
     yield* this.up(changes, signal)
@@ -204,6 +226,7 @@ export class Machine {
             await endStray(this.name, this.paths, this.#context.network, deadlineMs)
             return true
           })
+          await this.#exports.takeBack(sayTo(report))
           this.#crash = undefined
         },
       })
@@ -230,13 +253,13 @@ export class Machine {
       work: async () => {
         await this.#kill()
         await this.#erase()
-        this.#removed = true
+        this.#file.remove()
       },
     }).done
   }
 
   async view(active: boolean): Promise<MachineView> {
-    if (this.#broken !== undefined) await this.#read() // somebody may have mended the file
+    await this.#file.readAgain()
     const vm = this.#vm
     const [status, docker, guest] = await Promise.all([vm?.status(), this.#docker(), vm?.guest()])
     const problem = this.#problem(docker)
@@ -246,7 +269,7 @@ export class Machine {
       active,
       docker: docker === "silent" ? "down" : docker,
       ...(problem === undefined ? {} : { problem: problem.toJSON() }),
-      ...(this.#record === undefined ? {} : { record: this.#record }),
+      ...(this.#file.record === undefined ? {} : { record: this.#file.record }),
       ...(status === undefined ? {} : { vm: status }),
       diskBytes: await allocatedBytes(this.paths.data),
       dockerSocket: this.paths.dockerSocket,
@@ -255,7 +278,7 @@ export class Machine {
       ...(vm?.ports === undefined ? {} : { ports: vm.ports.status() }),
       ...(vm?.way === undefined ? {} : { way: vm.way }),
       ...(guest === undefined ? {} : { guest }),
-      ...(this.#record === undefined ? {} : { shares: await this.shares.view() }),
+      ...(this.#file.record === undefined ? {} : { shares: await this.shares.view() }),
     }
   }
 
@@ -278,7 +301,8 @@ export class Machine {
     this.#crash = undefined
     await this.#socket.open()
     const boots = this.#vm === undefined
-    const vm = this.#vm ?? (await this.#boot(wanted, report, signal))
+    const boot = (): Promise<Vm> => this.#boot(wanted, report, signal)
+    const vm = this.#vm ?? (await this.#exports.during(wanted, report, signal, boot))
     if (!boots) await this.#keepForRestart(wanted, report)
     if (vm.state === "paused") await vm.resume()
     try {
@@ -302,34 +326,38 @@ export class Machine {
       return made
     }
     const addressed = { ...wanted, guestCid: wanted.guestCid ?? this.#context.freeCid() }
-    this.#record = addressed // at once, so that no other machine takes the address
+    this.#file.take(addressed) // at once, so that no other machine takes the address
     const { vm, record } = await bringUp(this.#vmContext(addressed, keys), report, signal)
-    this.#record = record
+    this.#file.take(record)
     this.#own(vm)
     return vm
   }
 
   async #keepForRestart(wanted: MachineRecord, report: Report): Promise<void> {
-    const fields = differences(this.#mustBeWhole(), wanted)
+    const fields = differences(this.#file.whole(), wanted)
     const text = `${fields.join(", ")}: takes effect with skep restart ${this.name}`
     if (fields.length > 0) report({ type: "note", text })
-    await this.#keep(wanted)
+    await this.#file.keep(wanted)
+  }
+
+  /** The record of a machine that is not there yet. */
+  async #drafted(changes: Changes): Promise<MachineRecord> {
+    const settings = await readSettings(this.#context.home.settingsFile)
+    const plain = newRecord(this.name, changes, settings, await freePort())
+    return { ...plain, shares: await this.shares.wanted(undefined, changes) }
   }
 
   /** The record with the changes applied. */
   async #wanted(changes: Changes): Promise<MachineRecord> {
-    const record = this.#mustBeWhole()
+    await this.#file.readAgain()
+    const record = this.#file.whole()
     return { ...changed(record, changes), shares: await this.shares.wanted(record.shares, changes) }
-  }
-
-  async #keep(record: MachineRecord): Promise<void> {
-    await writeRecord(this.paths.record, record)
-    this.#record = record
   }
 
   async #kill(): Promise<void> {
     if (this.#vm === undefined) await endStray(this.name, this.paths, this.#context.network)
     else await this.#vm.kill()
+    await this.#exports.takeBack()
     this.#crash = undefined
   }
 
@@ -367,8 +395,9 @@ export class Machine {
   /** The virtual machine is gone, or only its launcher is: then a new one takes it over. */
   async #lost(vm: Vm, crash: SidecarError | undefined): Promise<void> {
     if (this.#vm !== vm) return
-    const record = this.#record
+    const record = this.#file.record
     this.#vm = undefined
+    if (!vm.isLost && this.state !== "stopping") void this.#exports.takeBack()
     if (crash === undefined) return
     const ending = this.state === "stopping"
     if (!ending && record !== undefined && vm.isLost) {
@@ -386,21 +415,6 @@ export class Machine {
     if (ending) return // whoever asked for the end says how it went
     this.#crash = crash
     this.#context.emit({ type: "crashed", machine: this.name, reason: crash.message })
-  }
-
-  async #read(): Promise<void> {
-    try {
-      this.#record = await readRecord(this.paths.record)
-      if (this.#record === undefined) {
-        throw new SidecarError("corrupt-file", `Cannot find the machine file "${this.paths.record}"`, {
-          next: `Remove what is left with skep rm --force ${this.name}`,
-        })
-      }
-      this.#broken = undefined
-    } catch (error) {
-      this.#record = undefined
-      this.#broken = SidecarError.of(error)
-    }
   }
 
   async #open(): Promise<void> {
@@ -427,7 +441,7 @@ export class Machine {
       name: this.name,
       docker,
       pausedBecause: this.#vm?.pausedBecause,
-      broken: this.#broken,
+      broken: this.#file.broken,
       crash: this.#crash ?? this.#vm?.crash,
       failure: this.#vm?.failure,
     })
@@ -451,14 +465,5 @@ export class Machine {
     if (this.#vm === undefined)
       throw new SidecarError("not-running", `The machine "${this.name}" did not start`)
     return await this.#vm.engineReady()
-  }
-
-  #mustBeWhole(): MachineRecord {
-    if (this.#broken !== undefined) throw this.#broken
-    if (this.#record === undefined || this.#removed)
-      throw new SidecarError("not-found", `Cannot find the machine "${this.name}"`, {
-        next: `Create it with skep up ${this.name}`,
-      })
-    return this.#record
   }
 }

@@ -8,8 +8,11 @@
 import { readdir, readlink, rename, rm, symlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { SidecarError } from "@skep/contract"
+import type { ExportRequest } from "@skep/shares/exports"
 import { checkName } from "../home/paths.ts"
 import { type Changes, freeCid } from "../machine/record.ts"
+import { type ExportsWish, takeBackGone } from "./exports/machine-exports.ts"
+import type { MachineLeases, Removal, RemovedMachine } from "./leases/machine-leases.ts"
 import { Machine } from "./machine.ts"
 import type { MachineContext } from "./machine-context.ts"
 import type { MachineView } from "./view.ts"
@@ -37,6 +40,10 @@ export class Machines {
     }
     await Promise.all([...machines.#machines.values()].map((machine) => machine.adopt()))
     await machines.#linkActive()
+    await takeBackGone(context, async (name) => {
+      const machine = machines.#machines.get(name)
+      return machine === undefined || (await machine.isOver())
+    })
     return machines
   }
 
@@ -72,17 +79,42 @@ export class Machines {
     return machine
   }
 
-  async remove(name: string, force: boolean): Promise<void> {
+  /** What the host's kernel would have to export to a machine after these changes, whether it is there or not. */
+  async exportsFor(name: string, wish: ExportsWish, signal: AbortSignal): Promise<ExportRequest | undefined> {
+    const machine = this.#machines.get(checkName(name))
+    if (machine !== undefined) return await machine.exportsFor(wish, signal)
+    return await Machine.exportsOfNew(name, wish.changes ?? {}, this.#context, signal)
+  }
+
+  /** Its address is the next machine's to have, unless that is to be kept. */
+  async remove(name: string, { force, keepLease = false }: Removal): Promise<RemovedMachine> {
+    const { leases } = this.#context
     const machine = this.get(name)
     await machine.remove(force)
+    const kept = keepLease ? await leases.keep(name) : undefined
+    const released = await leases.giveBack(name)
     if (this.#machines.get(name) === machine) this.#machines.delete(name)
     await this.#linkActive()
+    return kept === undefined ? { released } : { released: [], kept }
   }
 
   /** Takes back a creation that was interrupted before the machine had ever been up. */
   async removeUnborn(name: string): Promise<void> {
     const machine = this.#machines.get(name)
-    if (machine !== undefined && (await machine.isUnborn())) await this.remove(name, true)
+    if (machine !== undefined && (await machine.isUnborn())) await this.remove(name, { force: true })
+  }
+
+  /** Gives back the addresses of machines that are not there any more. */
+  async sweepLeases(signal: AbortSignal): Promise<void> {
+    // Also those that cannot be read, or are only just being made.
+    const there = new Set(await readdir(this.#context.home.machines))
+    const exists = (name: string): boolean =>
+      there.has(name) || this.#machines.has(name) || this.#creating.has(name)
+    await this.#context.leases.sweep(exists, signal)
+  }
+
+  get leases(): MachineLeases {
+    return this.#context.leases
   }
 
   async views(): Promise<readonly MachineView[]> {

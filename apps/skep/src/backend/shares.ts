@@ -11,15 +11,19 @@ import { homedir } from "node:os"
 import { type Log, type ShareRule, type ShareState, SidecarError, type SidecarEvent } from "@skep/contract"
 import { orAborted } from "@skep/runtime"
 import type { TakenOwners } from "@skep/shares/client"
+import type { ExportRequest } from "@skep/shares/exports"
 import { type Found, type Places, placeOf } from "../docker/mounts/places.ts"
+import { hiddenDirectories } from "../home/hidden.ts"
 import type { Home, MachinePaths } from "../home/paths.ts"
 import { readSettings } from "../home/settings.ts"
 import type { Changes, MachineRecord } from "../machine/record.ts"
 import type { SharesProvider } from "../machine/schema.ts"
 import { HOME_SHARE, ruleNamed, ruleOf, type ShareWish, sameRule, withRule } from "../machine/share-rules.ts"
+import { type ExportsWish, type MachineExports, type Say, sayTo } from "./exports/machine-exports.ts"
 import type { Report } from "./operation.ts"
 import { type OwnersSource, ownersOf } from "./share-owners.ts"
 import type { MachineShares } from "./vm/shares/machine-shares.ts"
+import { usesExports } from "./vm/shares/over.ts"
 
 /** A container may want what the guest is about to have. */
 const MOUNT_MS = 15_000
@@ -51,6 +55,8 @@ export interface SharesOwner {
   readonly keep: (shares: readonly ShareRule[]) => Promise<void>
   /** Resolves when no start or stop is under way. */
   readonly settled: () => Promise<void>
+  /** What the host's kernel exports to it. */
+  readonly exports: Pick<MachineExports, "put" | "keepOnly" | "request">
   /** What serves them, while it runs; "none" where it runs without. */
   readonly running: () => MachineShares | "none" | undefined
 }
@@ -98,9 +104,26 @@ export class SharesOfMachine {
     return rule
   }
 
+  /** What the host's kernel would have to export to it; undefined for a machine that has its shares by other means, or is not about to run. */
+  async exportsFor(
+    record: MachineRecord,
+    { restarts, changes, share }: ExportsWish,
+    signal: AbortSignal,
+  ): Promise<ExportRequest | undefined> {
+    const { exports, running } = this.#owner
+    const serving = restarts === true ? undefined : running()
+    const isTo =
+      serving === undefined ? changes !== undefined && usesExports(record) : await this.#isExported(serving)
+    if (!isTo) return undefined
+    const before = serving === undefined ? [] : (this.#owner.record().shares ?? [])
+    const { shares = [] } = record
+    const rules = share === undefined ? shares : withRule(shares, await ruleOf(share, await this.#hidden()))
+    return await exports.request([...before, ...rules], signal)
+  }
+
   /** Gives the machine that runs what its record says by now; notes where it has that at its next start only. */
   async apply({ shares = [] }: MachineRecord, report: Report, signal: AbortSignal): Promise<void> {
-    const later = await this.#serve(shares, signal)
+    const later = await this.#serve(shares, signal, sayTo(report))
     if (later !== undefined) report({ type: "note", text: later })
   }
 
@@ -194,12 +217,17 @@ export class SharesOfMachine {
     await changing
   }
 
-  async #serve(rules: readonly ShareRule[], signal: AbortSignal): Promise<string | undefined> {
+  async #serve(
+    rules: readonly ShareRule[],
+    signal: AbortSignal,
+    say: Say = () => undefined,
+  ): Promise<string | undefined> {
     const { name, running, record } = this.#owner
     const serving = running()
     if (serving === undefined) return undefined
     if (serving !== "none" && serving.isLive) {
-      await serving.change(rules, signal)
+      if (await this.#isExported(serving)) await this.#changeExported(serving, rules, say, signal)
+      else await serving.change(rules, signal)
       return undefined
     }
     const has = serving === "none" ? [] : ((await serving.status())?.shares ?? [])
@@ -209,6 +237,32 @@ export class SharesOfMachine {
     return isSame || record().sharesProvider === "none"
       ? undefined
       : `shares: take effect with skep restart ${name}`
+  }
+
+  /** What comes is exported before the guest mounts it, what goes is not until the guest has let go of it. */
+  async #changeExported(
+    serving: MachineShares,
+    rules: readonly ShareRule[],
+    say: Say,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { exports, record } = this.#owner
+    const before = record().shares ?? []
+    await exports.put([...before, ...rules], say, signal)
+    try {
+      await serving.change(rules, signal)
+    } catch (error) {
+      await exports.keepOnly(before, say)
+      throw error
+    }
+    await exports.keepOnly(rules, say)
+  }
+
+  /** By what it has its shares in this run: the record may say something else for its next one. */
+  async #isExported(serving: MachineShares | "none"): Promise<boolean> {
+    if (serving === "none") return false
+    const { protocol } = (await serving.status()) ?? {}
+    return protocol === undefined ? usesExports(this.#owner.record()) : protocol === "exports"
   }
 
   /** A directory of the settings that is not there keeps no machine from its start. */
@@ -230,12 +284,6 @@ export class SharesOfMachine {
   async #hidden(): Promise<readonly string[]> {
     return await hiddenDirectories(this.#owner.home)
   }
-}
-
-/** What no machine sees of the host: its own disks and keys. */
-export async function hiddenDirectories({ home, run }: Home): Promise<readonly string[]> {
-  const real = await Promise.all([home, run].map((path) => realpath(path).catch(() => path)))
-  return [...new Set([home, run, ...real])]
 }
 
 async function inPlace(

@@ -8,6 +8,7 @@ import type { Changes } from "../machine/record.ts"
 import { SHARES_OVER, SHARES_PROVIDERS } from "../machine/schema.ts"
 import { VERSION } from "../version.ts"
 import { EXIT_HELP } from "./exit.ts"
+import { addLeasesCommand } from "./leases-program.ts"
 import { addMountCommands } from "./mount-commands.ts"
 import { type NetworkChoice, parseNetwork } from "./network-choice.ts"
 import { openSession, type Session } from "./session.ts"
@@ -48,6 +49,11 @@ interface Common {
   readonly json?: boolean
 }
 
+interface Removing {
+  readonly force?: boolean
+  readonly keepLease?: boolean
+}
+
 interface Sized extends Common, SharesChoice {
   readonly cpus?: number
   readonly memory?: number
@@ -68,6 +74,7 @@ export function buildProgram(): Command {
   addInsideCommands(program)
   addShareCommands(program)
   addMountCommands(program)
+  addLeasesCommand(program)
   addHostCommands(program)
   throwUsageErrors(program)
   return program
@@ -105,9 +112,11 @@ function addStateCommands(program: Command): void {
   )
   command(program, "rm [names...]", "remove machines with their disks")
     .option("-f, --force", "stop a running machine first, and ask nothing")
-    .action(async (names: string[], options: Common & { readonly force?: boolean }) => {
+    .option("--keep-lease", "reserve its address for a machine of its name")
+    .action(async (names: string[], options: Common & Removing) => {
+      const { force = false, keepLease = false } = options
       const { remove } = await import("./commands/machine-state.ts")
-      await remove(session(options), orDefault(names), options.force === true)
+      await remove(session(options), orDefault(names), { force, keepLease })
     })
 }
 

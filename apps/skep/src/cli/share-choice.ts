@@ -4,7 +4,7 @@
  * @module
  */
 
-import { statSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { homedir } from "node:os"
 import { isAbsolute, resolve } from "node:path"
 import { InvalidArgumentError } from "commander"
@@ -38,6 +38,14 @@ export function parseShare(text: string, before: readonly ShareWish[] = []): rea
       ...(isMarked ? { readOnly: last === "ro" } : {}),
     },
   ]
+}
+
+/** The same as the one argument of `skep share add`, where a path that is there is one, whatever colons it has. */
+export function parseShareArgument(text: string): ShareWish {
+  const path = hostPath(text)
+  if (existsSync(path)) return { path }
+  const [wish = { path }] = parseShare(text)
+  return wish
 }
 
 export function sharesFrom({ share, homeShare, shares, shareProtocol }: SharesChoice): Changes {

@@ -7,6 +7,7 @@ import { type Command, Option } from "commander"
 import { CACHES, OWNERSHIPS } from "../machine/schema.ts"
 import type { ShareWish } from "../machine/share-rules.ts"
 import { openSession, type Session } from "./session.ts"
+import { parseShareArgument } from "./share-choice.ts"
 
 const DEFAULT = "default"
 
@@ -17,7 +18,7 @@ settings.json says other "shares". Shares come and go while it runs.
 Examples:
   skep share add /srv/www                        at /srv/www in the machine "default"
   skep share add . --read-only                   where you are, for reading
-  skep share add ~/data --target /data -m dev    at another place in the machine "dev"
+  skep share add ~/data:/data -m dev             at another place in the machine "dev"
   skep share ls
   skep share rm /srv/www
   skep share events                              what changes in them, as it happens
@@ -59,16 +60,17 @@ export function addShareCommands(program: Command): void {
     .command("share")
     .description("directories of this host in a machine: add, rm, ls, events, owners")
     .addHelpText("after", EXAMPLES)
-  chosen(share, "add <path>", "share a directory, also with a machine that runs")
+  chosen(share, "add", "share a directory, also with a machine that runs")
+    .argument("<path>", "as for --share of skep up: PATH, PATH:TARGET or PATH:TARGET:ro", parseShareArgument)
     .option("-t, --target <path>", "where in the machine; the same path unless told")
     .option("-r, --read-only", "the machine cannot change it")
     .addOption(new Option("--cache <mode>", "how fresh it has to be").choices(CACHES))
     .addOption(new Option("--ownership <kind>", "whose the files are").choices(OWNERSHIPS))
     .addHelpText("after", CACHE_HELP)
-    .action(async (path: string, options: Added) => {
+    .action(async (named: ShareWish, options: Added) => {
       const { shareAdd } = await import("./commands/share.ts")
       const { machine, json: _json, ...wish } = options
-      await shareAdd(session(options), machine, { ...wish, path })
+      await shareAdd(session(options), machine, { ...named, ...wish })
     })
   chosen(share, "rm <target>", "stop sharing; named by its place in the machine or on this host")
     .alias("remove")

@@ -24,7 +24,8 @@ export function shareTable({ provider, protocol, reason, shares }: SharesView): 
       share.path === share.target ? "same" : share.path,
       share.readOnly ? "read-only" : "read-write",
       share.cache,
-      share.ownership,
+      // The kernel's server knows one owner.
+      protocol === "exports" ? "yours" : share.ownership,
       share.state,
     ]),
     remarks: [...how, ...shares.flatMap(remarks)],

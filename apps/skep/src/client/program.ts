@@ -15,6 +15,7 @@ const SOURCES = {
   passt: "../../../../packages/adapters/src/passt/main.ts",
   gvproxy: "../../../../packages/adapters/src/gvproxy/main.ts",
   shares: "../../../../packages/shares/src/main.ts",
+  exports: "../../../../packages/shares/src/exports/main.ts",
   virtiofsd: "../virtiofsd/main.ts",
 } as const
 

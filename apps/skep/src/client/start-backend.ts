@@ -54,6 +54,7 @@ function optionsFor(home: Home): BackendOptions {
     passt: [...programArguments("passt")],
     gvproxy: [...programArguments("gvproxy")],
     shares: [...programArguments("shares")],
+    exports: [...programArguments("exports")],
     virtiofsd: [...programArguments("virtiofsd")],
   }
   return { home: home.home, run: home.run, programs }

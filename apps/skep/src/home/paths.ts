@@ -63,6 +63,8 @@ export interface MachinePaths {
   readonly sharesSocket: string
   /** Where it serves NFS, for a machine that has its shares so; the machine's gateway leads there. */
   readonly sharesNfsSocket: string
+  /** The same for the MOUNT protocol of the host's own NFS server. */
+  readonly sharesMountSocket: string
   readonly sharesLog: string
   readonly sharesDirectory: string
   /** What the guest has to say: its kernel and its services. */
@@ -125,6 +127,7 @@ export function machinePaths(home: Home, name: string): MachinePaths {
     vsockLog: join(directory, "vsock.log"),
     sharesSocket: join(run, "shares.sock"),
     sharesNfsSocket: join(run, "shares-nfs.sock"),
+    sharesMountSocket: join(run, "shares-mount.sock"),
     sharesLog: join(directory, "shares.log"),
     sharesDirectory: join(directory, "shares"),
     guestLog: join(directory, "guest.log"),

@@ -7,19 +7,12 @@ import { createHmac } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { SidecarError } from "@skep/contract"
 import { errnoOf, writeFileWhole } from "@skep/runtime/files"
-import ssh2 from "ssh2"
+import { newSshKey, type SshKey } from "@skep/runtime/ssh-key"
 import type { MachinePaths } from "../home/paths.ts"
 
-export interface KeyPair {
-  /** OpenSSH private key format. */
-  readonly privateKey: string
-  /** `ssh-ed25519 AAAA… comment` */
-  readonly publicKey: string
-}
-
 export interface MachineKeys {
-  readonly user: KeyPair
-  readonly host: KeyPair
+  readonly user: SshKey
+  readonly host: SshKey
 }
 
 /** A line that only the host and the guest's root know: the guest learns it from its seed, as it does the key that it comes from. */
@@ -32,7 +25,7 @@ export async function createKeys(
   paths: Pick<MachinePaths, "identityFile" | "hostKeyFile">,
   name: string,
 ): Promise<MachineKeys> {
-  const keys = { user: newPair(`skep-${name}`), host: newPair(`skep-${name}-guest`) }
+  const keys = { user: newSshKey(`skep-${name}`), host: newSshKey(`skep-${name}-guest`) }
   await writeFileWhole(paths.identityFile, keys.user.privateKey)
   await writeFileWhole(`${paths.identityFile}.pub`, `${keys.user.publicKey}\n`)
   await writeFileWhole(paths.hostKeyFile, keys.host.privateKey)
@@ -58,7 +51,7 @@ export async function readKeys(paths: MachinePaths, name: string): Promise<Machi
   }
 }
 
-async function readPair(path: string, name: string): Promise<KeyPair> {
+async function readPair(path: string, name: string): Promise<SshKey> {
   try {
     return {
       privateKey: await readFile(path, "utf8"),
@@ -97,16 +90,4 @@ export function sshConfig(paths: MachinePaths, name: string, sshPort: number): s
     "  StrictHostKeyChecking yes",
     "",
   ].join("\n")
-}
-
-const TRIES = 20
-
-/** ssh2 1.17 writes one of some three hundred Ed25519 keys so that nobody can read it, itself included: only what it reads is taken. */
-function newPair(comment: string): KeyPair {
-  for (let tries = TRIES; tries > 0; tries--) {
-    const pair = ssh2.utils.generateKeyPairSync("ed25519", { comment })
-    if (!(ssh2.utils.parseKey(pair.private) instanceof Error))
-      return { privateKey: pair.private, publicKey: pair.public }
-  }
-  throw new SidecarError("internal", `Cannot make an SSH key: none of ${TRIES} can be read again`)
 }

@@ -211,9 +211,10 @@ function checkPolicy({ name, network = "skep", networkPolicy }: MachineRecord): 
   )
 }
 
-/** Throws "unsupported": only Skep's own share manager serves NFS, and only Skep's network leads one machine, and no other, to it. */
+/** Throws "unsupported": only Skep's own share manager has them mounted over NFS, and only Skep's network leads one machine, and no other, to a server. */
 function checkShareProtocol({ name, network = "skep", sharesProvider, shareProtocol }: MachineRecord): void {
-  if (shareProtocol !== "nfs" || sharesProvider === "none") return
+  const isNfs = shareProtocol === "nfs" || shareProtocol === "exports"
+  if (!isNfs || sharesProvider === "none") return
   if (sharesProvider === "virtiofsd") {
     throw new SidecarError("unsupported", `Cannot give "${name}" its shares over NFS: virtiofsd has none`, {
       next: "Say --shares skep too, or --share-protocol auto",
@@ -222,7 +223,7 @@ function checkShareProtocol({ name, network = "skep", sharesProvider, shareProto
   if (network === "skep") return
   throw new SidecarError(
     "unsupported",
-    `Cannot give "${name}" its shares over NFS: the network ${network} has no way to its own server`,
+    `Cannot give "${name}" its shares over NFS: the network ${network} has no way to ${shareProtocol === "nfs" ? "its own" : "the host's"} server`,
     { next: "Say --network skep too, or --share-protocol auto" },
   )
 }

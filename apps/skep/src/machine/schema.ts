@@ -23,10 +23,10 @@ export type NetworkLink = "vhost-user" | "stream"
 /** Who serves a machine's shares. skep: all of them, added and removed while it runs. virtiofsd: those of its start. */
 export type SharesProvider = "skep" | "virtiofsd" | "none"
 
-/** How they get into the guest. auto: by virtiofs, for which every machine has a device. */
-export type SharesOver = "auto" | "virtiofs" | "nfs"
+/** How they get into the guest. auto: by virtiofs, for which every machine has a device. exports: by the NFS server of the host's kernel. */
+export type SharesOver = "auto" | "virtiofs" | "nfs" | "exports"
 
-export const SHARES_OVER: readonly SharesOver[] = ["auto", "virtiofs", "nfs"]
+export const SHARES_OVER: readonly SharesOver[] = ["auto", "virtiofs", "nfs", "exports"]
 export const SHARES_PROVIDERS: readonly SharesProvider[] = ["skep", "virtiofsd", "none"]
 export const CACHES: readonly ShareCache[] = ["consistent", "cached", "delegated"]
 export const OWNERSHIPS: readonly ShareOwnership[] = ["virtual", "real"]
@@ -51,7 +51,7 @@ export const Policy: z.ZodType<Policy> = z.enum(["open", "loopback", "restricted
 export const Provider: z.ZodType<Provider> = z.enum(["skep", "passt", "gvproxy", "user"])
 export const NetworkLink: z.ZodType<NetworkLink> = z.enum(["vhost-user", "stream"])
 export const SharesProvider: z.ZodType<SharesProvider> = z.enum(["skep", "virtiofsd", "none"])
-export const SharesOver: z.ZodType<SharesOver> = z.enum(["auto", "virtiofs", "nfs"])
+export const SharesOver: z.ZodType<SharesOver> = z.enum(["auto", "virtiofs", "nfs", "exports"])
 export const Cache: z.ZodType<ShareCache> = z.enum(["consistent", "cached", "delegated"])
 export const Ownership: z.ZodType<ShareOwnership> = z.enum(["virtual", "real"])
 export const Rule: z.ZodType<ShareRule> = z.strictObject({

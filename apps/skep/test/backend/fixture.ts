@@ -39,6 +39,7 @@ export async function openPlace(): Promise<Place> {
           gvproxy: ["/nowhere/gvproxy.js"],
           network: ["/nowhere/network.js"],
           shares: ["/nowhere/shares.js"],
+          exports: ["/nowhere/exports.js"],
           virtiofsd: ["/nowhere/virtiofsd.js"],
         },
       }),

@@ -135,6 +135,9 @@ describe("changes", () => {
     )
     expect(changed(record, { sharesProvider: "none", network: "user" }).sharesProvider).toBe("none")
     expect(differences(record, changed(record, { shareProtocol: "virtiofs" }))).toEqual(["shareProtocol"])
+    expect(() => changed(record, { shareProtocol: "exports", network: "user" })).toThrow(
+      expect.objectContaining({ code: "unsupported", message: expect.stringContaining("the host's server") }),
+    )
   })
 
   test("each machine has an address of its own, locally administered and unicast", () => {

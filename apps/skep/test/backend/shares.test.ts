@@ -6,6 +6,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs"
 import { type ShareRule, SidecarError, type SidecarEvent } from "@skep/contract"
 import { silentLog } from "@skep/runtime"
+import type { ExportRequest } from "@skep/shares/exports"
 import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { SharesOfMachine } from "../../src/backend/shares.ts"
@@ -20,6 +21,24 @@ let record: { name: string; shares?: readonly ShareRule[] }
 let events: SidecarEvent[]
 let running: MachineShares | "none" | undefined
 let shares: SharesOfMachine
+/** What was asked of the host's exports, by the paths. */
+let exported: string[]
+const exports = {
+  request: async (rules: readonly ShareRule[]): Promise<ExportRequest> => {
+    const directories = rules.map(({ path, readOnly }) => ({ path, readOnly }))
+    return { machine: "m-0", directories, client: "127.64.0.1", uid: 1, gid: 1 }
+  },
+  put: async (rules: readonly ShareRule[]): Promise<void> => {
+    exported.push(`put ${targets(rules)}`)
+  },
+  keepOnly: async (rules: readonly ShareRule[]): Promise<void> => {
+    exported.push(`keep ${targets(rules)}`)
+  },
+}
+
+function targets(rules: readonly ShareRule[]): string {
+  return rules.map(({ target }) => target).join(" ")
+}
 
 beforeEach(async () => {
   directory = await temporaryDirectory()
@@ -28,6 +47,7 @@ beforeEach(async () => {
   vi.stubEnv("HOME", directory.at("link"))
   record = { name: "m" }
   events = []
+  exported = []
   running = undefined
   const home = homeFrom({ SKEP_HOME: directory.at("skep") })
   shares = new SharesOfMachine({
@@ -41,6 +61,7 @@ beforeEach(async () => {
       record = { ...record, shares: rules }
     },
     settled: async () => undefined,
+    exports,
     running: () => running,
   })
 })
@@ -142,6 +163,62 @@ describe("a machine that runs", () => {
       code: "not-running",
       next: expect.stringContaining("skep restart m"),
     })
+  })
+
+  test("by exports of the host has them before it mounts, and keeps no more than it has", async () => {
+    const made: string[] = []
+    running = {
+      isLive: true,
+      provider: "skep",
+      change: async (wanted: readonly ShareRule[]) => {
+        exported.push(`change ${targets(wanted)}`)
+        if (wanted.some(({ target }) => target === "/refused")) throw new SidecarError("timeout", "no answer")
+        made.push(...wanted.map(({ target }) => target))
+      },
+      status: async () => ({ protocol: "exports", reason: "", guestReady: true, shares: [], counters: {} }),
+    } as unknown as MachineShares
+    record = { name: "m", shares: [] }
+    await shares.add({ path: directory.at("data"), target: "/a" }, never)
+    await shares.add({ path: directory.at("data"), target: "/b", readOnly: true }, never)
+    await expect(shares.add({ path: directory.at("data"), target: "/refused" }, never)).rejects.toThrow(
+      "no answer",
+    )
+    await shares.remove("/a", never)
+    expect(exported).toEqual(
+      [
+        ["put /a", "change /a", "keep /a"],
+        ["put /a /a /b", "change /a /b", "keep /a /b"],
+        ["put /a /b /a /b /refused", "change /a /b /refused", "keep /a /b"],
+        ["put /a /b /b", "change /b", "keep /b"],
+      ].flat(),
+    )
+    const asked = await shares.exportsFor(
+      record as MachineRecord,
+      { share: { path: directory.at("user") } },
+      never,
+    )
+    expect(asked?.directories.map(({ path }) => path)).toEqual([
+      directory.at("data"),
+      directory.at("data"),
+      directory.at("user"),
+    ])
+  })
+
+  test("by other means, or not at all, has nothing exported unless its record says so", async () => {
+    record = { name: "m", shares: [] }
+    const by = (shareProtocol: string): MachineRecord =>
+      ({ name: "m", shares: [], shareProtocol }) as unknown as MachineRecord
+    expect(await shares.exportsFor(by("nfs"), { changes: {} }, never)).toBeUndefined()
+    expect(await shares.exportsFor(by("exports"), { changes: {} }, never)).toMatchObject({ directories: [] })
+    // It is not about to run.
+    const share = { path: directory.at("data") }
+    expect(await shares.exportsFor(by("exports"), { share }, never)).toBeUndefined()
+    running = "none"
+    expect(await shares.exportsFor(by("exports"), { changes: {} }, never)).toBeUndefined()
+    expect(await shares.exportsFor(by("exports"), { restarts: true, changes: {} }, never)).toMatchObject({
+      directories: [],
+    })
+    expect(exported).toEqual([])
   })
 
   test("is asked first: what it refuses is not on record", async () => {

@@ -2,8 +2,9 @@
  * @module
  */
 import type { ErrorCode } from "@skep/contract"
+import { EXIT, exitCodeFor } from "@skep/runtime/exit"
 import { expect, test } from "vitest"
-import { EXIT, EXIT_HELP, exitCodeFor } from "../../src/cli/exit.ts"
+import { EXIT_HELP } from "../../src/cli/exit.ts"
 
 const CASES: readonly (readonly [ErrorCode, number])[] = [
   ["bad-options", 2],

@@ -68,8 +68,9 @@ test("every verb says what it does, and prints JSON unless its output is the mac
   expect(verbs.filter((command) => command.description() === "").map((command) => command.name())).toEqual([
     "complete",
   ])
+  // The verbs of leases have their own.
   const without = verbs.filter((command) => command.options.every((option) => option.long !== "--json"))
-  expect(without.map((command) => command.name())).toEqual(["shell", "console", "complete"])
+  expect(without.map((command) => command.name())).toEqual(["shell", "console", "leases", "complete"])
 })
 
 test.each([

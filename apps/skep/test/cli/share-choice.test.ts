@@ -3,9 +3,12 @@
  *
  * @module
  */
+import { mkdirSync } from "node:fs"
 import { homedir } from "node:os"
+import { join } from "node:path"
+import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, test } from "vitest"
-import { hostPath, parseShare, sharesFrom } from "../../src/cli/share-choice.ts"
+import { hostPath, parseShare, parseShareArgument, sharesFrom } from "../../src/cli/share-choice.ts"
 
 describe("parseShare()", () => {
   test.each([
@@ -39,5 +42,22 @@ test("sharesFrom() says nothing of what was not said", () => {
     share: [{ path: "/a" }],
     sharesProvider: "none",
     shareProtocol: "nfs",
+  })
+})
+describe("parseShareArgument()", () => {
+  test("is written as --share is", () => {
+    expect(parseShareArgument("/srv/data:/data:ro")).toEqual({
+      path: "/srv/data",
+      target: "/data",
+      readOnly: true,
+    })
+  })
+
+  test("takes a path with a colon for a path where it is there", async () => {
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, "a:b")
+    mkdirSync(path)
+    expect(parseShareArgument(path)).toEqual({ path })
+    expect(() => parseShareArgument(`${path}c`)).toThrow(/absolute/)
   })
 })

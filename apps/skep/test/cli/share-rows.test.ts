@@ -35,6 +35,8 @@ describe("shareTable()", () => {
       ],
       remarks: ["by virtiofs: it is fast", "/x is empty until /b is there again"],
     })
+    const [row] = shareTable({ ...view, protocol: "exports" }).rows
+    expect(row).toContain("yours")
   })
 })
 

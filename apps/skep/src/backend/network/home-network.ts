@@ -72,6 +72,8 @@ export class HomeNetwork {
   readonly #options: HomeNetworkOptions
   readonly #members = new Map<string, Member>()
   readonly #listeners = new Map<string, Set<() => void>>()
+  /** Who asks it something without a machine on it. */
+  #visitors = 0
   #sidecar: Supervisor<RemoteNetwork> | undefined
   #ending: Promise<void> = Promise.resolve()
 
@@ -122,6 +124,32 @@ export class HomeNetwork {
     else await this.#leave(member)
   }
 
+  /** With the process that serves it now, also one that nobody here has a machine on; undefined where there is none. */
+  async whileRunning<Result>(work: (network: RemoteNetwork) => Promise<Result>): Promise<Result | undefined> {
+    await this.#ending
+    if (this.#sidecar?.running !== undefined) return await work(this.#sidecar.running)
+    const found = await this.#found(neverAborts)
+    if (found === undefined) return undefined
+    try {
+      return await work(found)
+    } finally {
+      found.release()
+    }
+  }
+
+  /** With the process that serves it, which is started for this if there is none, and ended after it if nobody has joined. */
+  async withNetwork<Result>(work: (network: RemoteNetwork) => Promise<Result>): Promise<Result> {
+    await this.#ending
+    const sidecar = this.#supervise()
+    this.#visitors++
+    try {
+      return await work(await sidecar.ready)
+    } finally {
+      this.#visitors--
+      await this.#endLonely()
+    }
+  }
+
   /** Lets go of it: the network stays with the machines. */
   async release(): Promise<void> {
     await this.#ending
@@ -133,14 +161,18 @@ export class HomeNetwork {
     if (this.#members.get(member.name) !== member) return
     this.#members.delete(member.name)
     this.#listeners.delete(member.name)
-    const sidecar = this.#sidecar
-    if (this.#members.size === 0 && sidecar !== undefined) {
-      this.#sidecar = undefined
-      this.#ending = sidecar[Symbol.asyncDispose]()
-      await this.#ending
-      return
-    }
+    if (await this.#endLonely()) return
     await this.#remove(member.name)
+  }
+
+  /** Ends the network if nobody has a use for it. */
+  async #endLonely(): Promise<boolean> {
+    const sidecar = this.#sidecar
+    if (this.#members.size > 0 || this.#visitors > 0 || sidecar === undefined) return false
+    this.#sidecar = undefined
+    this.#ending = sidecar[Symbol.asyncDispose]()
+    await this.#ending
+    return true
   }
 
   async #remove(name: string): Promise<void> {

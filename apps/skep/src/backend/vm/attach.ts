@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { type Log, type NetworkRunning, SidecarError, type SidecarEvent } from "@skep/contract"
+import {
+  type Log,
+  type NetworkRunning,
+  type SharesStatus,
+  SidecarError,
+  type SidecarEvent,
+} from "@skep/contract"
 import { Cleanup, sleep, withDeadline } from "@skep/runtime"
 import type { Engine } from "../../docker/engine.ts"
 import type { SshAddress } from "../../docker/ssh-connection.ts"
@@ -22,7 +28,6 @@ import type { GuestPhases } from "./guest-phases.ts"
 import { sshForward } from "./network/forward.ts"
 import type { MachineNetwork } from "./network/network.ts"
 import { engineAnswers, pingEngine } from "./ping.ts"
-import { rebindVsock } from "./rebind.ts"
 import type { MachineShares } from "./shares/machine-shares.ts"
 import type { MachineVsock } from "./vsock.ts"
 
@@ -35,6 +40,7 @@ const PORTS = { name: "ports", title: "Published ports", deadlineMs: 30_000 }
 
 const DOCKER_IN_GUEST = "/run/docker.sock"
 const PING_MS = 5000
+const LOST_POLL_MS = 250
 const PING_RETRY_MS = 200
 
 export interface AttachOptions {
@@ -47,6 +53,8 @@ export interface AttachOptions {
   readonly vsock: MachineVsock | undefined
   /** The same. */
   readonly shares: MachineShares | undefined
+  /** Whether what the guest has mounted answers nobody any more, since the keeper was lost. Never rejects. */
+  readonly sharesLost: () => Promise<boolean>
   readonly phases: GuestPhases
   readonly log: Log
   readonly emit: (event: SidecarEvent) => void
@@ -60,8 +68,6 @@ export interface Attachment extends AsyncDisposable {
   readonly ways: Ways
   readonly network: NetworkRunning
   readonly ports: Ports
-  /** Makes the guest start its vsock anew, after the keeper was lost. */
-  rebindVsock(signal: AbortSignal): Promise<void>
   /** Resolves when Docker answers: at once, or after a phase of its own when the guest or its engine has started again. */
   waitForDocker(report: Report, signal: AbortSignal): Promise<void>
 }
@@ -102,7 +108,6 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
       ways,
       network,
       ports,
-      rebindVsock: (limitAgain) => rebindVsock(sshAddressOf(record, keys), limitAgain),
       waitForDocker: async (again, limitAgain) => {
         if (await engineAnswers(ways, PING_MS)) return
         await waitForDocker(ways, again, limitAgain, () => Promise.resolve())
@@ -112,15 +117,22 @@ export async function attach(options: AttachOptions): Promise<Attachment> {
   })
 }
 
-async function waitForShares({ shares, record, report, signal }: AttachOptions): Promise<void> {
+async function waitForShares({ shares, sharesLost, record, report, signal }: AttachOptions): Promise<void> {
   if (shares === undefined || record.shares?.length === 0) return
   try {
-    const { shares: states, protocol } = await runPhase(SHARES, report, signal, async (limit) => {
-      const status = await shares.settled(limit)
+    const settled = await runPhase(SHARES, report, signal, async (limit) => {
+      const status = await settledOrLost(shares, sharesLost, limit)
+      if (status === undefined) return undefined
       const mounted = status.shares.filter(({ state }) => state === "mounted").length
       report({ type: "detail", phase: SHARES.name, text: `${mounted}, by ${status.protocol}` })
       return status
     })
+    if (settled === undefined) {
+      const next = `To have them back: skep restart ${record.name}`
+      report({ type: "note", text: `the shared directories were lost with the machine's keeper. ${next}` })
+      return
+    }
+    const { shares: states, protocol } = settled
     for (const { target, state, reason = `${protocol} does not say why` } of states) {
       if (state !== "mounted") report({ type: "note", text: `the share ${target} is ${state}: ${reason}` })
     }
@@ -128,6 +140,27 @@ async function waitForShares({ shares, record, report, signal }: AttachOptions):
     signal.throwIfAborted()
     if (!(error instanceof SidecarError) || error.code !== "timeout") throw error
     report({ type: "note", text: `${error.message}. See skep share ls, and skep logs --source shares` })
+  }
+}
+
+/** Undefined as soon as it is known that they are lost. */
+async function settledOrLost(
+  shares: MachineShares,
+  isLost: () => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<SharesStatus | undefined> {
+  const decided = new AbortController()
+  const limit = AbortSignal.any([signal, decided.signal])
+  const lost = async (): Promise<undefined> => {
+    while (!(await isLost())) await sleep(LOST_POLL_MS, limit)
+    return undefined
+  }
+  const both = [shares.settled(limit), lost()]
+  for (const each of both) each.catch(() => undefined) // the race has its reason
+  try {
+    return await Promise.race(both)
+  } finally {
+    decided.abort()
   }
 }
 

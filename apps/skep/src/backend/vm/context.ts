@@ -18,6 +18,8 @@ export interface Programs {
   readonly passt: readonly string[]
   readonly gvproxy: readonly string[]
   readonly shares: readonly string[]
+  /** What changes the host's exports, as root. */
+  readonly exports: readonly string[]
   readonly virtiofsd: readonly string[]
 }
 

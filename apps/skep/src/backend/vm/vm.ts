@@ -21,13 +21,14 @@ import { dialGuest } from "../../guest/dial.ts"
 import type { Ports } from "../../ports/ports.ts"
 import type { Report } from "../operation.ts"
 import { withDetail } from "../phase.ts"
-import { type Attachment, attach } from "./attach.ts"
+import { type Attachment, attach, sshAddressOf } from "./attach.ts"
 import { consoleTail } from "./console-tail.ts"
 import type { VmContext } from "./context.ts"
 import { GuestAgent, type GuestView } from "./guest-agent.ts"
 import type { GuestPhases } from "./guest-phases.ts"
 import type { MachineNetwork } from "./network/network.ts"
 import { endOwnNetwork } from "./network/own.ts"
+import { rebindVsock } from "./rebind.ts"
 import { restoreVsock } from "./restore-vsock.ts"
 import { endShares } from "./shares/end.ts"
 import type { MachineShares } from "./shares/machine-shares.ts"
@@ -171,12 +172,15 @@ export class Vm {
       await this.#attachment.waitForDocker(report, limit)
       return
     }
+    // The guest tells of its shares by it.
+    this.#restoreVsock()
     try {
       this.#attachment = await attach({
         ...this.#context,
         network: this.#network,
         vsock: this.#vsock,
         shares: this.shares,
+        sharesLost: async () => (await this.status())?.devices.some(isLostShares) ?? false,
         phases: this.#phases,
         report,
         signal: limit,
@@ -282,14 +286,14 @@ export class Vm {
   }
 
   async #restore(): Promise<void> {
-    const { log, emit } = this.#context
+    const { log, emit, record, keys } = this.#context
     const vsock = this.#vsock
-    const attachment = this.#attachment
-    if (vsock === undefined || attachment === undefined) return
+    if (vsock === undefined) return
     try {
       const status = await this.status()
       if (status === undefined) return
-      const rebind = (): Promise<void> => attachment.rebindVsock(this.#gone.signal)
+      const rebind = async (): Promise<void> =>
+        await rebindVsock(sshAddressOf(record, await keys()), this.#gone.signal)
       if (
         !(await restoreVsock(vsock, {
           devices: status.devices.filter(({ name }) => name === "vsock"),
@@ -345,6 +349,11 @@ function agentOf(context: VmContext, phases: GuestPhases, { connect }: MachineVs
 /** The NIC comes back by itself, as QEMU tells another keeper of it at once. */
 function isLost({ name, state }: DeviceStatus): boolean {
   return name === "vsock" && state === "lost"
+}
+
+/** A guest cannot start a device anew that it has mounted. */
+function isLostShares({ name, state }: DeviceStatus): boolean {
+  return name === "shares" && state === "lost"
 }
 
 function isState(value: unknown): value is MachineState {

@@ -33,6 +33,10 @@ complete -c skep -f -a '(skep complete -- (commandline -opc)[2..-1] 2>/dev/null)
 `,
 }
 
+const LEASES = "leases"
+/** Arguments that no machine is named by, and nothing else that is known here. */
+const NOT_KNOWN: readonly string[] = ["path", "address"]
+
 export async function completion(session: Session, shell: string): Promise<void> {
   const script = SCRIPTS[shell]
   if (script === undefined) {
@@ -51,16 +55,26 @@ export async function complete(session: Session, program: Command, words: readon
     for (const name of await machineNames(session)) session.output.line(name)
     return
   }
-  const command = words.reduce<Command>(
-    (at, word) => at.commands.find((sub) => sub.name() === word || sub.aliases().includes(word)) ?? at,
-    program,
-  )
+  const command = await commandAt(session, program, words)
   const options = command.options.map((option) => option.long ?? option.short ?? "")
-  const subcommands = command.commands
-    .filter((sub) => !sub.name().startsWith("complete"))
-    .map((sub) => sub.name())
+  const visible = new Set(command.createHelp().visibleCommands(command))
+  const subcommands = command.commands.filter((sub) => visible.has(sub)).map((sub) => sub.name())
   const known = command === program ? [] : await argumentsOf(session, command, words)
   for (const word of [...subcommands, ...known, ...options]) if (word !== "") session.output.line(word)
+}
+
+/** The command that the words lead to. */
+async function commandAt(session: Session, program: Command, words: readonly string[]): Promise<Command> {
+  let at = program
+  for (const word of words) {
+    const sub = at.commands.find((each) => each.name() === word || each.aliases().includes(word))
+    if (sub === undefined) continue
+    at = sub
+    // Its verbs are another package's: to be asked for, as when one of them runs.
+    if (sub.parent === program && sub.name() === LEASES)
+      at = (await import("./leases.ts")).leasesVerbs(session)
+  }
+  return at
 }
 
 /** What a command's first argument may be, as far as that is known. */
@@ -70,7 +84,7 @@ async function argumentsOf(
   words: readonly string[],
 ): Promise<readonly string[]> {
   const [argument] = command.registeredArguments
-  if (argument === undefined || argument.name() === "path") return []
+  if (argument === undefined || NOT_KNOWN.includes(argument.name())) return []
   if (argument.name() !== "target") return await machineNames(session)
   const flag = words.findLastIndex((word) => word === "-m" || word === "--machine")
   const record = await recordOf(session, (flag < 0 ? undefined : words[flag + 1]) ?? "default")

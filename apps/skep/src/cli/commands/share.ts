@@ -10,6 +10,7 @@ import type { SharedDirectory, SharesView } from "../../backend/shares.ts"
 import { checkExists, connectBackend } from "../../client/backend.ts"
 import { checkName, machinePaths } from "../../home/paths.ts"
 import type { ShareWish } from "../../machine/share-rules.ts"
+import { exportFirst, takeBackRest } from "../exports-step.ts"
 import { plain } from "../printable.ts"
 import type { Session } from "../session.ts"
 import { hostPath } from "../share-choice.ts"
@@ -21,6 +22,7 @@ export async function shareAdd(session: Session, machine: string, wish: ShareWis
   checkExists(session.home, machine)
   const backend = await connectBackend(session.home, session.signal)
   const asked = { ...wish, path: hostPath(wish.path) }
+  await exportFirst({ session, backend, machine }, { share: asked })
   // The backend is of our own build, so its answers have our own types.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const added = (await backend.request("POST", route(machine), asked)) as SharedDirectory
@@ -36,6 +38,7 @@ export async function shareRemove(session: Session, machine: string, named: stri
   // As above.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const removed = (await backend.request("DELETE", `${route(machine)}?${query.toString()}`)) as ShareRule
+  await takeBackRest({ session, backend, machine })
   const { output } = session
   if (output.json) output.value(removed)
   else output.note(`${removed.path} is not shared with ${machine} any more. Its files stay on this host`)

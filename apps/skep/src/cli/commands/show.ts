@@ -5,9 +5,9 @@
  */
 import { isIPv4 } from "node:net"
 import { SidecarError } from "@skep/contract"
+import { EXIT } from "@skep/runtime/exit"
 import type { MachineView } from "../../backend/view.ts"
 import { checkExists, connectBackend, hasMachines } from "../../client/backend.ts"
-import { EXIT } from "../exit.ts"
 import { guestRows, type Row } from "../guest-rows.ts"
 import { formatBytes, formatDuration } from "../output.ts"
 import { portCount, portRows } from "../port-rows.ts"

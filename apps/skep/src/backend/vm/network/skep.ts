@@ -13,7 +13,7 @@ import { privateDirectory } from "@skep/runtime"
 import type { NetworkLink, Policy } from "../../../machine/schema.ts"
 import type { Membership } from "../../network/home-network.ts"
 import type { VmContext } from "../context.ts"
-import { NFS_PORT, servesNfs } from "../shares/over.ts"
+import { servicesOf } from "../shares/over.ts"
 import { sshForward } from "./forward.ts"
 import type { MachineNetwork } from "./network.ts"
 
@@ -106,12 +106,13 @@ export class SkepNetwork implements MachineNetwork {
   async #join(): Promise<Membership> {
     const { network, paths, record } = this.#context
     await privateDirectory(paths.run)
+    const services = servicesOf(record, paths)
     return await network.join({
       name: record.name,
       mac: record.mac,
       socket: paths.netSocket,
       link: this.#link === "stream" ? { kind: "qemu", mtu: STREAM_MTU } : { kind: "vhost-user" },
-      ...(servesNfs(record) ? { services: [{ port: NFS_PORT, socket: paths.sharesNfsSocket }] } : {}),
+      ...(services.length === 0 ? {} : { services }),
       policy: MODES[record.networkPolicy],
       forwards: [sshForward(record)],
     })

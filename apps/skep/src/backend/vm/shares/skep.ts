@@ -5,10 +5,12 @@
  */
 import { orAborted } from "@skep/runtime"
 import { adoptShares, type SharesOptions, sharesProcess } from "@skep/shares/client"
+import { addressOf } from "@skep/shares/exports"
 import { connectPath } from "@skep/vsock/dialect"
-import { hiddenDirectories } from "../../shares.ts"
+import { hiddenDirectories } from "../../../home/hidden.ts"
+import { exportName } from "../../../machine/export-name.ts"
 import { SHARES_TAG } from "../prepare.ts"
-import { NFS_PORT, servesNfs } from "./over.ts"
+import { MOUNT_PORT, NFS_PORT, servesNfs, usesExports } from "./over.ts"
 import type { Served, SharesProgram } from "./program.ts"
 
 /** It serves one machine: without that for so long, nobody is left who would want it. */
@@ -44,10 +46,17 @@ export const SKEP: SharesProgram = {
 
 /** A Unix socket, as a port of loopback would be open to every user of the host. */
 async function nfsOf(
-  { record, paths, hostAddress }: Pick<Served, "record" | "paths" | "hostAddress">,
+  { home, record, paths, hostAddress }: Pick<Served, "home" | "record" | "paths" | "hostAddress">,
   signal: AbortSignal,
-): Promise<Pick<SharesOptions, "nfs" | "nfsAddress" | "nfsPort">> {
-  if (!servesNfs(record)) return {}
+): Promise<Pick<SharesOptions, "nfs" | "nfsAddress" | "nfsPort" | "exports">> {
+  const isExported = usesExports(record)
+  if (!isExported && !servesNfs(record)) return {}
   const nfsAddress = await orAborted(hostAddress(), signal)
+  if (isExported) {
+    const platform = process.platform === "darwin" ? "macos" : "linux"
+    const from = addressOf(exportName(home, record.name), platform)
+    const [socket, mountSocket] = [paths.sharesNfsSocket, paths.sharesMountSocket]
+    return { nfsAddress, exports: { socket, mountSocket, from, port: NFS_PORT, mountPort: MOUNT_PORT } }
+  }
   return { nfs: { socket: paths.sharesNfsSocket }, nfsAddress, nfsPort: NFS_PORT }
 }

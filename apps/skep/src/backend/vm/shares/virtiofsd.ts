@@ -5,7 +5,7 @@
  */
 import { adoptVirtiofsd, virtiofsdProcess } from "@skep/adapters/virtiofsd/client"
 import { connectPath } from "@skep/vsock/dialect"
-import { hiddenDirectories } from "../../shares.ts"
+import { hiddenDirectories } from "../../../home/hidden.ts"
 import { SHARES_TAG } from "../prepare.ts"
 import type { SharesProgram } from "./program.ts"
 

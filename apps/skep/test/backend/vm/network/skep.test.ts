@@ -86,10 +86,18 @@ describe("a machine on Skep's network", () => {
     if (running === undefined) throw new Error("there is no network")
     const added = vi.spyOn(running, "addLink")
     await it.join("db", undefined, { sharesProvider: "skep", shareProtocol: "nfs" })
+    await it.join("search", undefined, { sharesProvider: "skep", shareProtocol: "exports" })
     await it.join("cache", undefined, { sharesProvider: "none", shareProtocol: "nfs" })
     await it.join("queue", undefined, { sharesProvider: "skep", shareProtocol: "virtiofs" })
     expect(added.mock.calls.map(([{ machine, services }]) => [machine, services])).toEqual([
       ["db", [{ port: 2049, socket: expect.stringMatching(/\/db\/shares-nfs\.sock$/) }]],
+      [
+        "search",
+        [
+          { port: 2049, socket: expect.stringMatching(/\/search\/shares-nfs\.sock$/) },
+          { port: 20_048, socket: expect.stringMatching(/\/search\/shares-mount\.sock$/) },
+        ],
+      ],
       ["cache", undefined],
       ["queue", undefined],
     ])

@@ -50,6 +50,17 @@ describe("shares by Skep", () => {
     expect(statSync(sharesNfsSocket).isSocket()).toBe(true)
   })
 
+  it("by exports of the host lead to its server by sockets of the user's own", async () => {
+    const address = async (): Promise<string> => "192.168.64.1"
+    await using shares = await SKEP.start(machine("exports", address), [], STDERR, testContext())
+    expect(await shares.status()).toMatchObject({ protocol: "exports", reason: "it was asked for" })
+    const { sharesNfsSocket, sharesMountSocket } = machinePaths(home, "m")
+    for (const path of [sharesNfsSocket, sharesMountSocket]) {
+      expect(statSync(path).isSocket()).toBe(true)
+      expect(statSync(path).mode & 0o077).toBe(0)
+    }
+  })
+
   it.each([undefined, "virtiofs"] as const)("over %s wait for none and serve no NFS", async (over) => {
     await using shares = await SKEP.start(machine(over, nobodyAsks), [], STDERR, testContext())
     expect(await shares.status()).toMatchObject({ protocol: "virtiofs" })
