@@ -48,36 +48,32 @@ export class Tally {
   /** Runs vitest and adds up what it reports. */
   vitest(name, args) {
     const report = join(tmpdir(), `skep-vitest-${process.pid}.json`)
+    const outside = `${report}.outside`
+    const reporters = ["default", "json", join(root, "scripts/outside-errors.mjs")]
     const result = spawnSync(
       join(root, "node_modules/.bin/vitest"),
-      ["run", ...args, "--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
-      { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] },
+      ["run", ...args, ...reporters.map((each) => `--reporter=${each}`), `--outputFile.json=${report}`],
+      { cwd: root, env: { ...env, SKEP_OUTSIDE_ERRORS: outside }, stdio: ["ignore", "inherit", "inherit"] },
     )
     try {
-      const {
-        numPassedTests,
-        numFailedTests,
-        numPendingTests,
-        numTodoTests,
-        numFailedTestSuites,
-        testResults,
-      } = JSON.parse(readFileSync(report, "utf8"))
-      this.passed += numPassedTests
-      this.failed += numFailedTests
-      this.skipped += numPendingTests + numTodoTests
-      for (const file of testResults) {
-        for (const test of file.assertionResults) {
-          if (test.status === "failed") this.failures.push(`${name}: ${test.fullName}`)
-          if (test.status === "pending") process.stdout.write(`skipped  ${test.fullName}\n`)
-        }
+      const counted = JSON.parse(readFileSync(report, "utf8"))
+      this.passed += counted.numPassedTests
+      this.failed += counted.numFailedTests
+      this.skipped += counted.numPendingTests + counted.numTodoTests
+      for (const test of counted.testResults.flatMap((file) => file.assertionResults)) {
+        if (test.status === "failed")
+          this.failures.push(`${name}: ${test.fullName}\n        ${firstLine(test.failureMessages[0])}`)
+        if (test.status === "pending") process.stdout.write(`skipped  ${test.fullName}\n`)
       }
       // A file that does not even load, or an error outside every test, fails the run without a failed test.
-      if (result.status !== 0 && numFailedTests === 0)
-        this.add(`${name}: ${numFailedTestSuites} suites did not run`, false)
+      const errors = JSON.parse(readFileSync(outside, "utf8"))
+      for (const error of errors) this.add(`${name}: outside of every test\n        ${error}`, false)
+      if (result.status !== 0 && counted.numFailedTests + errors.length === 0)
+        this.add(`${name}: vitest ended with ${result.status ?? result.signal}, and did not say why`, false)
     } catch {
       this.add(`${name}: vitest gave no report (exit code ${result.status})`, false)
     } finally {
-      rmSync(report, { force: true })
+      for (const path of [report, outside]) rmSync(path, { force: true })
     }
   }
 
@@ -88,4 +84,8 @@ export class Tally {
     process.stdout.write(`\n${this.passed} passed, ${this.failed} failed${skipped}\n`)
     return this.failed === 0 ? 0 : 1
   }
+}
+
+function firstLine(text = "") {
+  return text.split("\n", 1)[0]
 }
