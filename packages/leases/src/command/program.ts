@@ -6,6 +6,7 @@
 import { resolve } from "node:path"
 import { type LeaseKind, SidecarError } from "@skep/contract"
 import { exitCodeFor } from "@skep/runtime/exit"
+import { readOrder } from "@skep/runtime/root-step"
 import { Command, Option } from "commander"
 import { backupsOf } from "../file/backup.ts"
 import { nodeDisk } from "../file/disk.ts"
@@ -169,7 +170,7 @@ function addSteps(parent: Command, context: CommandContext): void {
 async function answer(context: CommandContext, step: (input: unknown) => Promise<unknown>): Promise<void> {
   const terminal = new Terminal(true, context.streams)
   try {
-    terminal.line(JSON.stringify(await step(await readInput(context))))
+    terminal.line(JSON.stringify(await step(await readOrder(context.streams.input, INPUT_MAX))))
   } catch (error) {
     const known = SidecarError.of(error)
     terminal.error(known)
@@ -289,22 +290,4 @@ function lastPruned({ file = [] }: Common, { streams }: CommandContext): string 
   throw new SidecarError("not-found", "Cannot undo anything: beside no lease file of this host is a backup", {
     next: "Name the file with --file",
   })
-}
-
-async function readInput({ streams }: CommandContext): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of streams.input) {
-    const part = Buffer.from(chunk)
-    bytes += part.length
-    if (bytes > INPUT_MAX)
-      throw new SidecarError("bad-options", `Cannot read what is to be done: over ${INPUT_MAX} bytes`)
-    chunks.push(part)
-  }
-  try {
-    const value: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"))
-    return value
-  } catch (error) {
-    throw new SidecarError("bad-options", "Cannot read what is to be done: it is no JSON", { cause: error })
-  }
 }

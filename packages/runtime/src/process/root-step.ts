@@ -37,6 +37,25 @@ export async function runRootStep(step: RootStep): Promise<unknown> {
   throw new SidecarError("permission-denied", step.refused.message, { next: step.refused.next })
 }
 
+/** The other side: what the step was told, as JSON on its standard input. Throws "bad-options" for what is none, and for more than `most` bytes. */
+export async function readOrder(input: AsyncIterable<string | Uint8Array>, most: number): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of input) {
+    const part = Buffer.from(chunk)
+    bytes += part.length
+    if (bytes > most)
+      throw new SidecarError("bad-options", `Cannot read what is to be done: over ${most} bytes`)
+    chunks.push(part)
+  }
+  try {
+    const value: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"))
+    return value
+  } catch (cause) {
+    throw new SidecarError("bad-options", "Cannot read what is to be done: it is no JSON", { cause })
+  }
+}
+
 function ended(
   file: string,
   args: readonly string[],

@@ -13,7 +13,7 @@ import { thisSystem } from "./system.ts"
 export interface ProgramInput {
   readonly argv: readonly string[]
   /** What is to be exported, as JSON: read for `apply` and `check`. */
-  readonly readInput: () => Promise<string>
+  readonly readInput: () => Promise<unknown>
   /** The user who ran sudo; undefined where nobody did. */
   readonly sudoUid: string | undefined
   readonly uid: number
@@ -75,16 +75,7 @@ async function requestOf({
   sudoUid,
   uid,
 }: ProgramInput): Promise<ReturnType<typeof parseExportRequest>> {
-  const text = await readInput()
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new SidecarError("bad-options", "Cannot read what is to be exported: it is no JSON", {
-      cause: error,
-    })
-  }
-  const request = parseExportRequest(value)
+  const request = parseExportRequest(await readInput())
   // Files of others would be everybody's in the machine.
   const asker = sudoUid === undefined ? uid : Number(sudoUid)
   if (asker === 0 || request.uid === asker) return request

@@ -1,5 +1,7 @@
 import { mkdirSync, realpathSync } from "node:fs"
 import { join } from "node:path"
+import { Readable } from "node:stream"
+import { readOrder } from "@skep/runtime/root-step"
 import { type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { runExports } from "../../src/exports/program.ts"
@@ -15,7 +17,13 @@ afterAll(async () => await directory[Symbol.asyncDispose]())
 
 function run(argv: readonly string[], input = "", sudoUid?: string): Promise<unknown> {
   const { signal } = new AbortController()
-  return runExports({ argv, readInput: async () => input, sudoUid, uid: 0, signal })
+  return runExports({
+    argv,
+    readInput: () => readOrder(Readable.from([input]), 1000),
+    sudoUid,
+    uid: 0,
+    signal,
+  })
 }
 
 function request(more: object = {}): string {
