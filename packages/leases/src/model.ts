@@ -112,12 +112,16 @@ export function bytesOf(octets: Octets): Uint8Array {
 }
 
 const SHOWN_MAX = 80
+/** ASCII that is printed as it is, but for the backslash. */
+const PLAIN = /^[ -[\]-~]*$/
 
 /**
  * Text of a file for people: what would move a cursor, break a line or turn the direction of writing becomes `\x1b` or `\u202e`, a backslash
  * becomes two, and what is very long ends in an ellipsis.
  */
 export function shown(text: string): string {
+  // Nearly all of it is so, and there may be a hundred thousand.
+  if (text.length <= SHOWN_MAX && PLAIN.test(text)) return text
   const short = text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text
   return short.replaceAll(/[\\\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\u2028\u2029]/gu, (found) => {
     if (found === "\\") return "\\\\"

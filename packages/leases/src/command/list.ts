@@ -14,7 +14,8 @@ import { poolSentence, whenOf } from "./words.ts"
 
 const HEAD = ["ADDRESS", "MAC", "NAME", "MACHINE", "STATE", "EXPIRES"]
 const STATE = 4
-const COLOURS: Readonly<Record<LeaseKind, "green" | "yellow" | "gray" | "cyan" | "red">> = {
+type Colour = "green" | "yellow" | "gray" | "cyan" | "red"
+const BY_KIND: Readonly<Record<LeaseKind, Colour>> = {
   live: "green",
   stale: "red",
   expired: "gray",
@@ -23,6 +24,9 @@ const COLOURS: Readonly<Record<LeaseKind, "green" | "yellow" | "gray" | "cyan" |
   declined: "yellow",
   free: "gray",
 }
+const COLOURS: ReadonlyMap<string, Colour> = new Map(Object.entries(BY_KIND))
+/** A file of many networks: the first of them; --json has them all. */
+const POOLS_MAX = 20
 
 export function list(found: Survey, kinds: readonly LeaseKind[], now: number, terminal: Terminal): void {
   const wanted = ({ kind }: Judged): boolean => kinds.length === 0 || kinds.includes(kind)
@@ -36,7 +40,7 @@ export function list(found: Survey, kinds: readonly LeaseKind[], now: number, te
       terminal.table(
         HEAD,
         () => rowsOf(judged.filter(wanted), now),
-        (row) => colourOf(row[STATE]),
+        (row) => COLOURS.get(row[STATE] ?? ""),
       )
     }
   }
@@ -56,10 +60,6 @@ function* rowsOf(judged: readonly Judged[], now: number): Generator<readonly str
   }
 }
 
-function colourOf(state: string | undefined): "green" | "yellow" | "gray" | "cyan" | "red" | undefined {
-  return Object.entries(COLOURS).find(([kind]) => kind === state)?.[1]
-}
-
 /** What a person should know beside the table. */
 export function remarks(found: Survey, now: number, terminal: Terminal): void {
   if (found.files.length === 0 && found.refused.length === 0) {
@@ -68,7 +68,9 @@ export function remarks(found: Survey, now: number, terminal: Terminal): void {
     )
   }
   for (const { document } of found.files) problemsOf(document, terminal)
-  for (const pool of found.pools) terminal.note(poolSentence(pool, now))
+  for (const pool of found.pools.slice(0, POOLS_MAX)) terminal.note(poolSentence(pool, now))
+  if (found.pools.length > POOLS_MAX)
+    terminal.note(`… and ${found.pools.length - POOLS_MAX} more networks, which --json shows`)
   for (const error of found.refused) terminal.note(`${error.message}. ${error.next ?? ""}`.trimEnd())
   const unread = unreadTools(found.known)
   if (unread.length > 0)

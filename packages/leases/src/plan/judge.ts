@@ -7,6 +7,7 @@ import type { LeaseEntry, LeaseKind, LeaseOwner } from "@skep/contract"
 import { type Document, type Lease, macOf, type Octets } from "../model.ts"
 import type { Machine } from "../owners/machine.ts"
 import { ownersOf } from "../owners/ownership.ts"
+import { Newest } from "./newest.ts"
 
 export interface Facts {
   /** Milliseconds of the epoch. */
@@ -20,7 +21,8 @@ export interface Facts {
 
 /** What made it of its kind. */
 type Why =
-  | "by-the-file"
+  | "reserved"
+  | "free"
   | "declined"
   | "older-of-client"
   | "older-of-address"
@@ -31,6 +33,21 @@ type Why =
   | "unread"
   | "over"
   | "nobody"
+
+const KINDS: Readonly<Record<Why, LeaseKind>> = {
+  reserved: "reserved",
+  free: "free",
+  declined: "declined",
+  "older-of-client": "duplicate",
+  "older-of-address": "duplicate",
+  "owner-runs": "live",
+  "owner-stopped": "live",
+  owner: "live",
+  answers: "live",
+  unread: "live",
+  over: "expired",
+  nobody: "stale",
+}
 
 export interface Judged {
   readonly lease: Lease
@@ -43,89 +60,32 @@ export interface Judged {
 export function judge(document: Document, facts: Facts): readonly Judged[] {
   const { leases } = document
   const owners = ownersOf(leases, facts.machines)
-  const newest = newestOf(leases, document.format)
+  const newest = new Newest(leases, document.format)
   return leases.map((lease) => {
     const owner = owners.get(lease)
-    const [kind, why] = verdict(lease, owner, newest, facts)
-    return { lease, kind, why, owner }
+    const why = verdict(lease, owner, newest, facts)
+    return { lease, kind: KINDS[why], why, owner }
   })
 }
 
-function verdict(
-  lease: Lease,
-  owner: LeaseOwner | undefined,
-  newest: Newest,
-  facts: Facts,
-): readonly [LeaseKind, Why] {
-  if (lease.state === "reserved") return ["reserved", "by-the-file"]
-  if (lease.state === "free") return ["free", "by-the-file"]
-  if (newest.byAddress.get(lease.address) !== lease) return ["duplicate", "older-of-address"]
+function verdict(lease: Lease, owner: LeaseOwner | undefined, newest: Newest, facts: Facts): Why {
+  if (lease.state === "reserved" || lease.state === "free") return lease.state
+  if (!newest.isOfAddress(lease)) return "older-of-address"
   // Somebody there who is known to be another one is not its client.
   const answering = facts.neighbours?.get(lease.address)
-  const mac = macOf(lease)
-  if (answering !== undefined && (mac === undefined || answering === mac)) return ["live", "answers"]
-  if (lease.expires !== undefined && lease.expires <= facts.now) return ["expired", "over"]
-  if (lease.state === "declined") return ["declined", "declined"]
-  const client = clientOf(lease)
-  if (client !== undefined && newest.byClient.get(client) !== lease) return ["duplicate", "older-of-client"]
+  if (answering !== undefined && (macOf(lease) ?? answering) === answering) return "answers"
+  if (lease.expires !== undefined && lease.expires <= facts.now) return "over"
+  if (lease.state === "declined") return "declined"
+  if (!newest.isOfClient(lease)) return "older-of-client"
   return ofOwner(owner, answering !== undefined, facts)
 }
 
 /** Of one that holds still: whether anybody needs it. */
-function ofOwner(
-  owner: LeaseOwner | undefined,
-  answers: boolean,
-  { unreadTools }: Facts,
-): readonly [LeaseKind, Why] {
-  if (owner?.running === true) return ["live", "owner-runs"]
-  if (owner !== undefined) return ["live", owner.running === false ? "owner-stopped" : "owner"]
-  if (answers) return ["live", "answers"]
-  return unreadTools.length > 0 ? ["live", "unread"] : ["stale", "nobody"]
-}
-
-interface Newest {
-  readonly byAddress: ReadonlyMap<string, Lease>
-  readonly byClient: ReadonlyMap<string, Lease>
-}
-
-/**
- * Which of several counts. bootpd writes what it touched last first, and looks no further; the others have one of each, or the later one counts. A reservation is
- * no older one of anything.
- */
-function newestOf(leases: readonly Lease[], format: string): Newest {
-  const byAddress = new Map<string, Lease>()
-  const byClient = new Map<string, Lease>()
-  const firstCounts = format === "bootpd"
-  const keep = (map: Map<string, Lease>, key: string, lease: Lease): void => {
-    const other = map.get(key)
-    if (other === undefined) map.set(key, lease)
-    else {
-      const [mine, theirs] = [expiryOf(lease), expiryOf(other)]
-      if (mine > theirs || (mine === theirs && !firstCounts)) map.set(key, lease)
-    }
-  }
-  for (const lease of leases) {
-    if (lease.state !== "bound" && lease.state !== "declined") continue
-    keep(byAddress, lease.address, lease)
-    const client = clientOf(lease)
-    if (client !== undefined) keep(byClient, client, lease)
-  }
-  for (const lease of leases) if (lease.state === "reserved") byAddress.set(lease.address, lease)
-  return { byAddress, byClient }
-}
-
-/** IPv4 and IPv6 of one client are two leases, and so are those of two machines that were made from one image, where the server tells them apart. */
-function clientOf(lease: Lease): string | undefined {
-  const id = macOf(lease) ?? lease.clientId
-  if (id === undefined || lease.state !== "bound") return undefined
-  // No new text for most of them: there may be a hundred thousand.
-  const isIpv4 = !lease.address.includes(":")
-  if (isIpv4 && lease.machine === undefined) return id
-  return `${lease.machine ?? ""} ${isIpv4 ? "4" : `${lease.clientId ?? ""} 6`} ${id}`
-}
-
-function expiryOf({ expires }: Lease): number {
-  return expires ?? Number.POSITIVE_INFINITY
+function ofOwner(owner: LeaseOwner | undefined, answers: boolean, { unreadTools }: Facts): Why {
+  if (owner?.running === true) return "owner-runs"
+  if (owner !== undefined) return owner.running === false ? "owner-stopped" : "owner"
+  if (answers) return "answers"
+  return unreadTools.length > 0 ? "unread" : "nobody"
 }
 
 /** Which lease is meant, whatever has moved in the file; another one when it has been renewed. */
@@ -134,8 +94,8 @@ export function keyOf({ address, clientId, hardware, expires, state }: Lease): s
 }
 
 const SENTENCES: Readonly<Record<Why, (judged: Judged) => string>> = {
-  "by-the-file": ({ kind }) =>
-    kind === "free" ? "the file says that it is nobody's" : "the file keeps it for its client",
+  reserved: () => "the file keeps it for its client",
+  free: () => "the file says that it is nobody's",
   declined: () => "a client found that somebody else has the address",
   "older-of-client": () => "its client has a newer one",
   "older-of-address": () => "a newer entry is about the same address",

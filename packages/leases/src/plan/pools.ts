@@ -5,6 +5,7 @@
  */
 import type { LeasePool } from "@skep/contract"
 import type { Lease, Network } from "../model.ts"
+import { numberOf, textOf } from "./address-number.ts"
 
 /** Of bootpd and dnsmasq alike, where nobody says another time: a day. */
 const LEASE_MS = 86_400_000
@@ -112,21 +113,4 @@ function exhaustedAt(ends: Float64Array, size: number, now: number, leaseMs: num
 function isHeld({ state, expires }: Lease, now: number): boolean {
   if (state === "free" || state === "superseded") return false
   return state === "reserved" || expires === undefined || expires > now
-}
-
-/** Undefined for what is no IPv4. */
-export function numberOf(address: string): number | undefined {
-  const parts = address.split(".")
-  if (parts.length !== 4) return undefined
-  let value = 0
-  for (const part of parts) {
-    const octet = Number(part)
-    if (!Number.isInteger(octet) || octet < 0 || octet > 255 || part === "") return undefined
-    value = value * 256 + octet
-  }
-  return value
-}
-
-function textOf(address: number): string {
-  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 0xff).join(".")
 }

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs"
 import { networkInterfaces } from "node:os"
-import { numberOf } from "../plan/pools.ts"
+import { numberOf } from "../plan/address-number.ts"
 
 export interface OwnAddress {
   readonly address: string

@@ -11,7 +11,7 @@ import * as address from "@skep/wire/address"
 import { code, emit } from "@skep/wire/dhcp"
 import * as mac from "@skep/wire/mac"
 import { bytesOf, type Document, ETHERNET, type Lease } from "../model.ts"
-import { numberOf } from "../plan/pools.ts"
+import { numberOf } from "../plan/address-number.ts"
 import { ownAddressFinder } from "./own-addresses.ts"
 
 const SERVER_PORT = 67
