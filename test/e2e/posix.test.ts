@@ -42,7 +42,7 @@ async function faultsOf(kind: Kind, machine: string, cases: readonly PosixCase[]
 beforeAll(async () => {
   mkdirSync(place)
   buildProgram(join(place, "program"))
-  await skep.run(["up"])
+  await skep.run(["up", "--share-xattrs"])
   const sizes = ["--memory", "512m", "--cpus", "1", "--disk", "2g"]
   await skep.run(["up", NFS_MACHINE, "--network", "loopback", "--share-protocol", "nfs", ...sizes])
 })

@@ -263,6 +263,14 @@ describe("malformed requests", () => {
       expect(raw(channel, opcode, new Uint8Array(64))).toBe(-ENOSYS)
   })
 
+  it("are those for extended attributes, where the guest is to have none: ENOSYS, after which it asks no more", () => {
+    const { channel, client, session } = open({ xattrs: false })
+    client.init()
+    for (const opcode of [c.SETXATTR, c.GETXATTR, c.LISTXATTR, c.REMOVEXATTR])
+      expect(raw(channel, opcode, new Uint8Array(64))).toBe(-ENOSYS)
+    expect(session.counts()).toMatchObject({ unknown: 4 })
+  })
+
   it("without room for an answer there is none, and with too little an error", () => {
     const { channel, client, session } = open()
     client.init()

@@ -51,6 +51,8 @@ export interface SharesOptions {
   /** Paths of the host that nobody sees inside a share, and that cannot be shared. */
   readonly hidden: readonly string[]
   readonly protocol: "auto" | "virtiofs" | "nfs" | "exports"
+  /** Whether virtiofs has extended attributes: docs/decisions/share-xattrs.md. */
+  readonly xattrs: boolean
   /** What the guest mounts by. */
   readonly tag: string
   /** Threads for system calls that wait for a disk. 0: everything in the one thread. */
@@ -102,6 +104,7 @@ const Options: z.ZodType<SharesOptions> = z.strictObject({
     .exactOptional(),
   hidden: z.array(absolutePath).max(64).default([]),
   protocol: z.enum(["auto", "virtiofs", "nfs", "exports"]).default("auto"),
+  xattrs: z.boolean().default(false),
   tag: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]{0,35}$/i, "must be at most 36 letters, digits, dots, dashes and underscores")

@@ -17,9 +17,9 @@ import { type Refused, RunningShares } from "./running.ts"
 import type { SkepSharesStatus } from "./status.ts"
 import type { ThreadCalls, ThreadData, ThreadNotice } from "./thread/calls.ts"
 
-/** Where the thread's file is: beside this source, or beside the bundle under its own name. */
 /** A question of one at a time waits for this thread to wake more than for the answer: docs/decisions/busy-polling.md. */
 const BUSY_POLL_MS = 0.1
+/** Where the thread's file is: beside this source, or beside the bundle under its own name. */
 const THREAD = new URL(
   import.meta.url.endsWith(".ts") ? "./thread.ts" : "./shares-thread.js",
   import.meta.url,

@@ -16,6 +16,7 @@ describe("parseSharesOptions()", () => {
   it("fills in what is not said", () => {
     expect(parseSharesOptions({ ...good, shares: [{ path: "/home/me" }] })).toMatchObject({
       protocol: "auto",
+      xattrs: false,
       tag: "skep",
       hidden: [],
       lonelyMs: 0,

@@ -298,6 +298,11 @@ function sized(target: Command): Command {
     new CommandOption("--no-home-share", "the machine does not have the home directory"),
     new CommandOption("--shares <name>", "who serves the shared directories").choices(SHARES_PROVIDERS),
     new CommandOption("--share-protocol <name>", "how they get into the machine").choices(SHARES_OVER),
+    new CommandOption(
+      "--share-xattrs",
+      "they have extended attributes, which makes writing small files slower",
+    ),
+    new CommandOption("--no-share-xattrs", "they have none, as it is unless told"),
   ]
   for (const option of options) target.addOption(option)
   return target

@@ -18,6 +18,7 @@ export interface SharesChoice {
   readonly homeShare?: boolean
   readonly shares?: SharesProvider
   readonly shareProtocol?: SharesOver
+  readonly shareXattrs?: boolean
 }
 
 /** Docker's way to write it. Each one given adds to those before. Throws commander's error, which names the option. */
@@ -48,12 +49,14 @@ export function parseShareArgument(text: string): ShareWish {
   return wish
 }
 
-export function sharesFrom({ share, homeShare, shares, shareProtocol }: SharesChoice): Changes {
+export function sharesFrom(choice: SharesChoice): Changes {
+  const { share, homeShare, shares, shareProtocol, shareXattrs } = choice
   return {
     ...(share === undefined ? {} : { share }),
     ...(homeShare === false ? { homeShare } : {}),
     ...(shares === undefined ? {} : { sharesProvider: shares }),
     ...(shareProtocol === undefined ? {} : { shareProtocol }),
+    ...(shareXattrs === undefined ? {} : { shareXattrs }),
   }
 }
 

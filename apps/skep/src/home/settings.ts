@@ -38,6 +38,8 @@ const SettingsFile = z.strictObject({
   sharesProvider: SharesProvider.optional(),
   /** How the shares of new machines get into them. */
   shareProtocol: SharesOver.optional(),
+  /** Whether the shares of new machines have extended attributes. */
+  shareXattrs: z.boolean().optional(),
 })
 
 export interface Settings {
@@ -52,6 +54,7 @@ export interface Settings {
   readonly shares: readonly ShareWish[]
   readonly sharesProvider: SharesProvider
   readonly shareProtocol: SharesOver
+  readonly shareXattrs: boolean
 }
 
 const MEMORY_DEFAULT_MIB = 2048
@@ -75,6 +78,7 @@ export async function readSettings(path: string): Promise<Settings> {
     shares: set.shares ?? [HOME_SHARE],
     sharesProvider: set.sharesProvider ?? "skep",
     shareProtocol: set.shareProtocol ?? "auto",
+    shareXattrs: set.shareXattrs ?? false,
   }
 }
 

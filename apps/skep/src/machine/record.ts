@@ -60,6 +60,8 @@ export interface MachineRecord {
   readonly sharesProvider?: SharesProvider
   /** "auto" unless told. */
   readonly shareProtocol?: SharesOver
+  /** Whether its shares have extended attributes; they have none unless told. */
+  readonly shareXattrs?: boolean
 }
 
 const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
@@ -84,6 +86,7 @@ const RecordFile: z.ZodType<MachineRecord> = z.strictObject({
   shares: z.array(Rule).max(SHARES_MAX).exactOptional(),
   sharesProvider: SharesProvider.exactOptional(),
   shareProtocol: SharesOver.exactOptional(),
+  shareXattrs: z.boolean().exactOptional(),
 })
 
 /** What a user may choose and change. Absent means: leave as it is, or the default for a new machine. */
@@ -98,6 +101,7 @@ export interface Changes {
   readonly gvproxy?: string
   readonly sharesProvider?: SharesProvider
   readonly shareProtocol?: SharesOver
+  readonly shareXattrs?: boolean
   /** Beside the shares that it has: those of the settings, where it is new. */
   readonly share?: readonly ShareWish[]
   /** Whether it has the home directory; false takes that away. */
@@ -116,6 +120,7 @@ export const Changes: z.ZodType<Changes> = z.strictObject({
   gvproxy: z.string().min(1).exactOptional(),
   sharesProvider: SharesProvider.exactOptional(),
   shareProtocol: SharesOver.exactOptional(),
+  shareXattrs: z.boolean().exactOptional(),
   share: z.array(ShareWish).max(SHARES_MAX).exactOptional(),
   homeShare: z.boolean().exactOptional(),
 })
@@ -155,10 +160,9 @@ export function newRecord(
   settings: Settings,
   sshPort: number,
 ): MachineRecord {
-  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy, network, sharesProvider, shareProtocol } = {
-    ...settings,
-    ...changes,
-  }
+  const chosen = { ...settings, ...changes }
+  const { cpus, memoryMiB, diskGiB, accelerator, networkPolicy, network } = chosen
+  const { sharesProvider, shareProtocol, shareXattrs } = chosen
   checkBounds(changes)
   return whole(name, {
     version: VERSION,
@@ -176,6 +180,7 @@ export function newRecord(
     sshPort,
     sharesProvider,
     shareProtocol,
+    shareXattrs,
   })
 }
 
@@ -278,6 +283,7 @@ export function differences(before: MachineRecord, after: MachineRecord): readon
     "gvproxy",
     "sharesProvider",
     "shareProtocol",
+    "shareXattrs",
   ] as const
   return fields.filter((field) => before[field] !== after[field])
 }

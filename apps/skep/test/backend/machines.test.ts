@@ -82,6 +82,7 @@ const SETTINGS = {
   shares: [],
   sharesProvider: "skep",
   shareProtocol: "auto",
+  shareXattrs: false,
 } as const
 
 async function start(there?: Place, odd?: string) {

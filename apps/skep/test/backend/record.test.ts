@@ -24,6 +24,7 @@ const SETTINGS: Settings = {
   shares: [],
   sharesProvider: "skep",
   shareProtocol: "auto",
+  shareXattrs: false,
 }
 
 let directory = ""

@@ -43,6 +43,7 @@ test("sharesFrom() says nothing of what was not said", () => {
     sharesProvider: "none",
     shareProtocol: "nfs",
   })
+  expect(sharesFrom({ shareXattrs: false })).toEqual({ shareXattrs: false })
 })
 describe("parseShareArgument()", () => {
   test("is written as --share is", () => {

@@ -26,19 +26,28 @@ export function dialectOf(version: string): Dialect {
   return /^virtiofsd version /m.test(version) ? "c" : "rust"
 }
 
-/** The program's own arguments. */
-export function programArguments(dialect: Dialect, socket: string, source: string): readonly string[] {
-  // Linux locks and attributes of files are as ours: kept by the guest, and by the host.
-  return dialect === "c"
-    ? ["-f", `--socket-path=${socket}`, "-o", `source=${source}`, "-o", "cache=none", "-o", "xattr"]
-    : [
-        `--socket-path=${socket}`,
-        `--shared-dir=${source}`,
-        "--cache=never",
-        "--xattr",
-        "--sandbox=namespace",
-        "--inode-file-handles=never",
-      ]
+/** What the program is told. */
+export interface Told {
+  readonly socket: string
+  /** The directory that it serves. */
+  readonly source: string
+  readonly xattrs: boolean
+}
+
+/** The program's own arguments. Locks are kept by the guest, as with our own. */
+export function programArguments(dialect: Dialect, { socket, source, xattrs }: Told): readonly string[] {
+  if (dialect === "c") {
+    const words = ["-f", `--socket-path=${socket}`, "-o", `source=${source}`, "-o", "cache=none"]
+    return xattrs ? [...words, "-o", "xattr"] : words
+  }
+  return [
+    `--socket-path=${socket}`,
+    `--shared-dir=${source}`,
+    "--cache=never",
+    ...(xattrs ? ["--xattr"] : []),
+    "--sandbox=namespace",
+    "--inode-file-handles=never",
+  ]
 }
 
 /** The arguments of `unshare`, which becomes `program`. */

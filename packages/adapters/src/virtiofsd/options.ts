@@ -15,6 +15,8 @@ export interface VirtiofsdOptions {
   readonly shares: readonly ShareRule[]
   /** Paths of the host that nobody sees inside a share. */
   readonly hidden: readonly string[]
+  /** Whether there are extended attributes. */
+  readonly xattrs: boolean
   /** What the guest mounts by. */
   readonly tag: string
   /** How the guest is reached; see the share manager's options. */
@@ -39,6 +41,7 @@ const Options: z.ZodType<VirtiofsdOptions> = z.object({
     .max(SHARES_MAX)
     .default([]),
   hidden: z.array(absolutePath).max(64).default([]),
+  xattrs: z.boolean().default(false),
   tag: z
     .string()
     .regex(/^[a-z0-9][a-z0-9._-]{0,35}$/i, "must be at most 36 letters, digits, dots, dashes and underscores")

@@ -48,6 +48,7 @@ export interface VirtiofsdStart {
   readonly program: FoundProgram
   readonly socket: string
   readonly shares: readonly Staged[]
+  readonly xattrs: boolean
   readonly signal: AbortSignal
   readonly onLine: (line: string) => void
 }
@@ -77,7 +78,7 @@ export async function startVirtiofsd(start: VirtiofsdStart): Promise<VirtiofsdPr
   const stage = stageOf(socket)
   removeStaleSocket(socket)
   await mkdir(stage, { recursive: true, mode: 0o700 })
-  const own = programArguments(program.dialect, socket, stage)
+  const own = programArguments(program.dialect, { socket, source: stage, xattrs: start.xattrs })
   const child = launch("unshare", unshareArguments(stage, start.shares, [program.path, ...own]))
   const exited = withResolvers<readonly string[]>()
   const failed = withResolvers<never>()

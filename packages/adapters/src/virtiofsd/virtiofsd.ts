@@ -119,12 +119,13 @@ class Virtiofsd implements VirtiofsdRunning {
   }
 
   async open(signal: AbortSignal): Promise<void> {
-    const { socket, program } = this.#options
+    const { socket, program, xattrs } = this.#options
     const { log, emit } = this.#context
     const started = await startVirtiofsd({
       program: await findVirtiofsd(program),
       socket,
       shares: this.#staged,
+      xattrs,
       signal,
       onLine: (line) => log.debug(NAME, { line }),
     })

@@ -23,10 +23,21 @@ describe("dialectOf()", () => {
 
 describe("programArguments()", () => {
   it("says the same to both", () => {
-    expect(programArguments("c", "/s", "/d")).toContain("source=/d")
-    expect(programArguments("rust", "/s", "/d")).toContain("--shared-dir=/d")
+    const told = { socket: "/s", source: "/d", xattrs: false }
+    expect(programArguments("c", told)).toContain("source=/d")
+    expect(programArguments("rust", told)).toContain("--shared-dir=/d")
     for (const dialect of ["c", "rust"] as const)
-      expect(programArguments(dialect, "/s", "/d")).toContain("--socket-path=/s")
+      expect(programArguments(dialect, told)).toContain("--socket-path=/s")
+  })
+  it("leaves extended attributes out unless told", () => {
+    const told = { socket: "/s", source: "/d" }
+    for (const [dialect, word] of [
+      ["c", "xattr"],
+      ["rust", "--xattr"],
+    ] as const) {
+      expect(programArguments(dialect, { ...told, xattrs: false })).not.toContain(word)
+      expect(programArguments(dialect, { ...told, xattrs: true })).toContain(word)
+    }
   })
 })
 
@@ -71,6 +82,7 @@ describe("parseVirtiofsdOptions()", () => {
       shares: [],
       hidden: [],
       tag: "skep",
+      xattrs: false,
       lonelyMs: 0,
     })
   })

@@ -22,7 +22,7 @@ import { LockWaiters } from "./lock-waiters.ts"
 import { Forgetful, type Memo } from "./memo.ts"
 import { CONSISTENT, type PolicyOf } from "./policy.ts"
 import { repeat } from "./repeat.ts"
-import { type Row, TABLE } from "./table.ts"
+import { type Row, tableFor } from "./table.ts"
 import { ANSWER_MAX, errorOf, LATER, NO_ANSWER, Work } from "./work.ts"
 
 export interface FuseSessionOptions {
@@ -40,6 +40,11 @@ export interface FuseSessionOptions {
    * virtiofs without hearing of signals. "guest" unless told.
    */
   readonly locks?: "guest" | "host"
+  /**
+   * Whether the guest has extended attributes, which it has unless told. Where it has, Linux asks for `security.capability` before it writes to a file whose attributes it has just
+   * read.
+   */
+  readonly xattrs?: boolean
   /** Whether the guest collects what it writes: only where nobody else changes the files. */
   readonly writeback?: boolean
   /** A guest began anew: nodes and handles of the last one are void. */
@@ -53,6 +58,7 @@ export class FuseSession {
   readonly #waiters: LockWaiters
   readonly #transport: Transport
   readonly #onInit: (() => void) | undefined
+  readonly #table: readonly (Row | undefined)[]
   readonly #counts: Float64Array = new Float64Array(c.OPCODES)
   #unknown = 0
   #failures = 0
@@ -65,6 +71,7 @@ export class FuseSession {
     this.#waiters = new LockWaiters(fileSystem)
     this.#transport = transport
     this.#onInit = options.onInit
+    this.#table = tableFor(options.xattrs !== false)
     const bytes = new ArrayBuffer(ANSWER_MAX)
     const out = { bytes: new Uint8Array(bytes), u16: new Uint16Array(bytes), u32: new Uint32Array(bytes) }
     this.#out = out
@@ -113,7 +120,7 @@ export class FuseSession {
     exchange.opcode = opcode
     exchange.asked = 0
     if (bad !== undefined) return this.#finish(exchange, work.malformed(bad))
-    const row = TABLE[opcode]
+    const row = this.#table[opcode]
     if (row === undefined) {
       this.#unknown++
       return this.#finish(exchange, -ENOSYS)
@@ -208,7 +215,7 @@ export class FuseSession {
   /** The file system has done what it was asked for. */
   #settle(exchange: Exchange, result: number): void {
     const { opcode, slot } = exchange
-    if (slot >= 0 && TABLE[opcode]?.once === true) this.#memo.end(slot, result, 0, -1)
+    if (slot >= 0 && this.#table[opcode]?.once === true) this.#memo.end(slot, result, 0, -1)
     if (result < 0) return this.#finish(exchange, result)
     const work = this.#work
     if (opcode === c.READ) return this.#answer(exchange, 0, OUT_HEADER, OUT_HEADER + result)

@@ -31,8 +31,15 @@ export interface Row {
 
 const NAME = 2
 
-/** By opcode. */
-export const TABLE: readonly (Row | undefined)[] = (() => {
+/** Without them a guest asks for none. */
+const EXTENDED: ReadonlySet<number> = new Set([c.SETXATTR, c.GETXATTR, c.LISTXATTR, c.REMOVEXATTR])
+
+/** By opcode, for a guest that has extended attributes or has none. */
+export function tableFor(xattrs: boolean): readonly (Row | undefined)[] {
+  return xattrs ? TABLE : TABLE.map((row, opcode) => (EXTENDED.has(opcode) ? undefined : row))
+}
+
+const TABLE: readonly (Row | undefined)[] = (() => {
   const rows: (Row | undefined)[] = Array.from({ length: c.OPCODES }, () => undefined)
   const add = (
     opcode: number,

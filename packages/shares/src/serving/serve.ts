@@ -59,6 +59,7 @@ export function serveShares(serving: Serving): Handlers<ThreadCalls> {
     scope,
     fileSystem: served.tree,
     policyOf: withEchoes(policyOf(served), queue),
+    xattrs: options.xattrs,
     stateFile: join(options.stateDirectory, "virtiofs.state"),
     drain: () => pool?.drain(),
     onInit: () => {

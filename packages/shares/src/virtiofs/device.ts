@@ -59,6 +59,8 @@ export interface VirtiofsOptions {
   readonly stateFile?: string
   readonly locks?: "guest" | "host"
   readonly writeback?: boolean
+  /** Whether the guest has extended attributes, which it has unless told. */
+  readonly xattrs?: boolean
   /** Ends when no operation of the file system touches memory that it was given. Needed where it finishes reads or writes later. */
   readonly drain?: () => void
   /** A guest began anew: nodes and handles of the last one are void. */
@@ -111,6 +113,7 @@ class Virtiofs implements VirtiofsDevice, Transport {
       ...(options.policyOf === undefined ? {} : { policyOf: options.policyOf }),
       ...(options.locks === undefined ? {} : { locks: options.locks }),
       ...(options.writeback === undefined ? {} : { writeback: options.writeback }),
+      ...(options.xattrs === undefined ? {} : { xattrs: options.xattrs }),
       ...(options.onInit === undefined ? {} : { onInit: options.onInit }),
     })
     this.#timer = scope.timer(() => {

@@ -37,6 +37,7 @@ export const SKEP: SharesProgram = {
       hidden: await hiddenDirectories(home),
       tag: SHARES_TAG,
       protocol: record.shareProtocol ?? "auto",
+      xattrs: record.shareXattrs ?? false,
       ...(await nfsOf(machine, context.signal)),
       lonelyMs: LONELY_MS,
     })

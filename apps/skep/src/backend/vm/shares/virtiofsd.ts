@@ -26,6 +26,7 @@ export const VIRTIOFSD: SharesProgram = {
       shares: rules,
       hidden: await hiddenDirectories(home),
       tag: SHARES_TAG,
+      xattrs: record.shareXattrs ?? false,
       lonelyMs: LONELY_MS,
     })
     return await sidecar.start(options, context)

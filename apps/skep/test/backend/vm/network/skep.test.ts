@@ -30,6 +30,7 @@ const SETTINGS = {
   shares: [],
   sharesProvider: "none",
   shareProtocol: "auto",
+  shareXattrs: false,
 } as const
 
 interface Place extends AsyncDisposable {
