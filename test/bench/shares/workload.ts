@@ -48,6 +48,12 @@ const inTools = (command: string): string =>
 const DROP = "sync; echo 3 > /proc/sys/vm/drop_caches"
 const seconds = (value: number): number => value
 
+/** A little of everything, a few times. */
+export const WARM_UP =
+  "for i in 1 2 3 4; do cp -a $W/repository/d$i $W/warm && cat $W/warm/* > /dev/null && ls -l $W/warm > /dev/null && rm -rf $W/warm; done; " +
+  "dd if=/dev/zero of=$W/warm bs=1M count=64 conv=fsync 2>/dev/null; echo 3 > /proc/sys/vm/drop_caches; " +
+  "dd if=$W/warm of=/dev/null bs=1M 2>/dev/null; dd if=$W/warm of=$W/warm bs=4k count=2000 conv=notrunc 2>/dev/null; rm $W/warm"
+
 function fio(name: string, mode: string, { fioSeconds, mebibytes }: Size): string {
   const words = `--name=${name} --filename=big --rw=${mode} --bs=4k --ioengine=psync --runtime=${fioSeconds}`
   return inTools(
