@@ -36,15 +36,15 @@ export const TEST_PROGRAMS = [
   { program: "ethtool", packages: ["ethtool"] },
   { program: "tcpdump", packages: ["tcpdump"] },
   { program: "tshark", packages: ["tshark"] },
+  // What it lets a guest reach is found out in namespaces.
+  { program: "passt", packages: ["passt"] },
   // Who stands for a kernel's NFS server.
-  { program: "ganesha.nfsd", packages: ["nfs-ganesha", "nfs-ganesha-vfs", "rpcbind"] },
+  { program: "ganesha.nfsd", packages: ["nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "socat"] },
   // A server whose leases the janitor takes back, and what kills the janitor at each of its system calls.
   { program: "dnsmasq", packages: ["dnsmasq-base"] },
   { program: "strace", packages: ["strace"] },
   // Clients of NFS that need no kernel, and what the benchmarks build theirs with.
   { program: "nfs-ls", packages: ["libnfs-utils", "libnfs-dev"] },
-  // Another server of it, which shows what the shares contract asks of any.
-  { program: "ganesha.nfsd", packages: ["nfs-ganesha", "nfs-ganesha-vfs", "rpcbind", "socat"] },
 ]
 
 /** What the benchmarks use beside these: they compile peers and loads, give threads a processor, and are about other networks. */

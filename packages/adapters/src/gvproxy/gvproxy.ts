@@ -88,7 +88,7 @@ class Gvproxy implements NetworkRunning {
     if (lonelyMs === 0) return
     let alone = 0
     this.#lonely = setInterval(() => {
-      alone = hasClient(socket) ? 0 : alone + 1
+      alone = hasClient(this.#program.pid, socket) ? 0 : alone + 1
       if (alone < LOOKS || this.#stopping !== undefined) return
       log.info("lonely", { lonelyMs })
       void this[Symbol.asyncDispose]()

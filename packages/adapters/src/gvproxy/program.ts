@@ -28,6 +28,7 @@ const LINES_KEPT = 20
 const INSTALL = "Put gvproxy on PATH, or its path into SKEP_GVPROXY; it is part of gvisor-tap-vsock"
 
 export interface GvproxyProgram extends AsyncDisposable {
+  readonly pid: number
   readonly api: GvproxyApi
   /** Fulfils when the process has gone, with its last words. */
   readonly exited: Promise<readonly string[]>
@@ -88,7 +89,7 @@ export async function startGvproxy(
     await end()
     throw error
   }
-  return { api: client, exited: exited.promise, [Symbol.asyncDispose]: end }
+  return { pid: child.pid ?? 0, api: client, exited: exited.promise, [Symbol.asyncDispose]: end }
 }
 
 /** Resolves when it listens for the machine, and its service answers. */

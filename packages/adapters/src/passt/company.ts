@@ -6,7 +6,7 @@
  *     000…0: 00000003 00000000 00000000 0001 03 12345 /run/net.sock         the accepted end of a connection
  *     000…0: 00000002 00000000 00010000 0001 01 12344 /run/net.sock         the listener
  *
- * A client in another network namespace is not in the table of this one.
+ * The table is that of a network namespace, and so of the process that listens there, which may be in another one.
  *
  * @module
  */
@@ -16,14 +16,23 @@ const CONNECTED = "03"
 /** SO_ACCEPTCON of the flags. */
 const LISTENS = 0x1_0000
 
-/** Whether a client is connected to the socket that passt made under this name. */
-export function hasClient(bound: string): boolean {
-  return isConnected(readFileSync("/proc/net/unix", "utf8"), bound)
+/** Whether a client is connected to the socket that process `pid` made under this name. */
+export function hasClient(pid: number, bound: string): boolean {
+  return isConnected(tableOf(pid), bound)
 }
 
 /** Whether clients may connect to it. */
-export function isOpen(bound: string): boolean {
-  return isListening(readFileSync("/proc/net/unix", "utf8"), bound)
+export function isOpen(pid: number, bound: string): boolean {
+  return isListening(tableOf(pid), bound)
+}
+
+/** Empty where the process has gone. */
+function tableOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/net/unix`, "utf8")
+  } catch {
+    return ""
+  }
 }
 
 /** Reads the text of /proc/net/unix. */

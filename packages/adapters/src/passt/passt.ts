@@ -289,7 +289,9 @@ class Passt implements NetworkRunning {
     if (lonelyMs === 0) return
     let alone = 0
     this.#lonely = setInterval(() => {
-      alone = hasClient(boundName(this.#options.socket)) ? 0 : alone + 1
+      const pid = this.#program?.pid
+      const isAlone = pid === undefined || !hasClient(pid, boundName(this.#options.socket))
+      alone = isAlone ? alone + 1 : 0
       if (alone < LOOKS || this.#stopping !== undefined) return
       this.#context.log.info("lonely", { lonelyMs })
       void this[Symbol.asyncDispose]()

@@ -16,7 +16,6 @@ import {
   removeStaleSocket,
   signalProcess,
   sleep,
-  within,
   withResolvers,
   writeFileWhole,
 } from "@skep/runtime"
@@ -26,9 +25,8 @@ import { type Introduction, introduce } from "./introduce.ts"
 
 const READY = "UNIX domain socket bound at"
 const CAME = "accepted connection from"
-/** From a socket that is bound to one that is listened at. */
-const OPENED_MS = 5000
-const INTRODUCED_MS = 5000
+/** From a socket that is bound to one that is listened at, and from a client that hung up to a next one. */
+const PATIENCE_MS = 5000
 const POLL_MS = 2
 /** What it says of a host without a syslog is no news. */
 const NOISE = /^(Failed to send \d+ bytes to syslog|\s*)$/
@@ -94,6 +92,7 @@ export async function startPasst(start: PasstStart): Promise<PasstProgram> {
     })
   })
   died.catch(() => undefined) // seen by the race below, or by nobody once it runs
+  const { pid = 0 } = child
   const identity = child.pid === undefined ? undefined : identityOf(child.pid)
   const end = async (): Promise<void> => {
     if (identity !== undefined) signalProcess(identity, "SIGKILL") // it has nothing to put away
@@ -108,13 +107,11 @@ export async function startPasst(start: PasstStart): Promise<PasstProgram> {
         `Cannot listen on "unix:${socket}": passt could not make that socket`,
       )
     if (identity !== undefined) await writeFileWhole(recordOf(socket), `${JSON.stringify(identity)}\n`)
-    const opened = within(OPENED_MS, signal)
-    while (!isOpen(bound)) await orAborted(Promise.race([sleep(POLL_MS, opened), died]), opened)
+    await until(() => isOpen(pid, bound), { what: "does not listen on its socket", died, signal })
     if (start.introduction !== undefined) {
       await introduce(bound, start.introduction, signal)
       // It takes one client at a time.
-      const parted = within(INTRODUCED_MS, signal)
-      while (hasClient(bound)) await orAborted(sleep(POLL_MS, parted), parted)
+      await until(() => !hasClient(pid, bound), { what: "does not let go of its first client", died, signal })
     }
     signal.throwIfAborted()
     await rename(bound, socket)
@@ -124,10 +121,27 @@ export async function startPasst(start: PasstStart): Promise<PasstProgram> {
   }
   const before = start.introduction === undefined ? 0 : 1
   return {
-    pid: child.pid ?? 0,
+    pid,
     joined: () => clientsSoFar(socket) > before,
     exited: exited.promise,
     [Symbol.asyncDispose]: end,
+  }
+}
+
+interface Waiting {
+  /** Of passt, for the sentence. */
+  readonly what: string
+  readonly died: Promise<never>
+  readonly signal: AbortSignal
+}
+
+/** Rejects with "timeout", with how it died, and with the signal's reason. */
+async function until(isSo: () => boolean, { what, died, signal }: Waiting): Promise<void> {
+  const end = performance.now() + PATIENCE_MS
+  while (!isSo()) {
+    if (performance.now() > end)
+      throw new SidecarError("timeout", `Cannot use passt: after ${PATIENCE_MS / 1000} s it ${what}`)
+    await Promise.race([sleep(POLL_MS, signal), died])
   }
 }
 
