@@ -14,7 +14,9 @@ const fromSource = { resolve: { conditions: ["source"] }, ssr: { resolve: { cond
 const LONG = [
   "test/e2e/exports.test.ts",
   "test/e2e/full-disk.test.ts",
+  "test/e2e/keeper-foreign.test.ts",
   "test/e2e/machine-gvproxy.test.ts",
+  "test/e2e/machine-nic.test.ts",
   "test/e2e/machine-passt.test.ts",
   "test/e2e/machine-stream.test.ts",
   "test/e2e/network-contract.test.ts",
@@ -22,6 +24,7 @@ const LONG = [
   "test/e2e/postgresql.test.ts",
   "test/e2e/programs.test.ts",
   "test/e2e/vhost-net.test.ts",
+  "test/e2e/vsock.test.ts",
   "test/interop/leases.test.ts",
   "test/interop/posix.test.ts",
   "test/interop/soak.test.ts",
@@ -46,7 +49,9 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"],
           exclude: LONG,
-          testTimeout: 20_000,
+          // Many are done in a second; on a host that others use as well they take ten times as long.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
