@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setFlagsFromString } from "node:v8"
 import { SidecarError } from "@skep/contract"
 import { planUndo, writtenSince } from "../file/backup.ts"
 import { type LeaseFormat, mayRewrite, together } from "../format.ts"
@@ -58,6 +59,8 @@ export async function prune(
   wish: PruneWish,
   options: ChangeOptions,
 ): Promise<void> {
+  // A file of a hundred thousand leases is there three times, as it was, as it is and as it will be: what is garbage is collected sooner, which costs time.
+  setFlagsFromString("--heap-growing-percent=20")
   const { terminal, context } = options
   const orders = await ordersOf(look, wish, options)
   const count = orders.reduce((sum, { step }) => sum + step.keys.length, 0)

@@ -74,12 +74,16 @@ export class Terminal {
   ): void {
     const widths = head.map(({ length }) => length)
     for (const row of rows())
-      for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length)
-    const padded = (row: readonly string[]): string =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd()
+      for (let column = 0; column < row.length; column++)
+        widths[column] = Math.max(widths[column] ?? 0, row[column]?.length ?? 0)
+    const padded = (row: readonly string[]): string => {
+      let line = ""
+      for (let column = 0; column < row.length; column++) {
+        const cell = row[column] ?? ""
+        line += column === row.length - 1 ? cell : `${cell.padEnd(widths[column] ?? 0)}  `
+      }
+      return line
+    }
     this.line(this.style("bold", padded(head)))
     const styled = (row: readonly string[]): string => {
       const style = colour(row)

@@ -123,7 +123,8 @@ async function byEditing(
   options: RemoveOptions,
 ): Promise<Removed & { readonly keys: readonly string[] }> {
   const { disk, format, host, signal } = options
-  const gone = new Set<string>()
+  // With the texts that there are already, of which there may be a hundred thousand.
+  const gone = new Map([...keys].map((key) => [key, false]))
   let backup: string | undefined
   for (let attempt = 1; attempt <= TRIES; attempt++) {
     const done = await underLock(path, options, () =>
@@ -133,9 +134,10 @@ async function byEditing(
       }),
     )
     backup ??= done.backup
-    const result = { path, keys: [...gone], ...(backup === undefined ? {} : { backup }) }
+    const removed = [...keys].filter((key) => gone.get(key) === true)
+    const result = { path, keys: removed, ...(backup === undefined ? {} : { backup }) }
     if (running?.tell === undefined) return { ...result, server: "not-running" }
-    if (gone.size > 0) await running.tell(path, host, signal)
+    if (removed.length > 0) await running.tell(path, host, signal)
     if (chosenIn(readLeases(path, disk, format.name).document, keys).length === 0)
       return { ...result, server: "told" }
     await (options.wait ?? sleep)(PAUSE_MS * attempt, signal)
@@ -171,12 +173,12 @@ function documentOf(bytes: Uint8Array, path: string, { format, known }: RemoveOp
 function without(
   document: Document,
   keys: ReadonlySet<string>,
-  { format, gone }: { readonly format: LeaseFormat; readonly gone: Set<string> },
+  { format, gone }: { readonly format: LeaseFormat; readonly gone: Map<string, boolean> },
 ): Uint8Array | undefined {
   const chosen = chosenIn(document, keys)
   if (chosen.length === 0) return undefined
   mayRewrite(document)
-  for (const lease of chosen) gone.add(keyOf(lease))
+  for (const lease of chosen) gone.set(keyOf(lease), true)
   return format.remove(document, together(document, chosen))
 }
 

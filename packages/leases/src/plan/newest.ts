@@ -19,12 +19,12 @@ export class Newest {
     const firstCounts = format === "bootpd"
     const addresses = new Repeated(leases, ({ address }) => numberOf(address))
     const clients = new Repeated(leases, clientNumber)
-    for (const [index, lease] of leases.entries()) {
-      if (lease.state !== "bound" && lease.state !== "declined") continue
+    leases.forEach((lease, index) => {
+      if (lease.state !== "bound" && lease.state !== "declined") return
       if (addresses.mayBe(index)) keep(this.#byAddress, lease.address, lease, firstCounts)
       const client = clients.mayBe(index) ? clientOf(lease) : undefined
       if (client !== undefined) keep(this.#byClient, client, lease, firstCounts)
-    }
+    })
     for (const lease of leases) if (lease.state === "reserved") this.#byAddress.set(lease.address, lease)
   }
 
@@ -54,11 +54,13 @@ class Repeated {
 
   constructor(leases: readonly Lease[], of: (lease: Lease) => number | undefined) {
     this.#numbers = new Float64Array(leases.length)
-    for (const [index, lease] of leases.entries()) this.#numbers[index] = of(lease) ?? Number.NaN
-    let before = Number.NaN
-    for (const number of this.#numbers.toSorted()) {
-      if (number === before) this.#repeated.add(number)
-      before = number
+    leases.forEach((lease, index) => {
+      this.#numbers[index] = of(lease) ?? Number.NaN
+    })
+    const sorted = this.#numbers.toSorted()
+    for (let index = 1; index < sorted.length; index++) {
+      const number = sorted[index] ?? Number.NaN
+      if (number === sorted[index - 1]) this.#repeated.add(number)
     }
   }
 
