@@ -122,6 +122,7 @@ export class Machine {
       settled: () => this.#changes.settled(),
       exports: this.#exports,
       running: () => this.#vm && (this.#vm.shares ?? "none"),
+      lost: async () => (await this.#vm?.sharesLost()) ?? false,
     })
   }
 

@@ -8,7 +8,14 @@
  */
 import { realpath } from "node:fs/promises"
 import { homedir } from "node:os"
-import { type Log, type ShareRule, type ShareState, SidecarError, type SidecarEvent } from "@skep/contract"
+import {
+  type Log,
+  type ShareRule,
+  type ShareState,
+  type SharesStatus,
+  SidecarError,
+  type SidecarEvent,
+} from "@skep/contract"
 import { orAborted } from "@skep/runtime"
 import type { TakenOwners } from "@skep/shares/client"
 import type { ExportRequest } from "@skep/shares/exports"
@@ -59,7 +66,11 @@ export interface SharesOwner {
   readonly exports: Pick<MachineExports, "put" | "keepOnly" | "request">
   /** What serves them, while it runs; "none" where it runs without. */
   readonly running: () => MachineShares | "none" | undefined
+  /** Whether the device is lost by which it has them, until it starts anew: whoever asks for them in the machine waits for ever. */
+  readonly lost: () => Promise<boolean>
 }
+
+const LOST = "the shared directories were lost with the machine's keeper"
 
 export class SharesOfMachine {
   readonly #owner: SharesOwner
@@ -136,7 +147,9 @@ export class SharesOfMachine {
       return { provider, shares: rules.map((rule) => ({ ...rule, state })) }
     }
     const status = await running.status()
+    const lost = await this.#areLost(status?.protocol)
     const shares = rules.map((rule): SharedDirectory => {
+      if (lost) return { ...rule, state: "failed", reason: `${LOST}: ${this.#lostNext()}` }
       const known = status?.shares.find(({ target }) => target === rule.target)
       if (known === undefined) return { ...rule, state: status === undefined ? "waiting" : "unserved" }
       const { state, reason } = known
@@ -185,6 +198,8 @@ export class SharesOfMachine {
     const { name, running } = this.#owner
     const serving = running()
     if (serving === undefined) return // it is ending, as the engine will say
+    if (serving !== "none" && (await this.#areLost((await serving.status())?.protocol)))
+      throw new SidecarError("not-running", `Cannot mount "${path}": ${LOST}`, { next: this.#lostNext() })
     const [known, reason] = serving === "none" ? [undefined, undefined] : await inPlace(serving, target)
     if (known === "mounted") return
     const why =
@@ -199,6 +214,14 @@ export class SharesOfMachine {
             : `See skep share ls and skep logs ${name} --source shares, or start the machine anew with skep restart ${name}`,
       },
     )
+  }
+
+  async #areLost(protocol: SharesStatus["protocol"] | undefined): Promise<boolean> {
+    return protocol === "virtiofs" && (await this.#owner.lost())
+  }
+
+  #lostNext(): string {
+    return `skep restart ${this.#owner.name} brings them back`
   }
 
   /** One at a time, and beside no start: that has read the record. */

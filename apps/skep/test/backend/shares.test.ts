@@ -20,6 +20,7 @@ let directory: TemporaryDirectory
 let record: { name: string; shares?: readonly ShareRule[] }
 let events: SidecarEvent[]
 let running: MachineShares | "none" | undefined
+let isLost: boolean
 let shares: SharesOfMachine
 /** What was asked of the host's exports, by the paths. */
 let exported: string[]
@@ -49,6 +50,7 @@ beforeEach(async () => {
   events = []
   exported = []
   running = undefined
+  isLost = false
   const home = homeFrom({ SKEP_HOME: directory.at("skep") })
   shares = new SharesOfMachine({
     name: "m",
@@ -63,6 +65,7 @@ beforeEach(async () => {
     settled: async () => undefined,
     exports,
     running: () => running,
+    lost: async () => isLost,
   })
 })
 afterEach(async () => {
@@ -248,5 +251,14 @@ describe("a machine that runs", () => {
     expect(await shares.findMount(directory.at("data"))).toBe(directory.at("data"))
     expect(await shares.view()).toMatchObject({ provider: "skep", protocol: "virtiofs", reason: "it can" })
     expect(await shares.findMount("/var/run/docker.sock")).toBe("/var/run/docker.sock")
+    isLost = true
+    await expect(shares.findMount(directory.at("data"))).rejects.toMatchObject({
+      code: "not-running",
+      next: expect.stringContaining("skep restart m"),
+    })
+    expect(await shares.findMount("/var/run/docker.sock")).toBe("/var/run/docker.sock")
+    expect((await shares.view()).shares).toMatchObject([
+      { state: "failed", reason: expect.stringContaining("keeper") },
+    ])
   })
 })

@@ -28,7 +28,7 @@ function furnish(root: string): void {
   file("dev/console", "")
   for (const name of ["run/skep/agent", "var/lib/skep"]) mkdirSync(join(root, name), { recursive: true })
   for (const path of ["usr/bin/date", "sbin/poweroff"]) {
-    file(path, `#!${BUSYBOX ?? ""} sh\necho "$@" >> ${root}/called\n`)
+    file(path, `#!${BUSYBOX ?? ""} sh\nprintf "%s\\n" "$*" >> ${root}/called\n`)
     chmodSync(join(root, path), 0o755)
   }
   for (const name of APPLETS) symlinkSync(BUSYBOX ?? "", join(root, "usr/bin", name))
@@ -100,7 +100,7 @@ describe.skipIf(BUSYBOX === undefined)("the agent's script (needs busybox on the
     })
     await session.poweroff(signal)
     const called = (): string => readFileSync(directory.at("called"), "utf8")
-    await expect.poll(called).toMatch(/^-s @17000000\d\d\.\d{9}\n\n$/)
+    await expect.poll(called).toMatch(/^-s @17000000\d\d\.\d{9}\n-n\n$/)
     await session[Symbol.asyncDispose]()
     await exit
   })

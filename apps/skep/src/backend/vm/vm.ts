@@ -161,6 +161,11 @@ export class Vm {
     return this.#engine
   }
 
+  /** Whether the guest has its shares by a device that is lost until its next start. */
+  async sharesLost(): Promise<boolean> {
+    return (await this.status())?.devices.some(isLostShares) ?? false
+  }
+
   /**
    * Waits for Linux and Docker in the guest and opens the published ports; where that was done before, only for Docker.
    * Rejects with the crash when the virtual machine ends meanwhile.
@@ -180,7 +185,7 @@ export class Vm {
         network: this.#network,
         vsock: this.#vsock,
         shares: this.shares,
-        sharesLost: async () => (await this.status())?.devices.some(isLostShares) ?? false,
+        sharesLost: () => this.sharesLost(),
         phases: this.#phases,
         report,
         signal: limit,
