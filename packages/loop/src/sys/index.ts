@@ -350,6 +350,7 @@ export {
   socketName,
   socketPair,
 } from "./socket.ts"
+export { waitsOfThread } from "./thread.ts"
 export {
   fchmod,
   fchmodat,

@@ -80,6 +80,7 @@ export interface Libc {
   setns(fd: number, kind: number): number
   unshare(flags: number): number
   gettid(): number
+  getrusage(who: number, into: Uint8Array): number
   sched_yield(): number
 
   // Files below a directory. Names are addresses of bytes that end with NUL, since they need not be text.
@@ -337,6 +338,7 @@ function otherCalls(bind: Bind) {
     setns: bind("setns", INT, [INT, INT]),
     unshare: bind("unshare", INT, [INT]),
     gettid: bind("gettid", INT, []),
+    getrusage: bind("getrusage", INT, [INT, BYTES]),
     sched_yield: bind("sched_yield", INT, []),
   }
 }

@@ -49,6 +49,14 @@ describe("ioctl", () => {
   })
 })
 
+describe("waitsOfThread()", () => {
+  it("counts what this thread waited for, and not what it did", () => {
+    const before = sys.waitsOfThread()
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    expect(sys.waitsOfThread()).toBeGreaterThan(before)
+  })
+})
+
 describe("open", () => {
   it("is close-on-exec, and says why not", () => {
     const fd = own(sys.open("/dev/null", sys.O_RDWR))

@@ -12,13 +12,10 @@ import * as sys from "@skep/loop/sys"
 import type { Done, Pieces } from "../filesystem.ts"
 import type { Handles, OpenFile } from "./handles.ts"
 import type { Memory } from "./memory.ts"
+import { SlowDevice } from "./slow-device.ts"
 
 /** From this size on a write allocates so much that it may have to wait behind what the device does already. */
 const LARGE = 256 * 1024
-/** A write that takes this long waited for the device: dirty pages are throttled. */
-const SLOW_MS = 8
-/** How long the device is taken for slow after that. */
-const SLOW_FOR_MS = 1000
 const TMPFS = 0x01021994
 const RAMFS = 0x858458f6
 const IOVEC_WORDS = 4
@@ -27,7 +24,7 @@ export class Data {
   readonly #memory: Memory
   readonly #handles: Handles
   readonly #pool: SyscallPool | undefined
-  #slowUntil = 0
+  readonly #device = new SlowDevice(sys.waitsOfThread)
   #inFlight = 0
   /** Devices whose reads know no RWF_NOWAIT: whether they are memory, so that reading never waits. */
   readonly #waiting = new Map<number, boolean>()
@@ -79,15 +76,15 @@ export class Data {
       return
     }
     const now = monotonic.now()
-    if (now < this.#slowUntil || (from.bytes >= LARGE && this.#inFlight > 0)) {
+    if (this.#device.isSlow(now) || (from.bytes >= LARGE && this.#inFlight > 0)) {
       const finish = this.#busy(file, done)
       if (pool.pwritev(file.fd, from.address, from.count, offset, finish)) return
       finish(sys.pwritev(file.fd, from.address, from.count, offset))
       return
     }
+    this.#device.begin(now)
     const result = sys.pwritev(file.fd, from.address, from.count, offset)
-    const ended = monotonic.now()
-    if (ended - now > SLOW_MS) this.#slowUntil = ended + SLOW_FOR_MS
+    this.#device.end(monotonic.now())
     done(result)
   }
 
