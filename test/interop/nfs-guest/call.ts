@@ -37,6 +37,8 @@ export class HardRpc implements AsyncDisposable {
   readonly #ended = new AbortController()
   #socket: Socket | undefined
   #received: Buffer = Buffer.alloc(0)
+  /** Of the record that is not whole yet. */
+  #fragments: Buffer[] = []
   #xid = 1
   readonly #connected: Promise<void>
 
@@ -54,10 +56,12 @@ export class HardRpc implements AsyncDisposable {
     header.u32(AUTH_SYS).opaque(credential).u32(0).u32(0)
     const body = Buffer.concat([header.done(), args.done()])
     const message = Buffer.concat([new XdrWriter().u32(LAST | body.length).done(), body])
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<XdrReader>((resolve, reject) => {
       this.#waiting.set(xid, { message, resolve, reject })
       this.#socket?.write(message)
     })
+    answer.catch(() => undefined) // for whoever awaits it: a guest may end with calls that nobody waits for any more
+    return answer
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -74,6 +78,7 @@ export class HardRpc implements AsyncDisposable {
       socket.on("error", () => socket.destroy()) // told by "close"
       socket.on("connect", () => {
         this.#received = Buffer.alloc(0)
+        this.#fragments = []
         for (const { message } of this.#waiting.values()) socket.write(message)
         this.#socket = socket
       })
@@ -90,9 +95,11 @@ export class HardRpc implements AsyncDisposable {
       const mark = this.#received.readUInt32BE(0)
       const length = mark & ~LAST
       if (this.#received.length < 4 + length) return
-      if (mark < LAST) throw new Error("an answer in fragments")
-      this.#answered(new XdrReader(Buffer.from(this.#received.subarray(4, 4 + length))))
+      this.#fragments.push(this.#received.subarray(4, 4 + length))
       this.#received = this.#received.subarray(4 + length)
+      if (mark < LAST) continue
+      this.#answered(new XdrReader(Buffer.concat(this.#fragments)))
+      this.#fragments = []
     }
   }
 
