@@ -5,6 +5,7 @@
  */
 import { setFlagsFromString } from "node:v8"
 import { SidecarError } from "@skep/contract"
+import { EXIT } from "@skep/runtime/exit"
 import { planUndo, writtenSince } from "../file/backup.ts"
 import { type LeaseFormat, mayRewrite, together } from "../format.ts"
 import { readLeases, type Survey, type Surveyed } from "../janitor/survey.ts"
@@ -75,6 +76,7 @@ export async function prune(
     throw new SidecarError("aborted", "Stopped: nothing is changed")
   const results: RemoveResult[] = []
   for (const order of orders) results.push(await execute(order, options))
+  if (results.some(({ stays = [] }) => stays.length > 0)) process.exitCode = EXIT.wrongState
   if (terminal.json) {
     terminal.value(orders.map(({ told }, index) => ({ ...told, result: results[index] })))
     return
@@ -209,13 +211,13 @@ const TOLD: Readonly<Record<RemoveResult["server"], string>> = {
 
 function sayResult({ path, step }: Order, result: RemoveResult | undefined, terminal: Terminal): void {
   if (result === undefined) return
-  const { keys, backup, server, path: real } = result
-  const left = step.keys.length - keys.length
+  const { keys, backup, server, path: real, stays = [] } = result
+  const left = step.keys.length - keys.length - stays.length
   const link = real === path ? "" : ` (which ${shown(path)} leads to)`
   if (keys.length > 0)
     terminal.note(`${leasesOf(keys.length)} taken away from ${shown(real)}${link}: ${TOLD[server]}`)
-  if (left > 0)
-    terminal.note(`Not taken away: ${leasesOf(left)}, changed meanwhile, or in use as the server says`)
+  for (const reason of stays) terminal.note(reason)
+  if (left > 0) terminal.note(`Not taken away: ${leasesOf(left)}, changed meanwhile`)
   if (backup !== undefined) terminal.note(`The old file is ${shown(backup)}; undo puts it back`)
 }
 

@@ -26,7 +26,7 @@ export interface RemoveOptions {
   readonly signal: AbortSignal
   /** Another one than its format says. */
   readonly server?: LeaseServer | undefined
-  /** What becomes of one that the server says is in use: "busy" is thrown, unless it stays. */
+  /** What becomes of one that the server does not give back, since it is in use or not to be asked for: that is thrown, unless it stays. */
   readonly inUse?: "stays"
   /** As the file was read before: not read anew where it is still so. */
   readonly known?: Document | undefined
@@ -40,7 +40,12 @@ export interface Removed {
   readonly backup?: string
   /** How the server got to know: "asked", "told", or it did not run. */
   readonly server: "asked" | "told" | "not-running"
+  /** Why leases stay that the server does not give back, a sentence for each. */
+  readonly stays?: readonly string[]
 }
+
+/** One lease of which the server says so must not keep all others from going. */
+const OF_ONE: ReadonlySet<string> = new Set(["busy", "unsupported"])
 
 const TRIES = 5
 const PAUSE_MS = 100
@@ -91,19 +96,21 @@ async function byAsking(
   const { document } = readLeases(path, disk, format.name)
   const chosen = chosenIn(document, keys)
   const wanted = new Set<string>()
+  const stays: string[] = []
   for (const lease of chosen) {
     try {
       await server.ask?.(lease, document, signal)
       wanted.add(keyOf(lease))
     } catch (error) {
-      const stays = options.inUse === "stays" && error instanceof SidecarError && error.code === "busy"
-      if (!stays) throw error
+      if (options.inUse !== "stays" || !(error instanceof SidecarError) || !OF_ONE.has(error.code))
+        throw error
+      stays.push(error.message)
     }
   }
   const end = Date.now() + ASKED_MS
   for (;;) {
     const left = chosenIn(readLeases(path, disk, format.name).document, wanted)
-    if (left.length === 0) return { path, server: "asked", keys: [...wanted] }
+    if (left.length === 0) return { path, server: "asked", keys: [...wanted], stays }
     if (Date.now() >= end) {
       const [first] = left
       throw new SidecarError(
