@@ -450,10 +450,9 @@ export class Machine {
 
   #engineState(): EngineState {
     const { state } = this
-    if (state === "running" || state === "starting") {
-      const vm = this.#vm?.isLost === true ? undefined : this.#vm
+    const vm = this.#vm?.isLost === true ? undefined : this.#vm
+    if (state === "running" || state === "starting")
       return vm?.engineState() ?? { state: "starting", ready: () => this.#engineAfterStart() }
-    }
     const problem = this.#problem("down")
     const reason = problem?.message ?? `The machine "${this.name}" is ${state}`
     const verb = state === "paused" ? "Resume it" : "Start it"
