@@ -15,7 +15,7 @@ export const NFS_OPTIONS = "vers=3,proto=tcp,nolock,noacl,mountproto=tcp,rsize=1
 
 // `cache=auto` is its default and what distributions start it with.
 export const virtiofsd: Server = virtiofsdWith("virtiofsd", "cache=auto")
-/** With extended attributes, as ours has them: Linux asks for one before it writes to a file, unless the server has none at all. */
+/** With extended attributes, which ours has only where it is asked for them: Linux asks for one before it writes to a file, unless the server has none at all. */
 export const virtiofsdExtended: Server = virtiofsdWith("virtiofsd-xattr", "cache=auto,xattr")
 
 function virtiofsdWith(name: string, options: string): Server {
