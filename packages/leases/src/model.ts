@@ -99,6 +99,11 @@ export function macOf({ hardwareType, hardware, clientId }: Lease): Octets | und
 
 const MAC_TEXT = 17
 
+/** To be compared: what does not say when it ends is later than all that does. */
+export function expiryOf({ expires }: Lease): number {
+  return expires ?? Number.POSITIVE_INFINITY
+}
+
 /** Bytes as `Octets`. */
 export function octetsOf(bytes: Uint8Array): Octets {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":")

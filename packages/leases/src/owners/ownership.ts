@@ -7,7 +7,7 @@
  * @module
  */
 import type { LeaseOwner } from "@skep/contract"
-import { type Lease, macOf } from "../model.ts"
+import { expiryOf, type Lease, macOf } from "../model.ts"
 import type { Machine } from "./machine.ts"
 
 export function ownersOf(
@@ -65,8 +65,4 @@ function indexOf(
 /** The first label, as clients that send their whole name are told by it too. */
 function plainName(name: string | undefined): string {
   return name?.toLowerCase().split(".")[0] ?? ""
-}
-
-function expiryOf({ expires }: Lease): number {
-  return expires ?? Number.POSITIVE_INFINITY
 }

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { type Lease, macOf, type Octets } from "../model.ts"
+import { isIpv6 } from "../formats/fields.ts"
+import { expiryOf, type Lease, macOf, type Octets } from "../model.ts"
 import { numberOf } from "./address-number.ts"
 
 export class Newest {
@@ -75,7 +76,7 @@ function clientOf(lease: Lease): string | undefined {
   const id = macOf(lease) ?? lease.clientId
   if (id === undefined || lease.state !== "bound") return undefined
   if (isPlain(lease)) return id
-  return `${lease.machine ?? ""} ${isIpv6(lease) ? `${lease.clientId ?? ""} 6` : "4"} ${id}`
+  return `${lease.machine ?? ""} ${isIpv6(lease.address) ? `${lease.clientId ?? ""} 6` : "4"} ${id}`
 }
 
 /** Of a client that is nothing but its Ethernet address. */
@@ -85,11 +86,7 @@ function clientNumber(lease: Lease): number | undefined {
 }
 
 function isPlain(lease: Lease): boolean {
-  return lease.machine === undefined && !isIpv6(lease)
-}
-
-function isIpv6({ address }: Lease): boolean {
-  return address.includes(":")
+  return lease.machine === undefined && !isIpv6(lease.address)
 }
 
 /** Six octets fit a number. */
@@ -105,7 +102,3 @@ function octetsNumber(octets: Octets): number {
 const COLON = 0x3a
 const ZERO = 0x30
 const LOWER_A = 0x61
-
-function expiryOf({ expires }: Lease): number {
-  return expires ?? Number.POSITIVE_INFINITY
-}
