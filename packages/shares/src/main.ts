@@ -56,6 +56,7 @@ await serve(shares, {
       parse: Number,
     },
     { flags: "--protocol <protocol>", description: "auto, virtiofs, nfs or exports", key: "protocol" },
+    { flags: "--xattrs", description: "let virtiofs have extended attributes", key: "xattrs" },
     {
       flags: "--lonely-ms <ms>",
       description: "end when no hypervisor was connected for so long; 0, as without it, is never",
