@@ -100,7 +100,9 @@ export async function build() {
   const crypto = "crypto/build/Release/sshcrypto.node"
   const compiled = join(root, "node_modules/ssh2/lib/protocol", crypto)
   if (existsSync(compiled)) cpSync(compiled, join(next, "programs", crypto))
-  writeFileSync(join(next, "build.json"), JSON.stringify({ hash }))
+  const programs = Object.entries({ ...TOGETHER, ...ALONE })
+  const sources = Object.fromEntries(programs.map(([name, source]) => [source, name]))
+  writeFileSync(join(next, "build.json"), JSON.stringify({ hash, sources }))
   rmSync(dist, { recursive: true, force: true })
   mkdirSync(join(dist, ".."), { recursive: true })
   renameSync(next, dist)

@@ -1,8 +1,8 @@
-import { join } from "node:path"
 import { setImmediate } from "node:timers/promises"
 import type { SidecarEvent } from "@skep/contract"
 import { testContext } from "@skep/contract-tests"
 import { call, isAlive } from "@skep/runtime"
+import { fromSource } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import {
   adoptLauncher,
@@ -73,7 +73,7 @@ describe("adoptLauncher()", () => {
     await using place = await openPlace()
     const detached = launcherProcess({
       file: process.execPath,
-      args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")],
+      args: fromSource(import.meta.dirname, "../src/main.ts"),
     })
     const first = await detached.start(place.options(), testContext())
     const events: SidecarEvent[] = []

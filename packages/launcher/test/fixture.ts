@@ -7,7 +7,7 @@ import { chmod, readFile, writeFile } from "node:fs/promises"
 import { connect, type Socket } from "node:net"
 import { join } from "node:path"
 import type { LauncherRunning, LauncherStatus, Sidecar } from "@skep/contract"
-import { leftoversOf, type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
+import { fromSource, leftoversOf, type TemporaryDirectory, temporaryDirectory } from "@skep/testkit"
 import { build } from "esbuild"
 import { type LauncherOptions, launcher, launcherProcess, type MachinePaths, pathsOf } from "../src/index.ts"
 import type { Behaviours } from "./fake/behaviour.ts"
@@ -30,14 +30,8 @@ const SILENCE = { provingMs: 150, silenceMs: 250 }
 export async function openPlace(behaviours: Omit<Behaviours, "log"> = {}): Promise<Place> {
   const directory = await temporaryDirectory()
   const bundle = directory.at("hypervisor.mjs")
-  await build({
-    entryPoints: [join(import.meta.dirname, "fake/hypervisor.ts")],
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    outfile: bundle,
-    logLevel: "error",
-  })
+  hypervisor ??= bundledHypervisor()
+  await writeFile(bundle, await hypervisor)
   const log = directory.at("starts.log")
   await writeFile(log, "")
   const behaviour = JSON.stringify({ ...behaviours, log })
@@ -77,12 +71,26 @@ export async function openPlace(behaviours: Omit<Behaviours, "log"> = {}): Promi
   }
 }
 
+let hypervisor: Promise<string> | undefined
+
+async function bundledHypervisor(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [join(import.meta.dirname, "fake/hypervisor.ts")],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    write: false,
+    logLevel: "error",
+  })
+  return outputFiles.map(({ text }) => text).join("")
+}
+
 export const impatient: Readonly<Record<string, unknown>> = SILENCE
 
 export function spawnedLauncher(): Sidecar<LauncherOptions, LauncherStatus, LauncherRunning> {
   return launcherProcess({
     file: process.execPath,
-    args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../src/main.ts")],
+    args: fromSource(import.meta.dirname, "../src/main.ts"),
     endWithParent: true,
   })
 }

@@ -8,7 +8,7 @@
  */
 import { join } from "node:path"
 import { type Context, type Sidecar, SidecarError } from "@skep/contract"
-import { available } from "@skep/loop"
+import { available, entryOf } from "@skep/loop"
 import { Cleanup, type Lock, privateDirectory, tryLock } from "@skep/runtime"
 import type { Prefix } from "@skep/wire/address"
 import { autoSubnet, checkAgainstRoutes, hostIdentity, hostRoutes } from "./addressing/host.ts"
@@ -50,16 +50,8 @@ export interface NetworkParts {
 
 export type NetworkSidecar = Sidecar<NetworkOptions, SkepNetworkStatus, RunningNetwork>
 
-/** Where the thread's file is: beside this source, or beside the bundle under its own name. */
-const THREAD = new URL(
-  import.meta.url.endsWith(".ts") ? "./thread.ts" : "./network-thread.js",
-  import.meta.url,
-)
-
-const NODE_THREAD = new URL(
-  import.meta.url.endsWith(".ts") ? "./node-thread.ts" : "./network-node-thread.js",
-  import.meta.url,
-)
+const THREAD = entryOf(import.meta.url, { built: "network-thread", source: "./thread.ts" })
+const NODE_THREAD = entryOf(import.meta.url, { built: "network-node-thread", source: "./node-thread.ts" })
 
 export function createNetwork(parts: NetworkParts): NetworkSidecar {
   return {

@@ -8,7 +8,7 @@
  */
 import { dirname, join } from "node:path"
 import { type Context, type ErrorCode, type ShareRule, type Sidecar, SidecarError } from "@skep/contract"
-import { type LoopThread, startLoop } from "@skep/loop"
+import { entryOf, type LoopThread, startLoop } from "@skep/loop"
 import { Cleanup, privateDirectory, removeStaleSocket, tryLock } from "@skep/runtime"
 import { openRelay } from "./exports/relay.ts"
 import { ownSockets, parseSharesOptions, type SharesOptions } from "./options.ts"
@@ -19,11 +19,7 @@ import type { ThreadCalls, ThreadData, ThreadNotice } from "./thread/calls.ts"
 
 /** A question of one at a time waits for this thread to wake more than for the answer: docs/decisions/busy-polling.md. */
 const BUSY_POLL_MS = 0.1
-/** Where the thread's file is: beside this source, or beside the bundle under its own name. */
-const THREAD = new URL(
-  import.meta.url.endsWith(".ts") ? "./thread.ts" : "./shares-thread.js",
-  import.meta.url,
-)
+const THREAD = entryOf(import.meta.url, { built: "shares-thread", source: "./thread.ts" })
 
 export const shares: Sidecar<SharesOptions, SkepSharesStatus, RunningShares> = {
   name: "shares",

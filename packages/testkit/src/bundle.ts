@@ -5,27 +5,10 @@
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { type BuildOptions, build, stop } from "esbuild"
+import { build, stop } from "esbuild"
+import { AS_SHIPPED } from "./as-shipped.ts"
 
 const root = join(import.meta.dirname, "../../..")
-/** What the CommonJS packages inside expect around them, under names that nobody else has. */
-const COMMON_JS = [
-  'import { createRequire as __createRequire } from "node:module"',
-  'import { dirname as __dirnameOf } from "node:path"',
-  'import { fileURLToPath as __fileOf } from "node:url"',
-  "const require = __createRequire(import.meta.url)",
-  "const __filename = __fileOf(import.meta.url)",
-  "const __dirname = __dirnameOf(__filename)",
-].join("\n")
-const AS_SHIPPED: BuildOptions = {
-  bundle: true,
-  format: "esm",
-  platform: "node",
-  target: "node20",
-  conditions: ["source"],
-  external: ["koffi", "*.node"],
-}
-
 export interface Bundle extends Disposable {
   /** Where the programs are, each NAME.js. */
   readonly path: string
@@ -53,7 +36,6 @@ export async function bundle(
     entryPoints: { ...entryPoints },
     outdir: path,
     splitting: true,
-    banner: { js: COMMON_JS },
     logLevel: "warning",
   })
   await stop() // its service process would outlive the test

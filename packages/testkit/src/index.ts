@@ -1,5 +1,5 @@
 /**
- * What tests share. Never a dependency of anything that ships. Bundles are in `@skep/testkit/bundle`, which loads esbuild.
+ * What tests share. Never a dependency of anything that ships. Bundles are in `@skep/testkit/bundle`.
  *
  * @module
  */

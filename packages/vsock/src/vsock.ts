@@ -7,7 +7,7 @@
  */
 import { dirname } from "node:path"
 import { type Context, type Sidecar, SidecarError } from "@skep/contract"
-import { type LoopThread, startLoop } from "@skep/loop"
+import { entryOf, type LoopThread, startLoop } from "@skep/loop"
 import { Cleanup, notRunning, privateDirectory, removeStaleSocket, tryLock } from "@skep/runtime"
 import { ownPaths, parseVsockOptions, type VsockOptions } from "./options.ts"
 import type { VsockRunning, VsockStatus } from "./status.ts"
@@ -15,8 +15,7 @@ import type { ThreadCalls, ThreadNotice } from "./thread.ts"
 
 const NAME = "vsock"
 
-/** Where the thread's file is: beside this source, or beside the bundle under its own name. */
-const THREAD = new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./vsock-thread.js", import.meta.url)
+const THREAD = entryOf(import.meta.url, { built: "vsock-thread", source: "./thread.ts" })
 
 export const vsock: Sidecar<VsockOptions, VsockStatus, VsockRunning> = {
   name: NAME,

@@ -6,7 +6,7 @@ import { setImmediate as turn } from "node:timers/promises"
 import type { Running, Sidecar } from "@skep/contract"
 import { type SidecarFixture, sidecarContract } from "@skep/contract-tests"
 import { type Remote, spawn } from "@skep/runtime"
-import { processesMentioning } from "@skep/testkit"
+import { fromSource, processesMentioning } from "@skep/testkit"
 import { type BackendOptions, type BackendStatus, backend } from "../../src/backend/backend.ts"
 import { openPlace } from "./fixture.ts"
 
@@ -14,7 +14,7 @@ const spawned = spawn<BackendOptions, BackendStatus, Remote<BackendStatus>>(
   {
     name: "backend",
     file: process.execPath,
-    args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../../src/backend/main.ts")],
+    args: fromSource(import.meta.dirname, "../../src/backend/main.ts"),
     control: ({ run }) => join(run, "backend.sock"),
     parseOptions: (input) => backend.parseOptions(input),
     // It comes from the very sources that this file is compiled with.

@@ -9,7 +9,7 @@
  * @module
  */
 import { type Context, type Sidecar, SidecarError, type VsockRunning, type VsockStatus } from "@skep/contract"
-import { type LoopThread, startLoop } from "@skep/loop"
+import { entryOf, type LoopThread, startLoop } from "@skep/loop"
 import { Cleanup, notRunning, privateDirectory, tryLock } from "@skep/runtime"
 import { hostPaths } from "@skep/vsock-host/options"
 import { parseVhostVsockOptions, type VhostVsockOptions } from "./options.ts"
@@ -18,11 +18,7 @@ import type { ThreadCalls } from "./set-up.ts"
 
 const NAME = "vhost-vsock"
 
-/** Where the thread's file is: beside this source, or beside the bundle under its own name. */
-const THREAD = new URL(
-  import.meta.url.endsWith(".ts") ? "./thread.ts" : "./vhost-vsock-thread.js",
-  import.meta.url,
-)
+const THREAD = entryOf(import.meta.url, { built: "vhost-vsock-thread", source: "./thread.ts" })
 
 export type VhostVsockSidecar = Sidecar<VhostVsockOptions, VsockStatus, VsockRunning>
 

@@ -6,18 +6,14 @@
  * @module
  */
 import { type Context, type Running, type Sidecar, SidecarError } from "@skep/contract"
-import { type LoopThread, startLoop } from "@skep/loop"
+import { entryOf, type LoopThread, startLoop } from "@skep/loop"
 import { Cleanup, notRunning, withResolvers } from "@skep/runtime"
 import { type KeeperOptions, parseKeeperOptions } from "./options.ts"
 import type { KeeperStatus } from "./status.ts"
 import type { ThreadCalls, ThreadNotice } from "./thread.ts"
 
 const NAME = "keeper"
-/** Where the thread's file is: beside this source, or beside the bundle under its own name. */
-const THREAD = new URL(
-  import.meta.url.endsWith(".ts") ? "./thread.ts" : "./keeper-thread.js",
-  import.meta.url,
-)
+const THREAD = entryOf(import.meta.url, { built: "keeper-thread", source: "./thread.ts" })
 
 export const keeper: Sidecar<KeeperOptions, KeeperStatus> = {
   name: NAME,

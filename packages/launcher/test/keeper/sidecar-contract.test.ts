@@ -1,11 +1,10 @@
 import { once } from "node:events"
 import { createServer, type Socket } from "node:net"
-import { join } from "node:path"
 import { setImmediate as turn } from "node:timers/promises"
 import type { Running, Sidecar } from "@skep/contract"
 import { type SidecarFixture, sidecarContract } from "@skep/contract-tests"
 import { type Remote, spawn } from "@skep/runtime"
-import { leftoversOf, temporaryDirectory } from "@skep/testkit"
+import { fromSource, leftoversOf, temporaryDirectory } from "@skep/testkit"
 import { keeper } from "../../src/keeper/keeper.ts"
 import { type KeeperOptions, parseKeeperOptions } from "../../src/keeper/options.ts"
 import { type KeeperStatus, parseKeeperStatus } from "../../src/keeper/status.ts"
@@ -15,7 +14,7 @@ function spawnedKeeper(control: string): Sidecar<KeeperOptions, KeeperStatus, Re
     {
       name: "keeper",
       file: process.execPath,
-      args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "../../src/keeper/main.ts")],
+      args: fromSource(import.meta.dirname, "../../src/keeper/main.ts"),
       control: ({ devices }) => `${control}.${devices[0]?.name ?? ""}`,
       parseOptions: parseKeeperOptions,
       parseStatus: parseKeeperStatus,

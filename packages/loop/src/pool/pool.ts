@@ -23,6 +23,7 @@ import { eventfd } from "../sys/epoll.ts"
 import { check } from "../sys/error.ts"
 import { close } from "../sys/file.ts"
 import { copyMemory } from "../sys/shared-memory.ts"
+import { entryOf } from "../thread/entry.ts"
 import { LoopError } from "../thread/error.ts"
 import * as board from "./board.ts"
 
@@ -33,7 +34,7 @@ const DRAIN_PIECE_MS = 100
 const SLOT_BYTES: number = IOV_MAX * IOVEC.size
 /** A thread runs forty lines. */
 const LIMITS: ResourceLimits = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 }
-const ENTRY = new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./syscall-pool.js", import.meta.url)
+const ENTRY = entryOf(import.meta.url, { built: "syscall-pool", source: "./thread.ts" })
 
 /** Called once with the call's result: zero or more, or `-errno`. */
 export type CallDone = (result: number) => void

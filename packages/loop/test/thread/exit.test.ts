@@ -3,7 +3,6 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
-import { fromSource } from "@skep/testkit"
 import { type Bundle, bundle } from "@skep/testkit/bundle"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 
@@ -46,6 +45,8 @@ async function ended(
   return { code, signal, out, err }
 }
 
+const TYPESCRIPT = ["--conditions=source", "--import", "tsx"]
+
 describe("a process with a loop thread ends", () => {
   it.each([
     ["process.exit", 5],
@@ -80,7 +81,7 @@ describe("a process with a loop thread ends", () => {
   })
 
   it("run from TypeScript as well", async () => {
-    const child = spawn(process.execPath, [...fromSource(programs, "exit.ts"), "process.exit"])
+    const child = spawn(process.execPath, [...TYPESCRIPT, join(programs, "exit.ts"), "process.exit"])
     const end = await ended(child)
     expect(end).toMatchObject({ code: 5, signal: null })
     expect(end.err).toContain("disposed")

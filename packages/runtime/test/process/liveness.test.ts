@@ -7,6 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { SidecarError } from "@skep/contract"
+import { fromSource } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
 import {
   adopt,
@@ -91,7 +92,7 @@ async function openPlace(): Promise<Place> {
         {
           name: "idle",
           file: process.execPath,
-          args: ["--conditions=source", "--import", "tsx", join(import.meta.dirname, "idle-main.ts")],
+          args: fromSource(import.meta.dirname, "idle-main.ts"),
           control: () => control,
           parseOptions: (input) => input,
           parseStatus: (value) => value,

@@ -2,7 +2,7 @@
 
 import { join } from "node:path"
 import { testContext } from "@skep/contract-tests"
-import { temporaryDirectory } from "@skep/testkit"
+import { fromSource, temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it, vi } from "vitest"
 import { HomeNetwork } from "../../../../src/backend/network/home-network.ts"
 import { SkepNetwork } from "../../../../src/backend/vm/network/skep.ts"
@@ -11,12 +11,7 @@ import { freePort } from "../../../../src/machine/port.ts"
 import { type Changes, newRecord } from "../../../../src/machine/record.ts"
 import type { NetworkLink } from "../../../../src/machine/schema.ts"
 
-const PROGRAM = [
-  "--conditions=source",
-  "--import",
-  "tsx",
-  join(import.meta.dirname, "../../../../../../packages/network/src/main.ts"),
-]
+const PROGRAM = fromSource(import.meta.dirname, "../../../../../../packages/network/src/main.ts")
 const WITHOUT_SYSTEM_CALLS = ["--require", join(import.meta.dirname, "no-koffi.cjs"), ...PROGRAM]
 const SETTINGS = {
   cpus: 2,
