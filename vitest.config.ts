@@ -35,6 +35,30 @@ const LONG = [
   "packages/network/test/drivers/node.test.ts",
 ]
 
+/** One machine after the other. */
+const END_TO_END = {
+  globalSetup: ["test/e2e/setup.ts"],
+  // Beyond what one command of it may take (test/e2e/skep.ts).
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+  fileParallelism: false,
+}
+
+/**
+ * Machines that are started, killed and started again, minutes of it: in the gate where the host is quick enough for all of it to stay within half an hour
+ * (scripts/test.mjs).
+ */
+const THOROUGH = [
+  "test/e2e/bad-input.test.ts",
+  "test/e2e/host-mount.test.ts",
+  "test/e2e/interruptions.test.ts",
+  "test/e2e/life.test.ts",
+  "test/e2e/machine-network.test.ts",
+  "test/e2e/machine-vsock.test.ts",
+  "test/e2e/nfs.test.ts",
+  "test/e2e/recovery.test.ts",
+]
+
 export default defineConfig({
   test: {
     // Processes, not threads: a sidecar sets its umask and its signal handlers.
@@ -47,6 +71,8 @@ export default defineConfig({
         ...fromSource,
         test: {
           name: "unit",
+          // Files one after the other in two processes: one process for each of them took a third of the level's time.
+          isolate: false,
           include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"],
           exclude: LONG,
           // Many are done in a second; on a host that others use as well they take ten times as long.
@@ -71,23 +97,18 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          exclude: LONG,
-          globalSetup: ["test/e2e/setup.ts"],
-          // Beyond what one command of it may take (test/e2e/skep.ts).
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
-          fileParallelism: false,
+          exclude: [...LONG, ...THOROUGH],
+          ...END_TO_END,
         },
       },
+      { ...fromSource, test: { name: "thorough", include: THOROUGH, ...END_TO_END } },
       {
         ...fromSource,
         test: {
           name: "long",
           include: LONG,
+          ...END_TO_END,
           globalSetup: ["test/interop/setup.ts", "test/e2e/setup.ts"],
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
-          fileParallelism: false,
         },
       },
     ],

@@ -29,6 +29,12 @@ export class Tally {
     }
   }
 
+  /** Leaves a step out, and says why. */
+  skip(name, why) {
+    this.skipped++
+    process.stdout.write(`skipped  ${name}: ${why}\n`)
+  }
+
   /** Runs one step; its output is shown when it fails. */
   step({ name, command: [program, ...args] }) {
     const began = Date.now()
