@@ -17,6 +17,7 @@ import {
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { nodeArguments } from "@skep/runtime"
+import { EXIT } from "@skep/runtime/exit"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 
 const program = nodeArguments(import.meta.url, { built: "exports", source: "../../src/exports/main.ts" })
@@ -117,7 +118,7 @@ describe.skipIf(skipped !== undefined)(
     it("explains what is in the way, and writes nothing for a check", () => {
       writeFileSync(join(root, "exports.d/mine.exports"), `"${join(root, "a b")}" *(ro,no_subtree_check)\n`)
       const { code, answer } = run(["check"], request(["a b"]))
-      expect(code).toBe(1)
+      expect(code).toBe(EXIT.wrongState)
       expect(answer.error).toMatchObject({ code: "exists" })
       expect(answer.error.message).toContain("by somebody (/etc/exports.d/mine.exports, line 1)")
       rmSync(join(root, "exports.d/mine.exports"))
