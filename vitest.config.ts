@@ -45,10 +45,19 @@ const END_TO_END = {
 }
 
 /**
- * Machines that are started, killed and started again, minutes of it: in the gate where the host is quick enough for all of it to stay within half an hour
- * (scripts/test.mjs).
+ * What takes longest: machines that are started, killed and started again, floods, fuzz. In the gate where the host is quick enough for all of it to stay
+ * within half an hour (scripts/test.mjs).
  */
 const THOROUGH = [
+  "packages/guest/test/build.test.ts",
+  "packages/leases/test/janitor/skep-contract.test.ts",
+  "packages/link/test/finish.test.ts",
+  "packages/network/test/dhcp/bounds.test.ts",
+  "packages/stack/test/flow/kept.test.ts",
+  "packages/stack/test/tcp/hostile.test.ts",
+  "packages/vhost-user/test/fuzz.test.ts",
+  "packages/vsock/test/process/killed.test.ts",
+  "packages/vsock/test/process/storm.test.ts",
   "test/e2e/bad-input.test.ts",
   "test/e2e/host-mount.test.ts",
   "test/e2e/interruptions.test.ts",
@@ -74,7 +83,7 @@ export default defineConfig({
           // Files one after the other in two processes: one process for each of them took a third of the level's time.
           isolate: false,
           include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"],
-          exclude: LONG,
+          exclude: [...LONG, ...THOROUGH],
           // Many are done in a second; on a host that others use as well they take ten times as long.
           testTimeout: 60_000,
           hookTimeout: 60_000,
