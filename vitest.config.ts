@@ -44,34 +44,54 @@ const END_TO_END = {
   fileParallelism: false,
 }
 
+const UNIT = {
+  // Files one after the other in two processes: one process for each of them took a third of the level's time.
+  isolate: false,
+  // Many are done in a second; on a host that others use as well they take ten times as long.
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+}
+
 /**
- * What takes longest: machines that are started, killed and started again, floods, fuzz. In the gate where the host is quick enough for all of it to stay
- * within half an hour (scripts/test.mjs).
+ * What takes longest of each level: machines that are started, killed and started again, floods, fuzz, contracts by a second way. In the gate where the host is
+ * quick enough for all of it to stay within half an hour (scripts/test.mjs).
  */
-const THOROUGH = [
-  "packages/guest/test/build.test.ts",
-  "packages/leases/test/janitor/skep-contract.test.ts",
-  "packages/link/test/finish.test.ts",
-  "packages/loop/test/thread/leaks.test.ts",
-  "packages/network/test/dhcp/bounds.test.ts",
-  "packages/network/test/dns/fuzz.test.ts",
-  "packages/network/test/gateway/hostile.test.ts",
-  "packages/stack/test/flow/gathered.test.ts",
-  "packages/stack/test/flow/kept.test.ts",
-  "packages/stack/test/tcp/hostile.test.ts",
-  "packages/stack/test/tcp/simulation.test.ts",
-  "packages/vhost-user/test/fuzz.test.ts",
-  "packages/vsock/test/process/killed.test.ts",
-  "packages/vsock/test/process/storm.test.ts",
-  "test/e2e/bad-input.test.ts",
-  "test/e2e/host-mount.test.ts",
-  "test/e2e/interruptions.test.ts",
-  "test/e2e/life.test.ts",
-  "test/e2e/machine-network.test.ts",
-  "test/e2e/machine-vsock.test.ts",
-  "test/e2e/nfs.test.ts",
-  "test/e2e/recovery.test.ts",
-]
+const THOROUGH = {
+  unit: [
+    "packages/guest/test/build.test.ts",
+    "packages/launcher/test/keeper/sidecar-contract.test.ts",
+    "packages/launcher/test/keeper/upkeep.test.ts",
+    "packages/leases/test/file/kill.test.ts",
+    "packages/leases/test/janitor/skep-contract.test.ts",
+    "packages/link/test/finish.test.ts",
+    "packages/loop/test/thread/exit.test.ts",
+    "packages/loop/test/thread/leaks.test.ts",
+    "packages/network/test/dhcp/bounds.test.ts",
+    "packages/network/test/dns/fuzz.test.ts",
+    "packages/network/test/gateway/hostile.test.ts",
+    "packages/network/test/tap-contract.test.ts",
+    "packages/stack/test/flow/gathered.test.ts",
+    "packages/stack/test/flow/kept.test.ts",
+    "packages/stack/test/tcp/hostile.test.ts",
+    "packages/stack/test/tcp/impaired.test.ts",
+    "packages/stack/test/tcp/simulation.test.ts",
+    "packages/vfs/test/ownership/passthrough.test.ts",
+    "packages/vhost-user/test/fuzz.test.ts",
+    "packages/vsock/test/process/killed.test.ts",
+    "packages/vsock/test/process/storm.test.ts",
+  ],
+  e2e: [
+    "test/e2e/bad-input.test.ts",
+    "test/e2e/host-mount.test.ts",
+    "test/e2e/interruptions.test.ts",
+    "test/e2e/life.test.ts",
+    "test/e2e/machine-network.test.ts",
+    "test/e2e/machine-vsock.test.ts",
+    "test/e2e/nfs.test.ts",
+    "test/e2e/recovery.test.ts",
+    "test/e2e/shares.test.ts",
+  ],
+}
 
 export default defineConfig({
   test: {
@@ -85,13 +105,9 @@ export default defineConfig({
         ...fromSource,
         test: {
           name: "unit",
-          // Files one after the other in two processes: one process for each of them took a third of the level's time.
-          isolate: false,
           include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"],
-          exclude: [...LONG, ...THOROUGH],
-          // Many are done in a second; on a host that others use as well they take ten times as long.
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          exclude: [...LONG, ...THOROUGH.unit],
+          ...UNIT,
         },
       },
       {
@@ -111,11 +127,12 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          exclude: [...LONG, ...THOROUGH],
+          exclude: [...LONG, ...THOROUGH.e2e],
           ...END_TO_END,
         },
       },
-      { ...fromSource, test: { name: "thorough", include: THOROUGH, ...END_TO_END } },
+      { ...fromSource, test: { name: "unit-thorough", include: THOROUGH.unit, ...UNIT } },
+      { ...fromSource, test: { name: "e2e-thorough", include: THOROUGH.e2e, ...END_TO_END } },
       {
         ...fromSource,
         test: {

@@ -6,8 +6,8 @@ import { join } from "node:path"
 import { checkNode, installDependencies } from "./dependencies.mjs"
 import { dockerPrograms, installPrograms, RUN_PROGRAMS, TEST_PROGRAMS } from "./host-programs.mjs"
 
-/** The thorough tests take as long as all before them, nearly. */
-const HALF_OF_THE_TIME_MS = 17 * 60_000
+/** Minutes: the thorough tests take as long as all before them, nearly. */
+const THOROUGH_WITHIN = 17
 
 const began = Date.now()
 const long = process.argv.includes("--long")
@@ -37,13 +37,15 @@ try {
 }
 // One after the other: side by side emulated machines starve, and the whole takes longer.
 for (const level of ["unit", "interop", "e2e"]) tally.vitest(level, ["--project", level])
-const quick = Date.now() - began < HALF_OF_THE_TIME_MS
-if (quick || long) tally.vitest("thorough", ["--project", "thorough"])
-else
-  tally.skip(
-    "thorough",
-    `the host is slow: ${((Date.now() - began) / 60_000).toFixed(0)} minutes until here; npx vitest run --project thorough`,
-  )
+const minutes = (Date.now() - began) / 60_000
+for (const level of ["unit-thorough", "e2e-thorough"]) {
+  if (long || minutes < THOROUGH_WITHIN) tally.vitest(level, ["--project", level])
+  else
+    tally.skip(
+      level,
+      `the host is slow, ${minutes.toFixed(0)} minutes until here; npx vitest run --project ${level}`,
+    )
+}
 if (long) tally.vitest("long", ["--project", "long"])
 const left = leftovers()
 for (const line of left) process.stdout.write(`left behind  ${line}\n`)
