@@ -114,13 +114,13 @@ describe("skep", () => {
     expect(stdout).toContain("API listen on /run/docker.sock")
     expect((await skep.run(["logs", "-s", "docker", "-n", "1"])).stdout.match(/\n/g)).toHaveLength(1)
     const follower = skep.start(["logs", "-s", "docker", "-n", "0", "-f"])
-    // A failure leaves a word in the engine's log; there are some until the follower is there.
-    const timer = setInterval(
-      () => void skep.docker(["run", "--rm", IMAGE, "no-such-program"], { check: false }),
-      3000,
-    )
-    await new Promise((resolve) => follower.stdout?.once("data", resolve))
-    clearInterval(timer)
+    const heard: unknown[] = []
+    follower.stdout?.on("data", (chunk) => heard.push(chunk))
+    // A failure leaves a word in the engine's log: some, one after the other, until the follower is there.
+    const failing = ["run", "--rm", IMAGE, "no-such-program"]
+    for (let times = 0; heard.length === 0 && times < 10; times++)
+      await skep.docker(failing, { check: false })
+    expect(heard).not.toEqual([])
     follower.kill("SIGINT")
     expect(await new Promise((resolve) => follower.on("close", resolve))).toBe(0)
   })
