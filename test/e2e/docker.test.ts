@@ -47,8 +47,9 @@ describe("docker", () => {
     await docker("rm", "-f", "execs")
   })
   it("attaches to a running container until it ends", async () => {
-    await docker("run", "-d", "--name", "attached", IMAGE, "sh", "-c", "sleep 6; echo seen; exit 3")
-    const attached = await skep.docker(["attach", "--no-stdin", "attached"], { check: false })
+    // It waits for its input, so that it cannot end before somebody is attached.
+    await docker("run", "-d", "-i", "--name", "attached", IMAGE, "sh", "-c", "read line; echo $line; exit 3")
+    const attached = await skep.docker(["attach", "attached"], { check: false, input: "seen\n" })
     expect(attached).toMatchObject({ code: 3, stdout: "seen\n" })
     await docker("rm", "attached")
   })
@@ -83,20 +84,10 @@ describe("docker", () => {
       env: skep.env,
     })
     const lines: string[] = []
-    const died = new Promise<void>((resolve) => {
-      events.stdout.on("data", (chunk: Buffer) => {
-        lines.push(...chunk.toString().trim().split("\n"))
-        if (lines.includes("die")) resolve()
-      })
-    })
-    // The first event that arrives proves that the stream is open; until then containers come and go.
-    const timer = setInterval(
-      () => void skep.docker(["run", "--rm", "--name", "seen", IMAGE, "true"], { check: false }),
-      6000,
-    )
-    await skep.docker(["run", "--rm", "--name", "seen", IMAGE, "true"], { check: false })
-    await died
-    clearInterval(timer)
+    events.stdout.on("data", (chunk: Buffer) => lines.push(...chunk.toString().trim().split("\n")))
+    // Containers come and go until an event arrives, which proves that the stream is open.
+    for (let times = 0; !lines.includes("die") && times < 10; times++)
+      await skep.docker(["run", "--rm", "--name", "seen", IMAGE, "true"], { check: false })
     events.kill("SIGKILL")
     expect(lines).toContain("die")
   })
