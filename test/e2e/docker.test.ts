@@ -1,6 +1,7 @@
 // The docker command works as people expect (issue: "What a user gets"; FEATURES theme 19).
 import { spawn } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
+import { once } from "node:events"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { mkdtemp } from "node:fs/promises"
 import { createServer } from "node:net"
@@ -47,10 +48,22 @@ describe("docker", () => {
     await docker("rm", "-f", "execs")
   })
   it("attaches to a running container until it ends", async () => {
-    // It waits for its input, so that it cannot end before somebody is attached.
-    await docker("run", "-d", "-i", "--name", "attached", IMAGE, "sh", "-c", "read line; echo $line; exit 3")
-    const attached = await skep.docker(["attach", "attached"], { check: false, input: "seen\n" })
-    expect(attached).toMatchObject({ code: 3, stdout: "seen\n" })
+    // It ends when it is told to, which it is when somebody is attached.
+    const waiting = "until [ -e /go ]; do echo waiting; sleep 1; done; echo seen; exit 3"
+    await docker("run", "-d", "--name", "attached", IMAGE, "sh", "-c", waiting)
+    const attached = spawn("docker", ["attach", "--no-stdin", "attached"], { env: skep.env })
+    let said = ""
+    const isThere = new Promise<void>((resolve) => {
+      attached.stdout.on("data", (chunk: Buffer) => {
+        said += chunk.toString()
+        resolve()
+      })
+    })
+    const closed = once(attached, "close")
+    await Promise.race([isThere, closed])
+    await docker("exec", "attached", "touch", "/go")
+    expect(await closed).toEqual([3, null])
+    expect(said).toMatch(/^(waiting\n)+seen\n$/)
     await docker("rm", "attached")
   })
   it("builds an image", async () => {
