@@ -9,6 +9,7 @@ import { build, stop } from "esbuild"
 import { AS_SHIPPED } from "./as-shipped.ts"
 
 const root = join(import.meta.dirname, "../../..")
+
 export interface Bundle extends Disposable {
   /** Where the programs are, each NAME.js. */
   readonly path: string

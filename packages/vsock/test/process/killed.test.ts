@@ -13,12 +13,12 @@ import { bundleProgram } from "./program.ts"
 
 const PORT = 5000
 const SERVICE = 7000
-const ROUNDS = 8
+const ROUNDS = 20
 const BUSY = 6
 const IDLE = 2
 const OUT = 3
 
-it(`SIGKILL, ${ROUNDS} times in a row`, { timeout: 120_000 }, async () => {
+it(`SIGKILL, ${ROUNDS} times in a row`, { timeout: 300_000 }, async () => {
   using program = await bundleProgram()
   await using place = await temporaryDirectory()
   const directory = place.at("v")
