@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { Loop } from "@skep/loop"
 import { Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
@@ -25,6 +25,8 @@ const GUEST = "10.9.0.2"
 const HOST = "10.9.0.1"
 const HOST_MAC = "02:00:00:00:00:01"
 const GUEST_MAC = "02:00:00:00:00:02"
+/** Of linux/tcp.h. */
+const TCP_CONGESTION = 13
 /** More steps than any exchange here takes; each does not wait. */
 const STEPS = 2000
 
@@ -213,7 +215,12 @@ describe.skipIf(missing !== "")("a TAP link and the kernel", () => {
   })
 
   it("takes segments that are to be cut from the kernel, whole", () => {
-    const { fd, loop, recorder, link, ends, sequence, acknowledgement } = connectedTcp()
+    const { net, fd, loop, recorder, link, ends, sequence, acknowledgement } = connectedTcp()
+    // A segment shall be as large as the congestion window: neither what is paced in a millisecond (by BBR, or by the kernel itself), which is
+    // little on a slow host, nor what there was room for in the socket when an acknowledgement came.
+    sys.check(sys.setOptionBytes(fd, sys.IPPROTO_TCP, TCP_CONGESTION, Buffer.from("reno")), "setsockopt")
+    net.inside(() => writeFileSync("/proc/sys/net/ipv4/tcp_min_tso_segs", "40"))
+    sys.check(sys.setOption(fd, sys.SOL_SOCKET, sys.SO_SNDBUFFORCE, 1 << 20), "setsockopt")
     const { address, bytes } = scratch(65_536)
     for (let index = 0; index < bytes.length; index++) bytes[index] = index * 31
     // Acknowledging opens the kernel's congestion window, until a segment holds many packets.

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from "node:child_process"
 import { openSync } from "node:fs"
 import { join } from "node:path"
 import { setImmediate } from "node:timers/promises"
+import { monotonic } from "@skep/loop"
 import { expect, it } from "vitest"
 import { missing } from "../dhcp/interop/guest.ts"
 import { PLAN, type Rig, rig } from "./rig.ts"
@@ -39,7 +40,7 @@ it.skipIf(absent !== undefined)(
   async () => {
     ip("netns", "add", NAME)
     try {
-      using here = rig()
+      using here = rig({}, monotonic)
       here.network.addLink({ kind: "tap", machine: "box", interface: "tap0", netns: `/run/netns/${NAME}` })
       ip("-n", NAME, "addr", "add", "192.168.64.5/24", "dev", "tap0")
       ip("-n", NAME, "-6", "addr", "add", `${PLAN.gateway6.replace(/1$/, "5")}/64`, "dev", "tap0", "nodad")

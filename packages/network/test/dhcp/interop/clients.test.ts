@@ -287,6 +287,9 @@ describe.skipIf(NAMES.every(([, reason]) => reason !== undefined))("a lease is g
         "4",
         "-R",
         "1000",
+        // An answer that is late on a busy host is not lost.
+        "-d",
+        "10",
         "-W",
         "1000000",
         "-l",
@@ -304,7 +307,7 @@ describe.skipIf(NAMES.every(([, reason]) => reason !== undefined))("a lease is g
       expect(output).toContain("Malformed packets: 0")
       const { leases } = await server.result()
       expect(leases).toHaveLength(discovers)
-    }, 40_000)
+    })
   })
 
   it("whoever asks, in messages that tshark finds nothing wrong with", async () => {

@@ -17,7 +17,7 @@ import {
 import type { Lease, ServerOptions } from "../../../src/dhcp/index.ts"
 
 /** Nothing here takes a tenth of it; what does hangs, and the test says so instead of waiting. */
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 45_000
 const PROGRAM = fileURLToPath(new URL("program.ts", import.meta.url))
 
 /** Why this cannot run here, or undefined. */
