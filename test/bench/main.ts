@@ -2,8 +2,8 @@
  * `npm run bench -- SUITE... [--json] [--record] [--only ROW]... [--quick] [--rounds N]`: runs suites, prints a table or JSON rows, exits with 1 where a bar is
  * missed.
  *
- * `--record` writes the charts and tables of `docs/benchmarks.md`. The suites `network`, `shares` and `file-servers` take `--only`, part of a row's name, and `--quick`, for
- * runs that only show that it works, and `--rounds N`, how often each contestant has its turn.
+ * `--record` writes the charts and tables of `docs/benchmarks.md`, with the command that made them. The suites `network`, `shares` and `file-servers` take `--only`, part of a
+ * row's name, and `--quick`, with a tenth of the work, and `--rounds N`, how often each contestant has its turn.
  *
  * @module
  */
@@ -39,33 +39,64 @@ const SUITES: Readonly<Record<string, Suite>> = {
 }
 const docs = join(import.meta.dirname, "../../docs")
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: "boolean", default: false },
-    record: { type: "boolean", default: false },
-    only: { type: "string", multiple: true, default: [] },
-    quick: { type: "boolean", default: false },
-    rounds: { type: "string" },
-  },
-})
-if (values.record && (values.quick || values.only.length > 0)) {
-  process.stderr.write("error: --record is for a whole run, without --quick and --only\n")
+const HELP = `npm run bench -- [SUITE...] [options]: measures ours beside its peers, and exits with 1 where a bar is missed.
+
+Suites: ${Object.keys(SUITES).join(", ")} (all, if none is named)
+
+  --record      write the tables and charts of docs/benchmarks.md
+  --rounds N    how often each contestant has its turn (network, shares, file-servers)
+  --only ROW    only rows with this in their names; may be repeated (the same suites)
+  --quick       less of everything: a tenth of the files, shorter times (the same suites)
+  --json        rows as JSON, with what each peer did
+
+Examples:
+  npm run bench -- leases
+  npm run bench -- shares --rounds 3 --record
+  npm run bench -- shares --only events
+`
+
+function refuse(why: string): never {
+  process.stderr.write(`error: ${why}; see npm run bench -- --help\n`)
   process.exit(2)
 }
+
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: "boolean", default: false },
+        record: { type: "boolean", default: false },
+        only: { type: "string", multiple: true, default: [] },
+        quick: { type: "boolean", default: false },
+        rounds: { type: "string" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    })
+  } catch (error) {
+    // Its message is a sentence; what follows the first is advice about "--".
+    return refuse((error instanceof Error ? error.message : String(error)).replace(/\. .*/s, ""))
+  }
+}
+
+const { values, positionals } = parse()
+if (values.help) {
+  process.stdout.write(HELP)
+  process.exit(0)
+}
+const unknown = positionals.find((name) => SUITES[name] === undefined)
+if (unknown !== undefined)
+  refuse(`there is no suite "${unknown}"; there are ${Object.keys(SUITES).join(", ")}`)
+if (values.record && values.only.length > 0) refuse("--record is for a whole run, without --only")
 const rounds = values.rounds === undefined ? undefined : parseRounds(values.rounds)
 if (values.rounds !== undefined && rounds === undefined) {
-  process.stderr.write(`error: --rounds is a number from 1 to 99, not "${values.rounds}"\n`)
-  process.exit(2)
+  refuse(`--rounds is a number from 1 to 99, not "${values.rounds}"`)
 }
 const names = positionals.length === 0 ? Object.keys(SUITES) : positionals
 const rows: Row[] = []
 for (const name of names) {
   const suite = SUITES[name]
-  if (suite === undefined) {
-    process.stderr.write(`error: there is no suite "${name}"; there are ${Object.keys(SUITES).join(", ")}\n`)
-    process.exit(2)
-  }
+  if (suite === undefined) continue
   process.stderr.write(`${name}\n`)
   const result = await suite((text) => process.stderr.write(`${text}\n`), { ...values, rounds })
   rows.push(...result)
@@ -81,7 +112,7 @@ function record(name: string, result: readonly Row[]): void {
   const begin = `<!-- ${name} -->`
   const end = `<!-- /${name} -->`
   const machine = `${cpus().length} cores, ${cpus()[0]?.model.trim() ?? "unknown"}, Node ${process.versions.node}`
-  const said = rounds === undefined ? "" : ` --rounds ${rounds}`
+  const said = (values.quick ? " --quick" : "") + (rounds === undefined ? "" : ` --rounds ${rounds}`)
   const command = `\`npm run bench -- ${name} --record${said}\``
   const section = [
     begin,
