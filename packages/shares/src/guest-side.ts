@@ -4,12 +4,15 @@
  *
  * @module
  */
-import type { Context, ShareProtocol, ShareRule } from "@skep/contract"
+import { type Context, type ShareProtocol, type ShareRule, SidecarError } from "@skep/contract"
 import type { Mount as GuestMount, Place } from "./guest/index.ts"
+
+/** How often a guest is asked in all that does not answer in time: ten minutes of its 30 s. */
+const ROUNDS = 20
 
 /** What there is to be done in a guest; see guest/. */
 export interface GuestPart extends AsyncDisposable {
-  /** Mounts the tree of shares, once a boot. */
+  /** Mounts the tree of shares, once a boot. Rejects with "timeout" where the guest may yet do it; so do the others. */
   mount(how: GuestMount): Promise<void>
   /** Puts a directory of another server into the tree. */
   attach(id: string, place: Place): Promise<void>
@@ -47,6 +50,8 @@ interface Held {
   readonly share: GuestShare
   state: "waiting" | "mounted" | "failed"
   reason?: string
+  /** It did not answer in time, and may yet do what it was asked. */
+  isLate?: boolean
 }
 
 export interface GuestSideOptions {
@@ -118,7 +123,8 @@ export class GuestSide implements AsyncDisposable {
   async remove(target: string): Promise<void> {
     const held = this.#held.get(target)
     this.#held.delete(target)
-    if (held?.state !== "mounted" || this.#mounted === undefined) return
+    if (held === undefined || this.#mounted === undefined) return
+    if (held.state !== "mounted" && held.isLate !== true) return
     try {
       await this.#part.unbind(target)
     } catch (error) {
@@ -139,23 +145,37 @@ export class GuestSide implements AsyncDisposable {
     const guest = ++this.#guest
     this.#counts.guests++
     for (const held of this.#held.values()) held.state = "waiting"
-    const mounted = this.#mount()
-    this.#mounted = mounted
-    mounted.then(
-      async () => {
-        if (guest !== this.#guest) return
-        // What cannot be bound says so in its state.
-        await Promise.allSettled([...this.#held.values()].map((held) => this.#bind(held)))
-        if (guest === this.#guest) await this.#announce()
-      },
-      (error: unknown) => {
-        if (guest !== this.#guest) return
-        const reason = reasonOf(error)
-        this.#options.context.log.info("shares not mounted", { reason })
-        for (const held of this.#held.values()) fail(held, reason)
-        void this.#announce()
-      },
-    )
+    void this.#furnish(guest)
+  }
+
+  /** A guest that is only slow gets there: it answers in order, and does nothing twice. */
+  async #furnish(guest: number): Promise<void> {
+    for (let round = 0; round < ROUNDS; round++) {
+      const mounted = this.#mount()
+      this.#mounted = mounted
+      const isLate = await this.#putAll(mounted)
+      // Lost, or another guest's turn.
+      if (this.#mounted !== mounted || guest !== this.#guest) return
+      await this.#announce()
+      if (!isLate || this.#mounted !== mounted) return
+    }
+  }
+
+  /** Whether some of it may yet come. */
+  async #putAll(mounted: Promise<void>): Promise<boolean> {
+    try {
+      await mounted
+    } catch (error) {
+      if (this.#mounted !== mounted) return false
+      this.#options.context.log.info("shares not mounted", { reason: reasonOf(error) })
+      for (const held of this.#held.values()) fail(held, error)
+      return isTimeout(error)
+    }
+    if (this.#mounted !== mounted) return false
+    // What cannot be bound says so in its state.
+    const wanted = [...this.#held.values()].filter(({ state }) => state !== "mounted")
+    const bound = await Promise.allSettled(wanted.map((held) => this.#bind(held)))
+    return bound.some((outcome) => outcome.status === "rejected" && isTimeout(outcome.reason))
   }
 
   async #announce(): Promise<void> {
@@ -179,6 +199,8 @@ export class GuestSide implements AsyncDisposable {
         }
         return
       } catch (error) {
+        // It is still at it, and would put the next one over it when both are done.
+        if (isTimeout(error)) throw error
         last = error
       }
     }
@@ -193,19 +215,25 @@ export class GuestSide implements AsyncDisposable {
       await this.#part.bind(String(number), rule.target, rule.readOnly)
     } catch (error) {
       this.#counts.guestFailures++
-      fail(held, reasonOf(error))
+      fail(held, error)
       throw error
     }
     this.#counts.guestMounts++
     held.state = "mounted"
     delete held.reason
+    delete held.isLate
     this.#options.context.emit({ type: "share-mounted", target: rule.target })
   }
 }
 
-function fail(held: Held, reason: string): void {
+function fail(held: Held, error: unknown): void {
   held.state = "failed"
-  held.reason = reason
+  held.reason = reasonOf(error)
+  held.isLate = isTimeout(error)
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof SidecarError && error.code === "timeout"
 }
 
 function reasonOf(error: unknown): string {

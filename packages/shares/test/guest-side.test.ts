@@ -1,4 +1,4 @@
-import type { ShareCache } from "@skep/contract"
+import { type ShareCache, SidecarError } from "@skep/contract"
 import { silentLog } from "@skep/runtime"
 import { describe, expect, it } from "vitest"
 import type { Place } from "../src/guest/index.ts"
@@ -9,6 +9,8 @@ class FakeGuest implements GuestPart {
   readonly said: string[] = []
   announced = 0
   refuses: (what: string) => boolean = () => false
+  /** What it does not answer in time. */
+  late: (what: string) => boolean = () => false
   onReady: () => void = () => undefined
   onLost: () => void = () => undefined
 
@@ -38,6 +40,7 @@ class FakeGuest implements GuestPart {
 
   #do(what: string): void {
     this.said.push(what)
+    if (this.late(what)) throw new SidecarError("timeout", `Cannot ${what} within 30 s`)
     if (this.refuses(what)) throw new Error(`no ${what}`)
   }
 }
@@ -164,6 +167,55 @@ describe("GuestSide", () => {
     guest.refuses = (what) => what.startsWith("attach 2")
     await expect(side.put(share(2, "/b"))).rejects.toThrow("no attach 2")
     expect(side.failureOf(2)).toBe("no attach 2 /exported/b 0")
+  })
+
+  it("asks a slow guest again, for the same and only for what is not there, and tells it each time to go on", async () => {
+    const { guest, side, settled } = newRig()
+    let asked = 0
+    guest.late = (what) => what === "mount virtiofs" && ++asked < 3
+    await side.put(share(1, "/a"))
+    await side.put(share(2, "/b"))
+    guest.onReady()
+    await settled()
+    const mounts = ["mount virtiofs", "mount virtiofs", "mount virtiofs"]
+    expect(guest.said).toEqual([...mounts, "bind 1 /a rw", "bind 2 /b rw"])
+    expect([side.has(1), side.failureOf(1), guest.announced]).toEqual([true, undefined, 3])
+    guest.late = (what) => what === "bind 2 /b rw" && ++asked < 5
+    guest.said.length = 0
+    guest.onReady()
+    await settled()
+    const binds = ["bind 1 /a rw", "bind 2 /b rw", "mount virtiofs", "bind 2 /b rw"]
+    expect(guest.said).toEqual(["mount virtiofs", ...binds])
+    expect([side.has(2), side.failureOf(2)]).toEqual([true, undefined])
+  })
+
+  it("gives up a guest that never answers, and one that is lost meanwhile", async () => {
+    const { guest, side, settled } = newRig()
+    guest.late = (what) => what === "mount virtiofs"
+    await side.put(share(1, "/a"))
+    guest.onReady()
+    await settled()
+    expect(guest.said).toHaveLength(20)
+    expect(side.failureOf(1)).toBe("Cannot mount virtiofs within 30 s")
+    guest.said.length = 0
+    guest.late = () => {
+      queueMicrotask(() => guest.onLost())
+      return true
+    }
+    guest.onReady()
+    await settled()
+    expect(guest.said).toHaveLength(1)
+    expect(side.ready).toBe(false)
+  })
+
+  it("takes away what was not bound in time: the guest may have done it since", async () => {
+    const { guest, side, settled } = newRig()
+    guest.onReady()
+    await settled()
+    guest.late = (what) => what === "bind 1 /a rw"
+    await expect(side.put(share(1, "/a"))).rejects.toMatchObject({ code: "timeout" })
+    await side.remove("/a")
+    expect(guest.said).toEqual(["mount virtiofs", "bind 1 /a rw", "unbind /a"])
   })
 
   it("says of every share that nothing can be mounted", async () => {
