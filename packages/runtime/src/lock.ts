@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { closeSync, fstatSync, openSync, statSync, unlinkSync } from "node:fs"
+import { closeSync, constants, fstatSync, openSync, statSync, unlinkSync } from "node:fs"
 import { SidecarError } from "@skep/contract"
 import koffi from "koffi"
 import { sleep } from "./deadline.ts"
+import { errnoOf } from "./files.ts"
 import { writeHolder } from "./lock-holder.ts"
 
 /** sys/file.h, the same on Linux and macOS. */
@@ -20,10 +21,13 @@ export interface Lock extends Disposable {
   readonly path: string
 }
 
-/** Takes the lock and writes who has it, or returns undefined when another process holds it. The directory of `path` must exist. */
+/**
+ * Takes the lock and writes who has it, or returns undefined when another process holds it. The directory of `path` must exist. Throws "unsupported" where something
+ * else has that name.
+ */
 export function tryLock(path: string): Lock | undefined {
   for (;;) {
-    const fd = openSync(path, "a", 0o600)
+    const fd = openOwn(path)
     if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
       closeSync(fd)
       return undefined
@@ -35,6 +39,34 @@ export function tryLock(path: string): Lock | undefined {
     }
     closeSync(fd)
   }
+}
+
+/**
+ * Whoever locks may be root, in a directory that others write: what they have put there under this name is not written to. A FIFO is not waited for.
+ */
+function openOwn(path: string): number {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants
+  let fd: number
+  try {
+    fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
+  } catch (error) {
+    if (errnoOf(error) !== "ELOOP" && errnoOf(error) !== "ENXIO") throw error
+    throw notALock(path)
+  }
+  const facts = fstatSync(fd)
+  if (facts.isFile() && facts.nlink <= 1) return fd
+  closeSync(fd)
+  throw notALock(path)
+}
+
+function notALock(path: string): SidecarError {
+  return new SidecarError(
+    "unsupported",
+    `Cannot lock "${path}": it is no lock, but a link or something else that was put there`,
+    {
+      next: "See who made it, and remove it",
+    },
+  )
 }
 
 /** Waits for the lock. Rejects with the signal's reason, or with "busy" after `deadlineMs`. */

@@ -248,7 +248,8 @@ export class SharesOfMachine {
     const { name, running, record } = this.#owner
     const serving = running()
     if (serving === undefined) return undefined
-    if (serving !== "none" && serving.isLive) {
+    // A guest that is asked for what is lost waits for ever.
+    if (serving !== "none" && serving.isLive && !(await this.#areLost((await serving.status())?.protocol))) {
       if (await this.#isExported(serving)) await this.#changeExported(serving, rules, say, signal)
       else await serving.change(rules, signal)
       return undefined

@@ -257,6 +257,16 @@ describe("a machine that runs", () => {
       next: expect.stringContaining("skep restart m"),
     })
     expect(await shares.findMount("/var/run/docker.sock")).toBe("/var/run/docker.sock")
+    // What is lost is asked for nothing: it would never answer.
+    const asked = rules.length
+    mkdirSync(directory.at("late"))
+    expect(await shares.add({ path: directory.at("late") }, never)).toMatchObject({
+      state: "failed",
+      reason: expect.stringContaining("skep restart m"),
+    })
+    expect(record.shares).toHaveLength(2)
+    await shares.remove(directory.at("late"), never)
+    expect([rules.length, record.shares?.length]).toEqual([asked, 1])
     expect((await shares.view()).shares).toMatchObject([
       { state: "failed", reason: expect.stringContaining("keeper") },
     ])

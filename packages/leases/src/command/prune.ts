@@ -74,14 +74,23 @@ export async function prune(
   for (const { path, asked } of orders) if (!asked) sayRoot(path, options)
   if (!options.yes && !(await terminal.confirm(`Take ${leasesOf(count)} away?`, context.signal)))
     throw new SidecarError("aborted", "Stopped: nothing is changed")
-  const results: RemoveResult[] = []
-  for (const order of orders) results.push(await execute(order, options))
-  if (results.some(({ stays = [] }) => stays.length > 0)) process.exitCode = EXIT.wrongState
-  if (terminal.json) {
-    terminal.value(orders.map(({ told }, index) => ({ ...told, result: results[index] })))
-    return
+  await executeAll(orders, options)
+}
+
+/** What is done is said, also where a later file cannot be changed. */
+async function executeAll(orders: readonly Order[], options: ChangeOptions): Promise<void> {
+  const { terminal } = options
+  const done: unknown[] = []
+  try {
+    for (const order of orders) {
+      const result = await execute(order, options)
+      if ((result.stays ?? []).length > 0) process.exitCode = EXIT.wrongState
+      done.push({ ...order.told, result })
+      if (!terminal.json) sayResult(order, result, terminal)
+    }
+  } finally {
+    if (terminal.json && done.length > 0) terminal.value(done)
   }
-  for (const [index, order] of orders.entries()) sayResult(order, results[index], terminal)
 }
 
 /** Looks, shows what was found, and keeps only what is needed. */
@@ -97,7 +106,7 @@ async function ordersOf(
   if (!terminal.json) for (const plan of plans) showPlan(plan, options)
   return plans.map((plan) => {
     const { document, format, chosen, asked } = plan
-    const keys = chosen.map(({ lease }) => keyOf(lease))
+    const keys = chosen.map(keyOf)
     return {
       path: document.path,
       asked,
@@ -209,8 +218,7 @@ const TOLD: Readonly<Record<RemoveResult["server"], string>> = {
   "not-running": "the server does not run, and will read it when it starts",
 }
 
-function sayResult({ path, step }: Order, result: RemoveResult | undefined, terminal: Terminal): void {
-  if (result === undefined) return
+function sayResult({ path, step }: Order, result: RemoveResult, terminal: Terminal): void {
   const { keys, backup, server, path: real, stays = [] } = result
   const left = step.keys.length - keys.length - stays.length
   const link = real === path ? "" : ` (which ${shown(path)} leads to)`

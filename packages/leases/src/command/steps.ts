@@ -7,6 +7,7 @@ import { SidecarError } from "@skep/contract"
 import { undo } from "../file/backup.ts"
 import type { Disk } from "../file/disk.ts"
 import { formatNamed } from "../formats/index.ts"
+import { underLock } from "../janitor/lock.ts"
 import { type Removed, removeLeases } from "../janitor/remove.ts"
 import { readLeases } from "../janitor/survey.ts"
 import type { Document } from "../model.ts"
@@ -66,7 +67,9 @@ export async function undoStep({ path, format, force }: UndoStep, context: StepC
       },
     )
   }
-  const done = undo(path, { disk, now: now(), force })
+  const done = await underLock(disk.resolve(path), { disk, server, signal }, () =>
+    undo(path, { disk, now: now(), force }),
+  )
   // A backup that cannot be read would be nobody's gain; it was the server's own file, so this says only what is there now.
   readLeases(path, disk, format)
   if (isRunning) await server?.tell?.(path, host, signal)

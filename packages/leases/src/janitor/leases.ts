@@ -103,7 +103,7 @@ class Janitor implements LeasesRunning {
   readonly #around: Surroundings
   readonly #context: Context
   readonly #stop = new AbortController()
-  readonly #counts = { sweeps: 0, released: 0, failures: 0 }
+  readonly #counts = { sweeps: 0, released: 0, refused: 0, failures: 0 }
   #close: () => void = () => undefined
   /** Changes one after the other. */
   #last: Promise<unknown> = Promise.resolve()
@@ -182,20 +182,19 @@ class Janitor implements LeasesRunning {
     reason: "released" | "swept",
   ): Promise<readonly LeaseEntry[]> {
     if (file === undefined || chosen.length === 0) return []
-    const { keys } = await removeLeases(
-      this.#options.path,
-      new Set(chosen.map(({ lease }) => keyOf(lease))),
-      {
-        format: file.format,
-        disk: this.#disk(),
-        host: this.#host(),
-        now: () => this.#now(),
-        signal: this.#stop.signal,
-        server: this.#serverOf(file.format.name),
-        // One that somebody uses whom no tool knows must not keep a sweep from all others.
-        ...(reason === "swept" ? { inUse: "stays" as const } : {}),
-      },
-    )
+    const { keys, stays = [] } = await removeLeases(this.#options.path, new Set(chosen.map(keyOf)), {
+      format: file.format,
+      disk: this.#disk(),
+      host: this.#host(),
+      now: () => this.#now(),
+      signal: this.#stop.signal,
+      server: this.#serverOf(file.format.name),
+      // One that somebody uses whom no tool knows must not keep a sweep from all others.
+      ...(reason === "swept" ? { inUse: "stays" as const } : {}),
+    })
+    this.#counts.refused += stays.length
+    if (stays.length > 0)
+      this.#context.log.info("leases stay", { count: stays.length, reason: stays[0] ?? "" })
     const gone = new Set(keys)
     const removed = chosen.map(entryOf).filter(({ key }) => gone.has(key))
     this.#counts.released += removed.length

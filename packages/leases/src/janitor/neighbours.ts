@@ -30,8 +30,8 @@ const ANSWER_MS = 1500
  */
 const FORGET_MS = 9000
 const PACE_MS = 500
-/** More of them would only fill the table. */
-const ASKED_MAX = 1024
+/** At a time: more than a thousand unanswered ones fill the kernel's table, and it forgets them after 3 s. */
+const BATCH = 256
 /** A complete entry of Linux' /proc/net/arp. */
 const COMPLETE = 0x2
 
@@ -53,22 +53,57 @@ export function hostNeighbours(
     known: table,
     asked: async (addresses, signal) => {
       const near = ownAddressFinder()
-      const local = addresses.filter((address) => near(address) !== undefined).slice(0, ASKED_MAX)
+      const local = addresses.filter((address) => near(address) !== undefined)
       if (local.length === 0) return undefined
-      await ask(local)
-      await sleep(ANSWER_MS, signal)
-      let found = await table(signal)
-      for (
-        let waited = ANSWER_MS;
-        waited < FORGET_MS && local.some((each) => found?.has(each));
-        waited += PACE_MS
-      ) {
-        await sleep(PACE_MS, signal)
-        found = await table(signal)
-      }
-      return found
+      return await answersOf(local, {
+        ask,
+        table: () => table(signal),
+        pause: (ms) => sleep(ms, signal),
+      })
     },
   }
+}
+
+export interface Asking {
+  readonly ask: (addresses: readonly string[]) => Promise<void>
+  readonly table: () => Promise<ReadonlyMap<string, Octets> | undefined>
+  readonly pause: (ms: number) => Promise<void>
+}
+
+/**
+ * Who of these answers, and all else that the kernel knows; undefined where it cannot be asked. Batches are asked one after the other, and each is waited for by itself: it is
+ * over when nobody has answered in time, or when those who have are there for longer than the kernel would believe it without asking.
+ */
+export async function answersOf(
+  addresses: readonly string[],
+  { ask, table, pause }: Asking,
+): Promise<ReadonlyMap<string, Octets> | undefined> {
+  const answers = new Map<string, Octets>()
+  let waiting: { readonly batch: readonly string[]; readonly since: number }[] = []
+  let next = 0
+  let known: ReadonlyMap<string, Octets> | undefined
+  for (let elapsed = 0; next < addresses.length || waiting.length > 0; elapsed += PACE_MS) {
+    if (elapsed % ANSWER_MS === 0 && next < addresses.length) {
+      const batch = addresses.slice(next, next + BATCH)
+      next += BATCH
+      await ask(batch)
+      waiting.push({ batch, since: elapsed })
+    }
+    await pause(PACE_MS)
+    const now = await table()
+    if (now === undefined) return undefined
+    known = now
+    waiting = waiting.filter(({ batch, since }) => {
+      const waited = elapsed + PACE_MS - since
+      if (waited < ANSWER_MS) return true
+      const there = batch.filter((address) => now.has(address))
+      if (there.length > 0 && waited < FORGET_MS) return true
+      for (const address of there) answers.set(address, now.get(address) ?? "")
+      return false
+    })
+  }
+  const asked = new Set(addresses)
+  return new Map([...[...(known ?? [])].filter(([address]) => !asked.has(address)), ...answers])
 }
 
 async function ask(addresses: readonly string[]): Promise<void> {

@@ -13,9 +13,10 @@ import { refusedFile } from "../file/refusal.ts"
 import { rewrite } from "../file/rewrite.ts"
 import { type LeaseFormat, mayRewrite, together } from "../format.ts"
 import { type Document, type Lease, shown } from "../model.ts"
-import { keyOf } from "../plan/judge.ts"
+import { Keys } from "../plan/keys.ts"
 import type { LeaseServer, ServerHost } from "../servers/server.ts"
 import { serverNamed } from "../servers/servers.ts"
+import { underLock } from "./lock.ts"
 import { readLeases } from "./survey.ts"
 
 export interface RemoveOptions {
@@ -93,34 +94,55 @@ async function byAsking(
   options: RemoveOptions,
 ): Promise<Removed & { readonly keys: readonly string[] }> {
   const { disk, format, signal } = options
+  const mayStay = options.inUse === "stays"
   const { document } = readLeases(path, disk, format.name)
-  const chosen = chosenIn(document, keys)
-  const wanted = new Set<string>()
-  const stays: string[] = []
-  for (const lease of chosen) {
-    try {
-      await server.ask?.(lease, document, signal)
-      wanted.add(keyOf(lease))
-    } catch (error) {
-      if (options.inUse !== "stays" || !(error instanceof SidecarError) || !OF_ONE.has(error.code))
-        throw error
-      stays.push(error.message)
-    }
-  }
+  const { asked, refusals, failure } = await askAll(server, chosenIn(document, keys), document, options)
+  if (failure !== undefined && (asked.size === 0 || !mayStay)) throw failure
+  const stays = failure === undefined ? refusals : [...refusals, sentenceOf(failure)]
   const end = Date.now() + ASKED_MS
   for (;;) {
-    const left = chosenIn(readLeases(path, disk, format.name).document, wanted)
-    if (left.length === 0) return { path, server: "asked", keys: [...wanted], stays }
+    const left = chosenIn(readLeases(path, disk, format.name).document, asked).map(([, key]) => key)
+    if (left.length === 0) return { path, server: "asked", keys: [...asked], stays }
     if (Date.now() >= end) {
-      const [first] = left
-      throw new SidecarError(
-        "timeout",
-        `Cannot release ${first?.address ?? "the leases"}: ${server.title} was asked and has it still, with ${left.length - 1} more`,
-        { next: server.next },
-      )
+      const [first = ""] = left
+      const why = `Cannot release ${first.split(" ")[0]}: ${server.title} was asked and has it still, with ${left.length - 1} more`
+      if (!mayStay || left.length === asked.size)
+        throw new SidecarError("timeout", why, { next: server.next })
+      for (const key of left) asked.delete(key)
+      return { path, server: "asked", keys: [...asked], stays: [...stays, why] }
     }
     await (options.wait ?? sleep)(PAUSE_MS, signal)
   }
+}
+
+interface Asked {
+  /** Keys of those that the server was asked to release. */
+  readonly asked: Set<string>
+  /** Why it was not, of those of which it says so. */
+  readonly refusals: string[]
+  /** What kept all others from being asked. */
+  readonly failure: unknown
+}
+
+async function askAll(
+  server: LeaseServer,
+  chosen: readonly Chosen[],
+  document: Document,
+  { inUse, signal }: RemoveOptions,
+): Promise<Asked> {
+  const asked = new Set<string>()
+  const refusals: string[] = []
+  for (const [lease, key] of chosen) {
+    try {
+      await server.ask?.(lease, document, signal)
+      asked.add(key)
+    } catch (error) {
+      if (inUse !== "stays" || !(error instanceof SidecarError) || !OF_ONE.has(error.code))
+        return { asked, refusals, failure: error }
+      refusals.push(error.message)
+    }
+  }
+  return { asked, refusals, failure: undefined }
 }
 
 async function byEditing(
@@ -130,21 +152,26 @@ async function byEditing(
   options: RemoveOptions,
 ): Promise<Removed & { readonly keys: readonly string[] }> {
   const { disk, format, host, signal } = options
-  // With the texts that there are already, of which there may be a hundred thousand.
-  const gone = new Map([...keys].map((key) => [key, false]))
+  const gone = new Set<string>()
   let backup: string | undefined
   for (let attempt = 1; attempt <= TRIES; attempt++) {
+    let taken: readonly Chosen[] = []
     const done = await underLock(path, options, () =>
-      rewrite(path, (bytes) => without(documentOf(bytes, path, options), keys, { format, gone }), {
-        disk,
-        now: options.now(),
-      }),
+      rewrite(
+        path,
+        (bytes) => {
+          const document = documentOf(bytes, path, options)
+          taken = chosenIn(document, keys)
+          return without(document, taken, format)
+        },
+        { disk, now: options.now() },
+      ),
     )
     backup ??= done.backup
-    const removed = [...keys].filter((key) => gone.get(key) === true)
-    const result = { path, keys: removed, ...(backup === undefined ? {} : { backup }) }
+    for (const [, key] of taken) gone.add(key)
+    const result = { path, keys: [...gone], ...(backup === undefined ? {} : { backup }) }
     if (running?.tell === undefined) return { ...result, server: "not-running" }
-    if (removed.length > 0) await running.tell(path, host, signal)
+    if (gone.size > 0) await running.tell(path, host, signal)
     if (chosenIn(readLeases(path, disk, format.name).document, keys).length === 0)
       return { ...result, server: "told" }
     await (options.wait ?? sleep)(PAUSE_MS * attempt, signal)
@@ -154,41 +181,39 @@ async function byEditing(
     `Cannot change "${shown(path)}": ${running?.title ?? "its server"} writes back what was removed`,
     {
       next: running?.next ?? "Try again",
+      ...(backup === undefined ? {} : { detail: [`The file as it was is ${shown(backup)}`] }),
     },
   )
-}
-
-async function underLock<T>(
-  path: string,
-  { server, signal, disk }: RemoveOptions,
-  work: () => T,
-): Promise<T> {
-  const lockPath = server?.lockOf?.(path) ?? `${path}.skep-lock`
-  try {
-    using _lock = await disk.lock(lockPath, signal)
-    return work()
-  } catch (error) {
-    throw refusedFile("change", path, error)
-  }
 }
 
 function documentOf(bytes: Uint8Array, path: string, { format, known }: RemoveOptions): Document {
   return known !== undefined && Buffer.compare(known.bytes, bytes) === 0 ? known : format.parse(bytes, path)
 }
 
-/** Undefined where none of them is there. */
-function without(
-  document: Document,
-  keys: ReadonlySet<string>,
-  { format, gone }: { readonly format: LeaseFormat; readonly gone: Map<string, boolean> },
-): Uint8Array | undefined {
-  const chosen = chosenIn(document, keys)
+/** Undefined where there is nothing to be taken. */
+function without(document: Document, chosen: readonly Chosen[], format: LeaseFormat): Uint8Array | undefined {
   if (chosen.length === 0) return undefined
   mayRewrite(document)
-  for (const lease of chosen) gone.set(keyOf(lease), true)
-  return format.remove(document, together(document, chosen))
+  return format.remove(
+    document,
+    together(
+      document,
+      chosen.map(([lease]) => lease),
+    ),
+  )
 }
 
-function chosenIn({ leases }: Document, keys: ReadonlySet<string>): Lease[] {
-  return leases.filter((lease) => keys.has(keyOf(lease)))
+/** With its key. */
+type Chosen = readonly [Lease, string]
+
+function chosenIn(document: Document, keys: ReadonlySet<string>): readonly Chosen[] {
+  const own = new Keys(document)
+  return document.leases.flatMap((lease): readonly Chosen[] => {
+    const key = own.of(lease)
+    return keys.has(key) ? [[lease, key]] : []
+  })
+}
+
+function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -76,14 +76,16 @@ export function releasedBy(judged: readonly Judged[], choice: LeaseChoice): read
     })
   }
   const wantedMac = mac === undefined ? undefined : checkedMac(mac)
-  const found = judged.filter(
-    ({ lease, kind, owner }) =>
+  const found = judged.filter((each) => {
+    const { lease, kind, owner } = each
+    return (
       kind !== "reserved" &&
-      (key === undefined || keyOf(lease) === key) &&
+      (key === undefined || keyOf(each) === key) &&
       (address === undefined || lease.address === address) &&
       (wantedMac === undefined || macOf(lease) === wantedMac) &&
-      (machine === undefined || lease.machine === machine || owner?.machine === machine),
-  )
+      (machine === undefined || lease.machine === machine || owner?.machine === machine)
+    )
+  })
   if (found.length === 0)
     throw new SidecarError("not-found", `Cannot release the lease of ${said(choice)}: there is none`)
   const used = found.find(({ owner }) => owner?.running === true)

@@ -7,6 +7,7 @@ import type { LeaseEntry, LeaseKind, LeaseOwner } from "@skep/contract"
 import { type Document, type Lease, macOf, type Octets } from "../model.ts"
 import type { Machine } from "../owners/machine.ts"
 import { ownersOf } from "../owners/ownership.ts"
+import { Keys } from "./keys.ts"
 import { Newest } from "./newest.ts"
 
 export interface Facts {
@@ -54,6 +55,8 @@ export interface Judged {
   readonly kind: LeaseKind
   readonly why: Why
   readonly owner: LeaseOwner | undefined
+  /** Of its document. */
+  readonly keys: Keys
 }
 
 /** One for each lease of the document, in its order. */
@@ -61,10 +64,11 @@ export function judge(document: Document, facts: Facts): readonly Judged[] {
   const { leases } = document
   const owners = ownersOf(leases, facts.machines)
   const newest = new Newest(leases, document.format)
+  const keys = new Keys(document)
   return leases.map((lease) => {
     const owner = owners.get(lease)
     const why = verdict(lease, owner, newest, facts)
-    return { lease, kind: KINDS[why], why, owner }
+    return { lease, kind: KINDS[why], why, owner, keys }
   })
 }
 
@@ -86,11 +90,6 @@ function ofOwner(owner: LeaseOwner | undefined, answers: boolean, { unreadTools 
   if (owner !== undefined) return owner.running === false ? "owner-stopped" : "owner"
   if (answers) return "answers"
   return unreadTools.length > 0 ? "unread" : "nobody"
-}
-
-/** Which lease is meant, whatever has moved in the file; another one when it has been renewed. */
-export function keyOf({ address, clientId, hardware, expires, state }: Lease): string {
-  return `${address} ${clientId ?? hardware ?? ""} ${expires ?? ""}${state === "bound" ? "" : ` ${state}`}`
 }
 
 const SENTENCES: Readonly<Record<Why, (judged: Judged) => string>> = {
@@ -115,13 +114,17 @@ export function reasonOf(judged: Judged): string {
   return SENTENCES[judged.why](judged)
 }
 
+export function keyOf({ lease, keys }: Judged): string {
+  return keys.of(lease)
+}
+
 /** As others are told of it. */
 export function entryOf(judged: Judged): LeaseEntry {
   const { lease, kind, owner } = judged
   const mac = macOf(lease)
   const { clientId, name, expires } = lease
   return {
-    key: keyOf(lease),
+    key: keyOf(judged),
     address: lease.address,
     ...(mac === undefined ? {} : { mac }),
     ...(clientId === undefined ? {} : { clientId }),

@@ -2,13 +2,14 @@
  * Which of several leases of one address, or of one client, counts: pure.
  *
  * Nearly every address and client has one lease only, and a file may have a hundred thousand: their numbers are sorted, which costs little, and only what is
- * there more than once is kept by its text.
+ * there more than once is kept by its text (repeated.ts).
  *
  * @module
  */
 import { isIpv6 } from "../formats/fields.ts"
 import { expiryOf, type Lease, macOf, type Octets } from "../model.ts"
 import { numberOf } from "./address-number.ts"
+import { Repeated } from "./repeated.ts"
 
 export class Newest {
   /** Only of what may be there more than once. */
@@ -29,8 +30,9 @@ export class Newest {
     for (const lease of leases) if (lease.state === "reserved") this.#byAddress.set(lease.address, lease)
   }
 
-  /** Of the address of a lease. */
+  /** Of the address of a lease; what its server says is superseded never is. */
   isOfAddress(lease: Lease): boolean {
+    if (lease.state === "superseded") return false
     return (this.#byAddress.get(lease.address) ?? lease) === lease
   }
 
@@ -46,29 +48,6 @@ function keep(map: Map<string, Lease>, key: string, lease: Lease, firstCounts: b
   const other = map.get(key)
   const [mine, theirs] = [expiryOf(lease), other === undefined ? -Infinity : expiryOf(other)]
   if (other === undefined || mine > theirs || (mine === theirs && !firstCounts)) map.set(key, lease)
-}
-
-/** Whether the number of a lease is that of another one too. What has no number may always be. */
-class Repeated {
-  readonly #numbers: Float64Array
-  readonly #repeated = new Set<number>()
-
-  constructor(leases: readonly Lease[], of: (lease: Lease) => number | undefined) {
-    this.#numbers = new Float64Array(leases.length)
-    leases.forEach((lease, index) => {
-      this.#numbers[index] = of(lease) ?? Number.NaN
-    })
-    const sorted = this.#numbers.toSorted()
-    for (let index = 1; index < sorted.length; index++) {
-      const number = sorted[index] ?? Number.NaN
-      if (number === sorted[index - 1]) this.#repeated.add(number)
-    }
-  }
-
-  mayBe(index: number): boolean {
-    const number = this.#numbers[index] ?? Number.NaN
-    return Number.isNaN(number) || this.#repeated.has(number)
-  }
 }
 
 /** IPv4 and IPv6 of one client are two leases, and so are those of two machines that were made from one image, where the server tells them apart. */

@@ -8,7 +8,8 @@
  * @module
  */
 import { readFileSync } from "node:fs"
-import { type HostProcess, processesNamed } from "./programs.ts"
+import { join } from "node:path"
+import { type HostProcess, names, processesNamed } from "./programs.ts"
 import { sendRelease } from "./release.ts"
 import { sameFile } from "./same-file.ts"
 import type { LeaseServer, ServerHost } from "./server.ts"
@@ -16,6 +17,8 @@ import type { LeaseServer, ServerHost } from "./server.ts"
 /** Debian's own, and what dnsmasq is built with. */
 const DEFAULTS = ["/var/lib/misc/dnsmasq.leases", "/var/db/dnsmasq.leases"]
 const CONFIGURATION = "/etc/dnsmasq.conf"
+/** Files that name each other have no end. */
+const CONFIGURATIONS_MAX = 500
 
 export const dnsmasq: LeaseServer = {
   name: "dnsmasq",
@@ -31,8 +34,9 @@ export const dnsmasq: LeaseServer = {
   next: "Stop dnsmasq, prune, and start it again",
   async isRunning(path, host) {
     if (host.platform !== "linux") return undefined
-    return processesNamed("dnsmasq", host.root).some((process) =>
-      leaseFilesOf(process).some((file) => sameFile(process.seen(file), path)),
+    return processesNamed("dnsmasq", host.root).some(
+      (process) =>
+        leaseFilesOf(process).some((file) => sameFile(process.seen(file), path)) || process.hasOpen(path),
     )
   },
   ask: sendRelease,
@@ -68,9 +72,34 @@ function leaseFilesOf(process: HostProcess): readonly string[] {
   return said.length === 0 ? DEFAULTS : said
 }
 
-function configurationsOf({ words }: HostProcess): readonly string[] {
+/** All that it reads: those of its words, or the one that it has unless told, and what each of them names. */
+function configurationsOf(process: HostProcess): readonly string[] {
+  const { words } = process
   const said = wordsOf(words, "conf-file", "-C")
-  return said.length === 0 ? [CONFIGURATION] : said
+  const directories = wordsOf(words, "conf-dir", "-7")
+  const found = new Set(said.length === 0 ? [CONFIGURATION] : said)
+  for (const each of directories.flatMap((value) => filesOf(process, value))) found.add(each)
+  // A set that grows is gone through to its end.
+  for (const file of found) {
+    for (const [name, value] of settingsOf(process, file)) {
+      if (found.size >= CONFIGURATIONS_MAX) return [...found]
+      if (name === "conf-file") found.add(value)
+      if (name === "conf-dir") for (const each of filesOf(process, value)) found.add(each)
+    }
+  }
+  return [...found]
+}
+
+/** `DIRECTORY[,EXTENSION…]`: of an extension with `*` only those are read, of another all but those; never what editors and packages leave there. */
+function filesOf(process: HostProcess, value: string): readonly string[] {
+  const [directory = "", ...extensions] = value.split(",")
+  const wanted = extensions.filter((each) => each.startsWith("*")).map((each) => each.slice(1))
+  const unwanted = extensions.filter((each) => !each.startsWith("*"))
+  return names(process.seen(directory))
+    .filter((name) => !/^\.|~$|^#.*#$/.test(name))
+    .filter((name) => !unwanted.some((each) => name.endsWith(each)))
+    .filter((name) => wanted.length === 0 || wanted.some((each) => name.endsWith(each)))
+    .map((name) => join(directory, name))
 }
 
 /** `--name=VALUE`, `--name VALUE`, `-nVALUE` and `-n VALUE`. */

@@ -8,6 +8,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { join } from "node:path"
 import { SidecarError } from "@skep/contract"
 import { errnoOf } from "@skep/runtime/files"
+import { sameFile } from "./same-file.ts"
 import type { RunProgram } from "./server.ts"
 
 const PROGRAM_MS = 30_000
@@ -40,6 +41,8 @@ export interface HostProcess {
   readonly words: readonly string[]
   /** A path as that process sees it, seen from here. */
   seen(path: string): string
+  /** Whether it has this file open, seen from here; false too where this user may not know. */
+  hasOpen(path: string): boolean
 }
 
 /** Processes of that name, by Linux' /proc. */
@@ -60,7 +63,9 @@ export function processesNamed(name: string, root: string): readonly HostProcess
       const words = text(join(directory, "cmdline")).split("\0").slice(0, -1)
       const own = rootOf(directory)
       const seen = (path: string): string => (own === "/" ? join(root, path) : join(directory, "root", path))
-      return [{ pid: Number(entry), words, seen }]
+      const hasOpen = (path: string): boolean =>
+        names(join(directory, "fd")).some((fd) => sameFile(join(directory, "fd", fd), path))
+      return [{ pid: Number(entry), words, seen, hasOpen }]
     })
 }
 
@@ -72,7 +77,8 @@ function rootOf(directory: string): string {
   }
 }
 
-function names(path: string): readonly string[] {
+/** None where it cannot be read. */
+export function names(path: string): readonly string[] {
   try {
     return readdirSync(path)
   } catch {

@@ -136,6 +136,47 @@ describe("skep-leases prune", () => {
   })
 })
 
+describe("skep-leases prune of several", () => {
+  it("leaves the entry that counts where another one is the same but for its name", async () => {
+    writeFileSync(path, block(7, "dev", HOUR) + block(7, "former", HOUR))
+    const { notes } = await run("prune", "--all-stale", "--yes", "--file", path)
+    expect(notes).toContain("1 lease taken away")
+    expect(readFileSync(path, "utf8")).toBe(block(7, "dev", HOUR))
+  })
+  it("says what it has done where the next file cannot be changed", async () => {
+    const other = join(directory.path, "other_leases")
+    writeFileSync(path, leases())
+    writeFileSync(other, leases(), { mode: 0o444 })
+    for (const more of [[], ["--json"]]) {
+      writeFileSync(path, leases())
+      const words = ["prune", "--yes", ...more, "--file", path, "--file", other]
+      const { outcome, error } = await runRefused(...words)
+      expect(error).toMatchObject({ code: "permission-denied" })
+      expect(readFileSync(path, "utf8")).not.toContain("over")
+      if (more.length === 0) expect(outcome.notes).toContain(`1 lease taken away from ${path}`)
+      else expect(JSON.parse(outcome.output)).toMatchObject([{ path, result: { server: "not-running" } }])
+    }
+  })
+  it("waits for whoever has the lock of the file, also to undo, and writes through no link in its place", async () => {
+    writeFileSync(path, leases())
+    await run("prune", "--yes", "--file", path)
+    const lock = `${path}.skep-lock`
+    const victim = join(directory.path, "victim")
+    writeFileSync(victim, "precious")
+    symlinkSync(victim, lock)
+    for (const words of [
+      ["undo", "--yes"],
+      ["prune", "--yes", "--all-stale"],
+    ])
+      await expect(run(...words, "--file", path)).rejects.toMatchObject({
+        code: "unsupported",
+        message: expect.stringContaining("it is no lock"),
+      })
+    expect(readFileSync(victim, "utf8")).toBe("precious")
+    expect(readFileSync(path, "utf8")).not.toContain("over")
+  })
+})
+
 describe("a file that is not as it should be", () => {
   const bad: readonly (readonly [string, string | Uint8Array, RegExp])[] = [
     ["is truncated", `${block(6, "over", -HOUR)}{\n\tname=half`, /line \d+: the file ends in the middle/],
@@ -330,7 +371,22 @@ async function answerOf(
   return { output, code }
 }
 
-async function runWith(input: string, words: readonly string[]): Promise<Outcome> {
+/** What was said before it was refused. */
+async function runRefused(
+  ...words: readonly string[]
+): Promise<{ readonly outcome: Outcome; readonly error: unknown }> {
+  let error: unknown
+  const outcome = await runWith("", words, (refusal) => {
+    error = refusal
+  })
+  return { outcome, error }
+}
+
+async function runWith(
+  input: string,
+  words: readonly string[],
+  onRefused?: (error: unknown) => void,
+): Promise<Outcome> {
   mkdirSync(join(home.path, ".skep/machines/dev"), { recursive: true })
   writeFileSync(
     join(home.path, ".skep/machines/dev/machine.json"),
@@ -350,7 +406,8 @@ async function runWith(input: string, words: readonly string[]): Promise<Outcome
     program: ["false"],
     now: () => NOW,
   })
-  await command.parseAsync([...words], { from: "user" })
+  const over = command.parseAsync([...words], { from: "user" })
+  await (onRefused === undefined ? over : over.catch(onRefused))
   const [output = "", notes = ""] = texts.map((text) => text())
   return { output, notes }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { bootpd as format } from "../../src/formats/bootpd.ts"
 import { removeLeases } from "../../src/janitor/remove.ts"
-import { keyOf } from "../../src/plan/judge.ts"
+import { Keys } from "../../src/plan/keys.ts"
 import { bootpd } from "../../src/servers/bootpd.ts"
 import type { LeaseServer } from "../../src/servers/server.ts"
 import { MemoryDisk } from "../file/memory-disk.ts"
@@ -25,9 +25,8 @@ async function race(seed: number): Promise<number> {
   const disk = new MemoryDisk()
   const server = new Bootpd(disk)
   for (let index = 0; index < 6; index++) server.grant(index)
-  const stale = format
-    .parse(disk.content(PATH) ?? new Uint8Array(), PATH)
-    .leases.filter((_, index) => index % 2 === 0)
+  const before = format.parse(disk.content(PATH) ?? new Uint8Array(), PATH)
+  const stale = before.leases.filter((_, index) => index % 2 === 0)
   let writes = 0
   let attempts = 0
   disk.onStep = (_, name) => {
@@ -44,7 +43,8 @@ async function race(seed: number): Promise<number> {
       server.restart()
     },
   }
-  const keys = new Set(stale.map(keyOf))
+  const named = new Keys(before)
+  const keys = new Set(stale.map((lease) => named.of(lease)))
   await removeLeases(PATH, keys, {
     format,
     disk,
@@ -64,7 +64,8 @@ async function race(seed: number): Promise<number> {
     if (!isStale)
       expect([seed, address, there.get(address)?.expires]).toEqual([seed, address, expires * 1000])
   }
-  for (const lease of left.leases) expect(keys.has(keyOf(lease))).toBe(false)
+  const after = new Keys(left)
+  for (const lease of left.leases) expect(keys.has(after.of(lease))).toBe(false)
   server.restart()
   expect(server.memory.size).toBe(left.leases.length)
   return attempts > 1 ? 1 : 0

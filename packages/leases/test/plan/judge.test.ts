@@ -4,7 +4,7 @@ import { bootpd } from "../../src/formats/bootpd.ts"
 import type { Document, Lease } from "../../src/model.ts"
 import type { Machine } from "../../src/owners/machine.ts"
 import { chosenBy, releasedBy } from "../../src/plan/choose.ts"
-import { type Facts, judge } from "../../src/plan/judge.ts"
+import { type Facts, judge, keyOf } from "../../src/plan/judge.ts"
 import { poolsOf } from "../../src/plan/pools.ts"
 
 const NOW = 1_800_000_000_000
@@ -51,6 +51,26 @@ describe("judge()", () => {
     expect(kindsOf(three, { machines: named })).toEqual(["stale", "live", "stale"])
     const known = [machine({ hostNames: ["minikube"], macs: [mac(3)] })]
     expect(kindsOf(three, { machines: known })).toEqual(["stale", "stale", "live"])
+  })
+})
+
+describe("entries of one address", () => {
+  it("are older ones where their server says that they are superseded, whoever has the machine", () => {
+    const old = { ...lease(5, 1, HOUR), state: "superseded" as const }
+    const machines = [machine({ macs: [mac(1)] })]
+    expect(kindsOf([old, { ...lease(5, 1), state: "free" as const }], { machines })).toEqual([
+      "duplicate",
+      "free",
+    ])
+  })
+  it("have keys of their own, and none has that of another one when that is gone", () => {
+    const [one, two, three] = ["a", "b", "c"].map((name) => ({ ...lease(5, 1, HOUR), name }))
+    if (one === undefined || two === undefined || three === undefined) throw new Error("there are three")
+    const before = keysOf([one, two, three, lease(6, 2, HOUR)])
+    expect(new Set(before).size).toBe(4)
+    for (const left of [[one, two], [two, three], [one]])
+      expect(keysOf(left).filter((key) => before.includes(key))).toEqual([])
+    expect(keysOf([lease(6, 2, HOUR)])).toEqual(before.slice(3))
   })
 })
 
@@ -149,6 +169,10 @@ describe("poolsOf()", () => {
 
 function kindsOf(leases: readonly Lease[], facts: Partial<Facts> = {}): readonly string[] {
   return judge(documentOf(leases), { ...NOBODY, ...facts }).map(({ kind }) => kind)
+}
+
+function keysOf(leases: readonly Lease[]): readonly string[] {
+  return judge(documentOf(leases), NOBODY).map(keyOf)
 }
 
 function documentOf(leases: readonly Lease[]): Document {

@@ -70,7 +70,7 @@ export const MSGHDR = {
 export const CMSGHDR = { size: 16, length: 0, level: 8, type: 12, align: 8 } as const
 
 /** struct rusage, bits/types/struct_rusage.h: two times of 16 bytes, 14 counts. */
-export const RUSAGE = { size: 144, voluntarySwitches: 128, involuntarySwitches: 136 } as const
+export const RUSAGE = { size: 144, voluntarySwitches: 128 } as const
 
 /** struct timespec, 64-bit time. */
 export const TIMESPEC = { size: 16, seconds: 0, nanoseconds: 8 } as const

@@ -2,12 +2,14 @@
  * Whether a device makes writes wait now: dirty pages are throttled (balance_dirty_pages), and a thread that serves others has better things to do.
  *
  * A write that takes long may only have lost the processor to another program. So the first one is a suspicion, and the writes after it are asked whether they
- * waited, which costs two system calls each.
+ * waited, which costs a system call each, and a second one where they were long.
  *
  * ```
+ *                                  ┌───────────── a second ──────────────┐
+ *                                  ▼                                      │
  *  trusted ── a long write ──► suspected ── a long write that waited ──► slow
- *     ▲                           │ a second                              │ a second
- *     └───────────────────────────┴───────────────────────────────────────┘
+ *     ▲                           │ a second
+ *     └───────────────────────────┘
  * ```
  *
  * @module
@@ -45,6 +47,9 @@ export class SlowDevice {
   end(now: number): void {
     if (now - this.#began <= LONG_MS) return
     this.#suspectedUntil = now + SUSPECTED_MS
-    if (this.#waitsBefore !== NOT_ASKED && this.#waits() > this.#waitsBefore) this.#slowUntil = now + SLOW_MS
+    if (this.#waitsBefore === NOT_ASKED || this.#waits() <= this.#waitsBefore) return
+    this.#slowUntil = now + SLOW_MS
+    // One that is slow still shows it by the first write after.
+    this.#suspectedUntil = this.#slowUntil + SUSPECTED_MS
   }
 }
