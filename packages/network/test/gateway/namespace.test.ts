@@ -21,7 +21,7 @@ function ip(...args: readonly string[]): void {
 
 /** Runs a program in the namespace while the loop goes round; `timeout` ends it in any case. Returns its output. */
 async function within(it: Rig, ...command: readonly string[]): Promise<string> {
-  const child = spawn("ip", ["netns", "exec", NAME, "timeout", "10", ...command])
+  const child = spawn("ip", ["netns", "exec", NAME, "timeout", "30", ...command])
   const out: Buffer[] = []
   child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
   const state = { over: false }
@@ -53,10 +53,10 @@ it.skipIf(absent !== undefined)(
         snapLength: 1 << 18,
       })
       const ping = (to: string, ...more: readonly string[]): Promise<string> =>
-        within(here, "ping", "-n", "-c", "20", "-i", "0.01", "-W", "1", ...more, to)
+        within(here, "ping", "-n", "-c", "20", "-i", "0.01", "-W", "10", ...more, to)
       expect(await ping(PLAN.gateway)).toContain("20 received")
       here.network.setFaults({ loss: 1 }, "box")
-      expect(await ping(PLAN.gateway)).toContain(" 0 received")
+      expect(await ping(PLAN.gateway, "-W", "1")).toContain(" 0 received")
       here.network.setFaults({ duplicate: 1, delayMs: 20, jitterMs: 5, seed: 1 }, "box")
       const doubled = await ping(PLAN.gateway)
       expect(doubled).toContain("20 received")

@@ -79,7 +79,7 @@ function rig() {
   const link = own(new TapLink({ name: "tap", scope: loop.root, memory, device }))
   const gateway = new SmallGateway(GATEWAY, link, [addr("fd00:64::1")])
   link.start()
-  /** Runs a program in the machine, which ends by its own deadline, while the gateway serves. */
+  /** Runs a program in the machine, which ends by itself, while the gateway serves. */
   const run = async (file: string, ...args: string[]) => {
     const child = inNamespace(net.path, () => spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] }))
     let text = ""
@@ -129,10 +129,9 @@ describe.skipIf(missing !== "")("to a Linux kernel, the gateway", () => {
         "3",
         "-i",
         "0.05",
+        // For the last one; with -w it would send more than three while it waits.
         "-W",
-        "2",
-        "-w",
-        "5",
+        "10",
         "-M",
         "dont",
         "-s",
@@ -180,9 +179,7 @@ describe.skipIf(missing !== "")("to a Linux kernel, the gateway", () => {
         "-i",
         "0.05",
         "-W",
-        "2",
-        "-w",
-        "5",
+        "10",
         "-s",
         size,
         address,
@@ -199,7 +196,7 @@ describe.skipIf(missing !== "")("to a Linux kernel, the gateway", () => {
     gateway.dispatch(0)
     await run("rdisc6", "-1", "-r", "1", "-w", "2000", INTERFACE)
     const ping = async (...args: string[]) =>
-      (await run("ping", "-n", "-c", "1", "-W", "1", "-w", "2", ...args)).text
+      (await run("ping", "-n", "-c", "1", "-W", "5", "-w", "10", ...args)).text
     expect(await ping("8.8.8.8")).toContain("From 192.168.64.1 icmp_seq=1 Destination Net Unreachable")
     expect(await ping("-t", "1", "8.8.8.8")).toContain("From 192.168.64.1 icmp_seq=1 Time to live exceeded")
     expect(await ping("2001:db8::8")).toContain(
