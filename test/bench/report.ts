@@ -30,7 +30,8 @@ export function textTable(rows: readonly Row[]): string {
 
 export function markdownTable(rows: readonly Row[]): string {
   const head = ["| | ours | peers | ratio | bar | spread of ours |", "| --- | --- | --- | --- | --- | --- |"]
-  return [...head, ...rows.map((row) => `| ${cellsOf(row).join(" | ")} |`)].join("\n")
+  const cell = (text: string): string => text.replaceAll("|", "\\|")
+  return [...head, ...rows.map((row) => `| ${cellsOf(row).map(cell).join(" | ")} |`)].join("\n")
 }
 
 function cellsOf(row: Row): string[] {

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { createWriteStream, readdirSync, readFileSync } from "node:fs"
+import { createWriteStream, existsSync, readdirSync, readFileSync } from "node:fs"
 import { setTimeout as delay } from "node:timers/promises"
 import { processCpu } from "../vsock/cpu.ts"
 
@@ -53,11 +53,17 @@ export async function start(argv: readonly string[], options: StartOptions): Pro
     const said = options.untilLine === true ? await firstWords(child, options.readyMs ?? READY_MS) : ""
     if (options.untilLine === true) check()
     child.stdout.resume()
+    // The kernel may leave out children of a process that starts or ends others meanwhile: who was seen once is not forgotten.
+    const seen = new Set<number>()
     return {
       child,
       said,
       check,
-      pids: () => (child.pid === undefined || hasEnded(child) ? [] : family(child.pid)),
+      pids: () => {
+        if (child.pid === undefined || hasEnded(child)) return []
+        for (const pid of family(child.pid)) seen.add(pid)
+        return [...seen].filter((pid) => existsSync(`/proc/${pid}`))
+      },
       [Symbol.asyncDispose]: () => ended(child),
     }
   } catch (error) {
