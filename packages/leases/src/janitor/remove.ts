@@ -98,7 +98,7 @@ async function byAsking(
   const { document } = readLeases(path, disk, format.name)
   const { asked, refusals, failure } = await askAll(server, chosenIn(document, keys), document, options)
   if (failure !== undefined && (asked.size === 0 || !mayStay)) throw failure
-  const stays = failure === undefined ? refusals : [...refusals, sentenceOf(failure)]
+  const stays = failure === undefined ? refusals : [...refusals, failure.message]
   const end = Date.now() + ASKED_MS
   for (;;) {
     const left = chosenIn(readLeases(path, disk, format.name).document, asked).map(([, key]) => key)
@@ -121,7 +121,7 @@ interface Asked {
   /** Why it was not, of those of which it says so. */
   readonly refusals: string[]
   /** What kept all others from being asked. */
-  readonly failure: unknown
+  readonly failure: Error | undefined
 }
 
 async function askAll(
@@ -138,7 +138,7 @@ async function askAll(
       asked.add(key)
     } catch (error) {
       if (inUse !== "stays" || !(error instanceof SidecarError) || !OF_ONE.has(error.code))
-        return { asked, refusals, failure: error }
+        return { asked, refusals, failure: error instanceof Error ? error : new Error(String(error)) }
       refusals.push(error.message)
     }
   }
@@ -212,8 +212,4 @@ function chosenIn(document: Document, keys: ReadonlySet<string>): readonly Chose
     const key = own.of(lease)
     return keys.has(key) ? [[lease, key]] : []
   })
-}
-
-function sentenceOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -53,7 +53,7 @@ describe("dnsmasq has a lease file that", () => {
     expect(await runs()).toBe(true)
   })
 
-  it("it has open, whatever its configuration says", async () => {
+  it("is open in it, whatever its configuration says", async () => {
     mkdirSync(directory.at("proc/42/fd"), { recursive: true })
     symlinkSync(directory.at("srv/lan.leases"), directory.at("proc/42/fd/5"))
     expect(await runs()).toBe(true)
