@@ -96,12 +96,13 @@ async function byAsking(
   const { disk, format, signal } = options
   const mayStay = options.inUse === "stays"
   const { document } = readLeases(path, disk, format.name)
-  const { asked, refusals, failure } = await askAll(server, chosenIn(document, keys), document, options)
+  const { asked, refusals, failure } = await askAll(server, chosenIn(document, keys), options)
   if (failure !== undefined && (asked.size === 0 || !mayStay)) throw failure
   const stays = failure === undefined ? refusals : [...refusals, failure.message]
   const end = Date.now() + ASKED_MS
   for (;;) {
-    const left = chosenIn(readLeases(path, disk, format.name).document, asked).map(([, key]) => key)
+    const { leases, keyOf } = chosenIn(readLeases(path, disk, format.name).document, asked)
+    const left = leases.map(keyOf)
     if (left.length === 0) return { path, server: "asked", keys: [...asked], stays }
     if (Date.now() >= end) {
       const [first = ""] = left
@@ -126,16 +127,15 @@ interface Asked {
 
 async function askAll(
   server: LeaseServer,
-  chosen: readonly Chosen[],
-  document: Document,
+  { document, leases, keyOf }: Chosen,
   { inUse, signal }: RemoveOptions,
 ): Promise<Asked> {
   const asked = new Set<string>()
   const refusals: string[] = []
-  for (const [lease, key] of chosen) {
+  for (const lease of leases) {
     try {
       await server.ask?.(lease, document, signal)
-      asked.add(key)
+      asked.add(keyOf(lease))
     } catch (error) {
       if (inUse !== "stays" || !(error instanceof SidecarError) || !OF_ONE.has(error.code))
         return { asked, refusals, failure: error instanceof Error ? error : new Error(String(error)) }
@@ -152,27 +152,29 @@ async function byEditing(
   options: RemoveOptions,
 ): Promise<Removed & { readonly keys: readonly string[] }> {
   const { disk, format, host, signal } = options
-  const gone = new Set<string>()
+  // With the texts that there are already, of which there may be a hundred thousand.
+  const gone = new Map([...keys].map((key) => [key, false]))
   let backup: string | undefined
   for (let attempt = 1; attempt <= TRIES; attempt++) {
-    let taken: readonly Chosen[] = []
+    let taken: Chosen | undefined
     const done = await underLock(path, options, () =>
       rewrite(
         path,
         (bytes) => {
-          const document = documentOf(bytes, path, options)
-          taken = chosenIn(document, keys)
-          return without(document, taken, format)
+          taken = chosenIn(documentOf(bytes, path, options), keys)
+          return without(taken, format)
         },
         { disk, now: options.now() },
       ),
     )
     backup ??= done.backup
-    for (const [, key] of taken) gone.add(key)
-    const result = { path, keys: [...gone], ...(backup === undefined ? {} : { backup }) }
+    // What was chosen last is what went: before, somebody wrote in between.
+    for (const lease of taken?.leases ?? []) gone.set(taken?.keyOf(lease) ?? "", true)
+    const removed = [...keys].filter((key) => gone.get(key) === true)
+    const result = { path, keys: removed, ...(backup === undefined ? {} : { backup }) }
     if (running?.tell === undefined) return { ...result, server: "not-running" }
-    if (gone.size > 0) await running.tell(path, host, signal)
-    if (chosenIn(readLeases(path, disk, format.name).document, keys).length === 0)
+    if (removed.length > 0) await running.tell(path, host, signal)
+    if (chosenIn(readLeases(path, disk, format.name).document, keys).leases.length === 0)
       return { ...result, server: "told" }
     await (options.wait ?? sleep)(PAUSE_MS * attempt, signal)
   }
@@ -191,25 +193,20 @@ function documentOf(bytes: Uint8Array, path: string, { format, known }: RemoveOp
 }
 
 /** Undefined where there is nothing to be taken. */
-function without(document: Document, chosen: readonly Chosen[], format: LeaseFormat): Uint8Array | undefined {
-  if (chosen.length === 0) return undefined
+function without({ document, leases }: Chosen, format: LeaseFormat): Uint8Array | undefined {
+  if (leases.length === 0) return undefined
   mayRewrite(document)
-  return format.remove(
-    document,
-    together(
-      document,
-      chosen.map(([lease]) => lease),
-    ),
-  )
+  return format.remove(document, together(document, leases))
 }
 
-/** With its key. */
-type Chosen = readonly [Lease, string]
+interface Chosen {
+  readonly document: Document
+  readonly leases: readonly Lease[]
+  readonly keyOf: (lease: Lease) => string
+}
 
-function chosenIn(document: Document, keys: ReadonlySet<string>): readonly Chosen[] {
-  const own = new Keys(document)
-  return document.leases.flatMap((lease): readonly Chosen[] => {
-    const key = own.of(lease)
-    return keys.has(key) ? [[lease, key]] : []
-  })
+function chosenIn(document: Document, wanted: ReadonlySet<string>): Chosen {
+  const keys = new Keys(document)
+  const keyOf = (lease: Lease): string => keys.of(lease)
+  return { document, keyOf, leases: document.leases.filter((lease) => wanted.has(keyOf(lease))) }
 }

@@ -7,32 +7,39 @@
  * @module
  */
 import type { Document, Lease } from "../model.ts"
-import { numberOf } from "./address-number.ts"
-import { Repeated } from "./repeated.ts"
+import { repeatedAddresses } from "./repeated.ts"
 
 export class Keys {
-  /** Of those only that are not alone. */
-  readonly #places = new Map<Lease, string>()
+  readonly #leases: readonly Lease[]
+  /** Of those only that are not alone; made when the first key is asked for. */
+  #places: ReadonlyMap<Lease, string> | undefined
 
   constructor({ leases }: Pick<Document, "leases">) {
-    const addresses = new Repeated(leases, ({ address }) => numberOf(address))
-    const groups = new Map<string, Lease[]>()
-    leases.forEach((lease, index) => {
-      if (!addresses.mayBe(index)) return
-      const key = plainKeyOf(lease)
-      const group = groups.get(key)
-      if (group === undefined) groups.set(key, [lease])
-      else group.push(lease)
-    })
-    for (const group of groups.values()) {
-      if (group.length < 2) continue
-      group.forEach((lease, index) => this.#places.set(lease, ` ${index + 1}/${group.length}`))
-    }
+    this.#leases = leases
   }
 
   of(lease: Lease): string {
+    this.#places ??= placesOf(this.#leases)
     return plainKeyOf(lease) + (this.#places.get(lease) ?? "")
   }
+}
+
+function placesOf(leases: readonly Lease[]): ReadonlyMap<Lease, string> {
+  const addresses = repeatedAddresses(leases)
+  const groups = new Map<string, Lease[]>()
+  for (const lease of leases) {
+    if (!addresses.mayBe(lease)) continue
+    const key = plainKeyOf(lease)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [lease])
+    else group.push(lease)
+  }
+  const places = new Map<Lease, string>()
+  for (const group of groups.values()) {
+    if (group.length < 2) continue
+    group.forEach((lease, index) => places.set(lease, ` ${index + 1}/${group.length}`))
+  }
+  return places
 }
 
 function plainKeyOf({ address, clientId, hardware, expires, state }: Lease): string {

@@ -8,8 +8,7 @@
  */
 import { isIpv6 } from "../formats/fields.ts"
 import { expiryOf, type Lease, macOf, type Octets } from "../model.ts"
-import { numberOf } from "./address-number.ts"
-import { Repeated } from "./repeated.ts"
+import { Repeated, repeatedAddresses } from "./repeated.ts"
 
 export class Newest {
   /** Only of what may be there more than once. */
@@ -19,14 +18,14 @@ export class Newest {
   /** bootpd writes what it touched last first, and looks no further; the others have one of each, or the later one counts. A reservation is no older one of anything. */
   constructor(leases: readonly Lease[], format: string) {
     const firstCounts = format === "bootpd"
-    const addresses = new Repeated(leases, ({ address }) => numberOf(address))
+    const addresses = repeatedAddresses(leases)
     const clients = new Repeated(leases, clientNumber)
-    leases.forEach((lease, index) => {
-      if (lease.state !== "bound" && lease.state !== "declined") return
-      if (addresses.mayBe(index)) keep(this.#byAddress, lease.address, lease, firstCounts)
-      const client = clients.mayBe(index) ? clientOf(lease) : undefined
+    for (const lease of leases) {
+      if (lease.state !== "bound" && lease.state !== "declined") continue
+      if (addresses.mayBe(lease)) keep(this.#byAddress, lease.address, lease, firstCounts)
+      const client = clients.mayBe(lease) ? clientOf(lease) : undefined
       if (client !== undefined) keep(this.#byClient, client, lease, firstCounts)
-    })
+    }
     for (const lease of leases) if (lease.state === "reserved") this.#byAddress.set(lease.address, lease)
   }
 
