@@ -10,7 +10,7 @@ import { SidecarError } from "@skep/contract"
 import { sleep } from "@skep/runtime/deadline"
 import type { Disk } from "../file/disk.ts"
 import { refusedFile } from "../file/refusal.ts"
-import { rewrite } from "../file/rewrite.ts"
+import { type Rewritten, rewrite } from "../file/rewrite.ts"
 import { type LeaseFormat, mayRewrite, together } from "../format.ts"
 import { type Document, type Lease, shown } from "../model.ts"
 import { Keys } from "../plan/keys.ts"
@@ -156,20 +156,9 @@ async function byEditing(
   const gone = new Map([...keys].map((key) => [key, false]))
   let backup: string | undefined
   for (let attempt = 1; attempt <= TRIES; attempt++) {
-    let taken: Chosen | undefined
-    const done = await underLock(path, options, () =>
-      rewrite(
-        path,
-        (bytes) => {
-          taken = chosenIn(documentOf(bytes, path, options), keys)
-          return without(taken, format)
-        },
-        { disk, now: options.now() },
-      ),
-    )
+    const { done, taken } = await takeOut(path, keys, options)
     backup ??= done.backup
-    // What was chosen last is what went: before, somebody wrote in between.
-    for (const lease of taken?.leases ?? []) gone.set(taken?.keyOf(lease) ?? "", true)
+    for (const lease of taken.leases) gone.set(taken.keyOf(lease), true)
     const removed = [...keys].filter((key) => gone.get(key) === true)
     const result = { path, keys: removed, ...(backup === undefined ? {} : { backup }) }
     if (running?.tell === undefined) return { ...result, server: "not-running" }
@@ -186,6 +175,24 @@ async function byEditing(
       ...(backup === undefined ? {} : { detail: [`The file as it was is ${shown(backup)}`] }),
     },
   )
+}
+
+/** Once, and what that was: of what is chosen again since somebody wrote in between, the last. */
+async function takeOut(
+  path: string,
+  keys: ReadonlySet<string>,
+  options: RemoveOptions,
+): Promise<{ readonly done: Rewritten; readonly taken: Pick<Chosen, "leases" | "keyOf"> }> {
+  let taken: Pick<Chosen, "leases" | "keyOf"> = { leases: [], keyOf: () => "" }
+  const change = (bytes: Uint8Array): Uint8Array | undefined => {
+    const chosen = chosenIn(documentOf(bytes, path, options), keys)
+    taken = chosen
+    return without(chosen, options.format)
+  }
+  const done = await underLock(path, options, () =>
+    rewrite(path, change, { disk: options.disk, now: options.now() }),
+  )
+  return { done, taken }
 }
 
 function documentOf(bytes: Uint8Array, path: string, { format, known }: RemoveOptions): Document {
