@@ -190,7 +190,9 @@ describe("a sidecar that is killed while a container writes", () => {
     const name = "writes"
     await docker("run", "-d", "--name", name, "-v", `${src}:/src`, IMAGE, "sh", "-c", line)
     await expect
-      .poll(() => existsSync(join(src, "long")) && statSync(join(src, "long")).size > 100)
+      .poll(() => existsSync(join(src, "long")) && statSync(join(src, "long")).size > 100, {
+        timeout: 60_000,
+      })
       .toBe(true)
     const before = processesMentioning(skep.home).find((one) => one.includes("/shares.js")) ?? ""
     const pid = Number(/^process (\d+)/.exec(before)?.[1])
