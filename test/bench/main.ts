@@ -84,19 +84,18 @@ if (values.help) {
   process.stdout.write(HELP)
   process.exit(0)
 }
-const unknown = positionals.find((name) => SUITES[name] === undefined)
-if (unknown !== undefined)
-  refuse(`there is no suite "${unknown}"; there are ${Object.keys(SUITES).join(", ")}`)
 if (values.record && values.only.length > 0) refuse("--record is for a whole run, without --only")
 const rounds = values.rounds === undefined ? undefined : parseRounds(values.rounds)
 if (values.rounds !== undefined && rounds === undefined) {
   refuse(`--rounds is a number from 1 to 99, not "${values.rounds}"`)
 }
 const names = positionals.length === 0 ? Object.keys(SUITES) : positionals
+const chosen = names.map((name) => ({
+  name,
+  suite: SUITES[name] ?? refuse(`there is no suite "${name}"; there are ${Object.keys(SUITES).join(", ")}`),
+}))
 const rows: Row[] = []
-for (const name of names) {
-  const suite = SUITES[name]
-  if (suite === undefined) continue
+for (const { name, suite } of chosen) {
   process.stderr.write(`${name}\n`)
   const result = await suite((text) => process.stderr.write(`${text}\n`), { ...values, rounds })
   rows.push(...result)

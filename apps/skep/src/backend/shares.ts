@@ -124,7 +124,9 @@ export class SharesOfMachine {
     const { exports, running } = this.#owner
     const serving = restarts === true ? undefined : running()
     const isTo =
-      serving === undefined ? changes !== undefined && usesExports(record) : await this.#isExported(serving)
+      serving === undefined
+        ? changes !== undefined && usesExports(record)
+        : serving !== "none" && this.#areExported(await serving.status())
     if (!isTo) return undefined
     const before = serving === undefined ? [] : (this.#owner.record().shares ?? [])
     const { shares = [] } = record
@@ -248,13 +250,14 @@ export class SharesOfMachine {
     const { name, running, record } = this.#owner
     const serving = running()
     if (serving === undefined) return undefined
+    const status = serving === "none" ? undefined : await serving.status()
     // A guest that is asked for what is lost waits for ever.
-    if (serving !== "none" && serving.isLive && !(await this.#areLost((await serving.status())?.protocol))) {
-      if (await this.#isExported(serving)) await this.#changeExported(serving, rules, say, signal)
+    if (serving !== "none" && serving.isLive && !(await this.#areLost(status?.protocol))) {
+      if (this.#areExported(status)) await this.#changeExported(serving, rules, say, signal)
       else await serving.change(rules, signal)
       return undefined
     }
-    const has = serving === "none" ? [] : ((await serving.status())?.shares ?? [])
+    const has = status?.shares ?? []
     const isSame =
       rules.length === has.length && rules.every((rule) => has.some((one) => sameRule(one, rule)))
     // Whoever wants none wants to hear nothing of them.
@@ -283,10 +286,8 @@ export class SharesOfMachine {
   }
 
   /** By what it has its shares in this run: the record may say something else for its next one. */
-  async #isExported(serving: MachineShares | "none"): Promise<boolean> {
-    if (serving === "none") return false
-    const { protocol } = (await serving.status()) ?? {}
-    return protocol === undefined ? usesExports(this.#owner.record()) : protocol === "exports"
+  #areExported(status: SharesStatus | undefined): boolean {
+    return status === undefined ? usesExports(this.#owner.record()) : status.protocol === "exports"
   }
 
   /** A directory of the settings that is not there keeps no machine from its start. */

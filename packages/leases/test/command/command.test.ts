@@ -157,7 +157,7 @@ describe("skep-leases prune of several", () => {
       else expect(JSON.parse(outcome.output)).toMatchObject([{ path, result: { server: "not-running" } }])
     }
   })
-  it("waits for whoever has the lock of the file, also to undo, and writes through no link in its place", async () => {
+  it("writes through no link in place of its lock, which undo takes too", async () => {
     writeFileSync(path, leases())
     await run("prune", "--yes", "--file", path)
     const lock = `${path}.skep-lock`
