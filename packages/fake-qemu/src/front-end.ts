@@ -1,7 +1,8 @@
 /**
  * A front end that speaks vhost-user as QEMU 7.2 does, for tests without a VM.
  *
- * Everything is synchronous: `turn` lets the back end work, which in a test is one step of its loop.
+ * Everything is synchronous: `turn` lets the back end work, which in a test is one step of its loop. A back end in another thread or process
+ * works by itself, and is waited for.
  *
  * @module
  */
@@ -26,11 +27,16 @@ export interface FrontEndOptions {
   /** Connected to the back end; owned from now on. */
   readonly fd: number
   readonly ram: GuestRam
-  /** Lets the back end work. Called again while an answer is missing, at most `TURNS` times. */
-  readonly turn: () => void
+  /**
+   * Lets the back end work. Called again while an answer is missing, at most `TURNS` times. Without it the back end is elsewhere: this thread
+   * stands still until it answers, as QEMU's does, at most half a minute.
+   */
+  readonly turn?: () => void
 }
 
 const TURNS = 100
+/** How long a back end elsewhere is waited for between two looks: briefly at first, since most answer at once. */
+const [SHORT_MS, SHORT_TURNS, LONG_MS, LONG_TURNS] = [1, 50, 20, 1500]
 /** Offset, size and flags before the bytes of a configuration. */
 const CONFIG_HEAD = 12
 
@@ -43,7 +49,8 @@ export interface SendOptions {
 export class FrontEnd implements Disposable {
   readonly fd: number
   readonly ram: GuestRam
-  readonly #turn: () => void
+  readonly #turn: (() => void) | undefined
+  readonly #still = new Int32Array(new SharedArrayBuffer(4))
   readonly #scratch = new Scratch(64 * 1024)
   readonly #buffer = this.#scratch.region("buffer", MESSAGE_MAX)
   readonly #iovecs = new Iovecs(this.#scratch, "iovecs", 1)
@@ -67,7 +74,7 @@ export class FrontEnd implements Disposable {
     this.#iovecs.push(this.#buffer.address, bytes.length)
     this.#message.prepareSend(this.#iovecs, fds)
     check(sys.sendMessage(this.fd, this.#message.header), "sendmsg")
-    this.#turn()
+    this.#turn?.()
   }
 
   /** Sends a request and returns the body of its answer. Throws where the back end hung up instead. */
@@ -78,13 +85,19 @@ export class FrontEnd implements Disposable {
 
   /** The body of the answer that the back end owes. */
   answer(request: number): Uint8Array {
-    for (let turns = 0; turns < TURNS; turns++) {
+    const most = this.#turn === undefined ? SHORT_TURNS + LONG_TURNS : TURNS
+    for (let turns = 0; turns < most; turns++) {
       const got = sys.receive(this.fd, this.#buffer.address, MESSAGE_MAX, sys.MSG_DONTWAIT)
       if (got > 0) return bodyOf(this.#buffer.bytes.slice(0, got), request)
       if (got !== -sys.EAGAIN) throw new Error(`the back end hung up instead of answering ${request}`)
-      this.#turn()
+      this.#wait(turns)
     }
     throw new Error(`the back end did not answer ${request}`)
+  }
+
+  #wait(turns: number): void {
+    if (this.#turn === undefined) Atomics.wait(this.#still, 0, 0, turns < SHORT_TURNS ? SHORT_MS : LONG_MS)
+    else this.#turn()
   }
 
   /** Drops answers that nobody waits for. */

@@ -2,6 +2,7 @@ import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { type SharesFixture, sharesContract, testContext } from "@skep/contract-tests"
+import { Cleanup } from "@skep/runtime"
 import { temporaryDirectory } from "@skep/testkit"
 import { bundle } from "@skep/testkit/bundle"
 import { afterAll } from "vitest"
@@ -28,7 +29,8 @@ const sidecar = sharesProcess({
 })
 
 async function open(): Promise<SharesFixture> {
-  const place = await temporaryDirectory()
+  await using cleanup = new Cleanup()
+  const place = cleanup.use(await temporaryDirectory())
   const directory = place.at("host")
   const path = place.at("host/shared")
   mkdirSync(path, { recursive: true })
@@ -47,11 +49,15 @@ async function open(): Promise<SharesFixture> {
     ioThreads: 1,
   })
   let running = await sidecar.start(options, testContext())
-  const machine = await startVhostMachine({
-    back: options.socket,
-    front: place.at("front.sock"),
-    keeper: pathToFileURL(program.at("keeper.js")),
-  })
+  cleanup.defer(() => running[Symbol.asyncDispose]())
+  const machine = cleanup.use(
+    await startVhostMachine({
+      back: options.socket,
+      front: place.at("front.sock"),
+      keeper: pathToFileURL(program.at("keeper.js")),
+    }),
+  )
+  const owned = cleanup.move()
   return {
     get running() {
       return running
@@ -69,11 +75,7 @@ async function open(): Promise<SharesFixture> {
       await running.closed.catch(() => undefined)
       running = await sidecar.start(options, testContext())
     },
-    [Symbol.asyncDispose]: async () => {
-      await machine[Symbol.asyncDispose]()
-      await running[Symbol.asyncDispose]()
-      await place[Symbol.asyncDispose]()
-    },
+    [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   }
 }
 

@@ -45,11 +45,11 @@ export class VhostChannel implements Channel, Disposable {
     this.#rings = [new DriverRing(this.#ram, { size: RING }), new DriverRing(this.#ram, { size: RING })]
     this.#out = this.#free.map(() => this.#ram.allocate(SLOT_BYTES))
     this.#in = this.#free.map(() => this.#ram.allocate(SLOT_BYTES))
-    this.#front = new FrontEnd({
-      fd: check(connectUnix(socket), "connect", socket),
-      ram: this.#ram,
-      turn: () => this.#turn(),
-    })
+    this.#front = new FrontEnd({ fd: check(connectUnix(socket), "connect", socket), ram: this.#ram })
+  }
+
+  /** Brings the device up, as the guest's driver does. Throws where nobody answers. */
+  start(): void {
     this.#front.start(this.#rings)
   }
 

@@ -7,6 +7,7 @@ import { setImmediate as turn } from "node:timers/promises"
 import type { GuestFiles } from "@skep/contract-tests"
 import { FuseClient } from "@skep/fuse/driver"
 import { startLoop } from "@skep/loop"
+import { Cleanup } from "@skep/runtime"
 import { filesOf } from "./files-of.ts"
 import { VhostChannel } from "./vhost-channel.ts"
 
@@ -31,11 +32,15 @@ export async function startVhostMachine({
   front,
   keeper: entry,
 }: VhostMachineOptions): Promise<VhostMachine> {
-  const keeper = await startLoop(entry, { data: { front, back } })
+  await using cleanup = new Cleanup()
+  cleanup.use(await startLoop(entry, { data: { front, back } }))
   const channel = new VhostChannel(front)
+  cleanup.defer(() => channel[Symbol.dispose]())
+  channel.start()
   const client = new FuseClient({ channel, plus: true, listBytes: 32 * 1024 })
   const agreed = client.init()
   if (typeof agreed === "number") throw new Error(`INIT: ${agreed}`)
+  const owned = cleanup.move()
   return {
     client,
     channel,
@@ -51,9 +56,6 @@ export async function startVhostMachine({
           channel.waits = on
         },
       }),
-    [Symbol.asyncDispose]: async () => {
-      channel[Symbol.dispose]()
-      await keeper[Symbol.asyncDispose]()
-    },
+    [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   }
 }

@@ -9,7 +9,6 @@ import { promisify } from "node:util"
 import type { VsockGuest } from "@skep/contract-tests"
 import { DriverRing, FrontEnd, GuestRam } from "@skep/fake-qemu"
 import { check } from "@skep/loop"
-import { Scratch } from "@skep/loop/memory"
 import * as sys from "@skep/loop/sys"
 import { connectUnix } from "@skep/vhost-user"
 import { emit, HEADER } from "../../src/device/packet.ts"
@@ -21,8 +20,6 @@ const RING = 128
 const RX_BUFFER = 4096
 const TX_BUFFER = 64 * 1024
 const TX_BUFFERS = 32
-/** How long the back end is waited for between two looks: briefly at first, since most messages have no answer. */
-const [SHORT_MS, SHORT_TURNS, LONG_MS] = [1, 30, 100]
 
 export interface ModelledMachine extends VsockGuest, AsyncDisposable {
   /** What should never happen, in words. */
@@ -33,9 +30,7 @@ export interface ModelledMachine extends VsockGuest, AsyncDisposable {
 export function startMachine(socket: string, cid: number): ModelledMachine {
   const ram = new GuestRam({ sizes: [1 << 20, 16 << 20] })
   const rings = [new DriverRing(ram, { size: RING }), new DriverRing(ram, { size: RING })] as const
-  const fd = check(connectUnix(socket), "connect", socket)
-  const turn = patience(fd)
-  const qemu = new FrontEnd({ fd, ram, turn: () => turn.wait() })
+  const qemu = new FrontEnd({ fd: check(connectUnix(socket), "connect", socket), ram })
   const guest = new RingDriver(ram, rings, cid)
   qemu.start(rings)
   guest.pump()
@@ -48,25 +43,9 @@ export function startMachine(socket: string, cid: number): ModelledMachine {
       guest.close()
       for (const watch of watches) await watch.stop()
       qemu[Symbol.dispose]()
-      turn[Symbol.dispose]()
       for (const ring of rings) ring[Symbol.dispose]()
       ram[Symbol.dispose]()
     },
-  }
-}
-
-/** Lets a back end in another thread work, since the front end of the tests never waits by itself. */
-function patience(fd: number): Disposable & { wait(): void } {
-  const scratch = new Scratch(4096)
-  const { address } = scratch.region("peek", 1)
-  const sleeper = new Int32Array(new SharedArrayBuffer(4))
-  let turns = 0
-  return {
-    wait: () => {
-      if (sys.receive(fd, address, 1, sys.MSG_PEEK | sys.MSG_DONTWAIT) > 0) turns = 0
-      else Atomics.wait(sleeper, 0, 0, turns++ < SHORT_TURNS ? SHORT_MS : LONG_MS)
-    },
-    [Symbol.dispose]: () => scratch[Symbol.dispose](),
   }
 }
 

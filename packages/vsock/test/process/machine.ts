@@ -12,19 +12,11 @@ import { connectUnix } from "@skep/vhost-user"
 import { connectPath, hyperkitGreeting } from "@skep/vsock-host/dialect"
 import { CID, RingGuest } from "../bridge/ring-guest.ts"
 
-/** While the front end waits for an answer this thread stands still, as QEMU's does: the others work. */
-const WAIT_MS = 5
-
 /** Starts a machine on a vhost-user socket; its guest works until it is disposed. */
 export function startMachine(socket: string): AsyncDisposable & { readonly guest: RingGuest } {
   const ram = new GuestRam({ sizes: [1 << 20, 8 << 20] })
   const rings = [new DriverRing(ram, { size: 256 }), new DriverRing(ram, { size: 256 })] as const
-  const still = new Int32Array(new SharedArrayBuffer(4))
-  const front = new FrontEnd({
-    fd: check(connectUnix(socket), "connect"),
-    ram,
-    turn: () => void Atomics.wait(still, 0, 0, WAIT_MS),
-  })
+  const front = new FrontEnd({ fd: check(connectUnix(socket), "connect"), ram })
   const guest = new RingGuest(ram, rings)
   front.start(rings)
   for (const ring of rings) ring.kickAnyway()
