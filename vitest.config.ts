@@ -35,8 +35,12 @@ const LONG = [
   "packages/network/test/drivers/node.test.ts",
 ]
 
+/** What is waited for is there in no time, but for a host that others use as well. */
+const PATIENT = { expect: { poll: { timeout: 30_000 } } }
+
 /** One machine after the other. */
 const END_TO_END = {
+  ...PATIENT,
   globalSetup: ["test/e2e/setup.ts"],
   // Beyond what one command of it may take (test/e2e/skep.ts).
   testTimeout: 300_000,
@@ -45,6 +49,7 @@ const END_TO_END = {
 }
 
 const UNIT = {
+  ...PATIENT,
   // Files one after the other in two processes: one process for each of them took a third of the level's time.
   isolate: false,
   // Many are done in a second; on a host that others use as well they take ten times as long.
@@ -117,6 +122,7 @@ export default defineConfig({
           include: ["test/interop/**/*.test.ts"],
           exclude: LONG,
           globalSetup: ["test/interop/setup.ts"],
+          ...PATIENT,
           testTimeout: 180_000,
           hookTimeout: 120_000,
           fileParallelism: false,

@@ -315,7 +315,7 @@ function comingCases(check: Check): void {
   })
 }
 
-const PATIENT = { timeout: 10_000 }
+const PATIENT = { timeout: 30_000 }
 
 function restartCases(check: Check): void {
   check("open files and directories go on when the provider was killed", async (fixture, files) => {

@@ -95,7 +95,7 @@ describe.skipIf(noSftpServer !== undefined)(`Remote ${noSftpServer ?? ""}`, () =
     await expect(files.getAttributes("/")).rejects.toThrow("EIO")
     await expect(files.makeDirectory("/late", 0o700)).rejects.toThrow("EIO")
     away = false
-    await expect.poll(() => remote.counters.reconnects, { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => remote.counters.reconnects).toBe(1)
     expect(await files.readDirectory("/")).toStrictEqual([".", ".."])
     remote[Symbol.dispose]()
   })

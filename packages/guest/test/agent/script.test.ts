@@ -49,7 +49,7 @@ function connectionOf({ stdin, stdout }: ChildProcess): Duplex {
 
 /** Runs lines as the scripts of the guest do, with the library of these. */
 function inGuest(root: string, lines: string): void {
-  const options = { env: { SKEP_ROOT: root }, timeout: 10_000 }
+  const options = { env: { SKEP_ROOT: root }, timeout: 30_000 }
   execFileSync(BUSYBOX ?? "", ["sh", "-c", `. ${join(scripts, "lib")}\n${lines}`], options)
 }
 

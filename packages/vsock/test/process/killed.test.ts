@@ -51,9 +51,9 @@ it(`SIGKILL, ${ROUNDS} times in a row`, { timeout: 300_000 }, async () => {
     }
     for (const { socket } of idle) socket.resume()
     for (let i = 0; i < OUT; i++) guest.connect(SERVICE)
-    await expect.poll(() => guest.streams.size, { timeout: 10_000 }).toBe(BUSY + IDLE + OUT)
-    await expect.poll(() => accepted.length, { timeout: 10_000 }).toBe(OUT)
-    await expect.poll(() => echoed, { timeout: 10_000 }).toBeGreaterThan(500_000)
+    await expect.poll(() => guest.streams.size).toBe(BUSY + IDLE + OUT)
+    await expect.poll(() => accepted.length).toBe(OUT)
+    await expect.poll(() => echoed).toBeGreaterThan(500_000)
     const inGuest = [...guest.streams.values()]
     const outs = accepted.splice(0).map((socket) => once(socket, "close"))
 
@@ -64,10 +64,8 @@ it(`SIGKILL, ${ROUNDS} times in a row`, { timeout: 300_000 }, async () => {
     running = await sidecar.start(options, testContext())
 
     // The idle ones, too, though the guest sends nothing on them.
-    await expect
-      .poll(() => inGuest.filter(({ state }) => state !== "over").length, { timeout: 10_000 })
-      .toBe(0)
-    await expect.poll(() => ask(directory, PORT, "again"), { timeout: 10_000 }).toBe("served")
+    await expect.poll(() => inGuest.filter(({ state }) => state !== "over").length).toBe(0)
+    await expect.poll(() => ask(directory, PORT, "again")).toBe("served")
     const { state, counters } = await keeper.call("status", undefined)
     expect(state).toBe("relaying")
     expect(counters.replays).toBeGreaterThanOrEqual(round)

@@ -62,7 +62,7 @@ describe("GuestAgent", () => {
   it("tells the guest's clock and facts", async () => {
     const { agent, phases } = fixture(() => new Guest())
     phases.reach("vsock")
-    await vi.waitFor(async () => expect((await agent.view())?.skewMs).toBeTypeOf("number"))
+    await expect.poll(async () => (await agent.view())?.skewMs).toBeTypeOf("number")
     const view = await agent.view()
     expect(view?.facts).toMatchObject({
       uptimeMs: 12_500,
@@ -80,9 +80,12 @@ describe("GuestAgent", () => {
     guest.push("phase docker 5.01\n")
     await phases.wait("docker", never)
     guest.push("stopping\n")
-    await vi.waitFor(() => expect(events).toContainEqual({ type: "guest-stopping" }))
+    await expect.poll(() => events).toContainEqual({ type: "guest-stopping" })
     guest.push("failed disk it is damaged\n")
-    await vi.waitFor(() => expect(phases.wait("network", never)).rejects.toMatchObject({ code: "crashed" }))
+    await vi.waitFor(
+      () => expect(phases.wait("network", never)).rejects.toMatchObject({ code: "crashed" }),
+      10_000,
+    )
     await agent[Symbol.asyncDispose]()
   })
 
@@ -95,10 +98,10 @@ describe("GuestAgent", () => {
       return guest
     })
     phases.reach("vsock")
-    await vi.waitFor(() => expect(guests).toHaveLength(1))
+    await expect.poll(() => guests).toHaveLength(1)
     guests[0]?.destroy()
-    await vi.waitFor(() => expect(guests).toHaveLength(2))
-    await vi.waitFor(async () => expect(await agent.view()).toBeDefined())
+    await expect.poll(() => guests).toHaveLength(2)
+    await expect.poll(() => agent.view()).toBeDefined()
     expect(attempts()).toBe(3)
     await agent[Symbol.asyncDispose]()
   })
@@ -108,7 +111,7 @@ describe("GuestAgent", () => {
     const { agent, phases } = fixture(() => guest)
     await agent.poweroff(never) // nobody is there, and that is no error
     phases.reach("vsock")
-    await vi.waitFor(async () => expect(await agent.view()).toBeDefined())
+    await expect.poll(() => agent.view()).toBeDefined()
     await agent.poweroff(never)
     expect(guest.requests).toContain("poweroff")
     await agent[Symbol.asyncDispose]()

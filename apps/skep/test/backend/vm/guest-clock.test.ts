@@ -1,7 +1,7 @@
 import type { SidecarEvent } from "@skep/contract"
 import type { GuestTime } from "@skep/guest/agent"
 import { silentLog } from "@skep/runtime"
-import { describe, expect, it, vi } from "vitest"
+import { describe, expect, it } from "vitest"
 import { GuestClock } from "../../../src/backend/vm/guest-clock.ts"
 
 const LOOK_MS = 5
@@ -43,14 +43,14 @@ describe("GuestClock", () => {
   it("leaves a guest alone whose clock is right", async () => {
     const { state, clock } = world(5)
     using _ = clock
-    await vi.waitFor(() => expect(clock.skewMs).toBe(5))
+    await expect.poll(() => clock.skewMs).toBe(5)
     expect(state.set).toBe(0)
   })
 
   it("theme 4: sets a clock that is wrong, when the session begins", async () => {
     const { state, clock, events } = world(-7_200_000)
     using _ = clock
-    await vi.waitFor(() => expect(clock.skewMs).toBe(0))
+    await expect.poll(() => clock.skewMs).toBe(0)
     expect(state.set).toBe(1)
     expect(events).toEqual([{ type: "guest-clock-set", wasMs: -7_200_000, skewMs: 0 }])
   })
@@ -58,22 +58,22 @@ describe("GuestClock", () => {
   it("asks again after ten seconds, and not before", async () => {
     const { state, clock, pass } = world(0)
     using _ = clock
-    await vi.waitFor(() => expect(clock.skewMs).toBe(0))
+    await expect.poll(() => clock.skewMs).toBe(0)
     pass(9_000)
     await new Promise((resolve) => setTimeout(resolve, 5 * LOOK_MS))
     expect(state.asked).toBe(1)
     state.offsetMs = 3000
     pass(1_000)
-    await vi.waitFor(() => expect(state.set).toBe(1))
+    await expect.poll(() => state.set).toBe(1)
     expect(clock.skewMs).toBe(0)
   })
 
   it("asks at once when the host's clock has jumped, as after a suspension", async () => {
     const { state, clock, pass, events } = world(0)
     using _ = clock
-    await vi.waitFor(() => expect(clock.skewMs).toBe(0))
+    await expect.poll(() => clock.skewMs).toBe(0)
     pass(100, 3_600_000)
-    await vi.waitFor(() => expect(state.set).toBe(1))
+    await expect.poll(() => state.set).toBe(1)
     expect(state.offsetMs).toBe(0)
     expect(events).toEqual([
       { type: "host-clock-jumped", byMs: 3_600_000 },
@@ -83,7 +83,7 @@ describe("GuestClock", () => {
 
   it("does not ask any more once it is disposed", async () => {
     const { state, clock, pass } = world(0)
-    await vi.waitFor(() => expect(clock.skewMs).toBe(0))
+    await expect.poll(() => clock.skewMs).toBe(0)
     clock[Symbol.dispose]()
     pass(60_000, 60_000)
     await new Promise((resolve) => setTimeout(resolve, 5 * LOOK_MS))
@@ -107,6 +107,6 @@ describe("GuestClock", () => {
       lookMs: LOOK_MS,
       everyMs: 1,
     })
-    await vi.waitFor(() => expect(clock.skewMs).toBe(2))
+    await expect.poll(() => clock.skewMs).toBe(2)
   })
 })

@@ -143,11 +143,11 @@ describe("a sidecar", () => {
     await shares.ready(() => undefined)
     await shares.change([rule("/a"), rule("/b")], never)
     started[0]?.die()
-    await vi.waitFor(() => expect(started).toHaveLength(2))
+    await expect.poll(() => started).toHaveLength(2)
     expect(paths(started[1]?.rules ?? [])).toEqual(["/a", "/b"])
-    await vi.waitFor(() =>
-      expect(events.map(({ type }) => type)).toEqual(["sidecar-up", "sidecar-lost", "sidecar-up"]),
-    )
+    await expect
+      .poll(() => events.map(({ type }) => type))
+      .toEqual(["sidecar-up", "sidecar-lost", "sidecar-up"])
   })
 
   test("stays when it is let go of, and ends with its machine", async () => {
@@ -195,7 +195,7 @@ test("settled() waits for the guest", async () => {
   served.guestReady = false
   const asked = vi.spyOn(served, "status")
   const settled = shares.settled(never)
-  await vi.waitFor(() => expect(asked.mock.calls.length).toBeGreaterThan(1))
+  await expect.poll(() => asked.mock.calls.length).toBeGreaterThan(1)
   served.guestReady = true
   expect((await settled).guestReady).toBe(true)
 })
