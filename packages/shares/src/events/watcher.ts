@@ -10,7 +10,7 @@
 import type { Registration, Scope } from "@skep/loop"
 import * as sys from "@skep/loop/sys"
 import type { Directories, Directory } from "./directories.ts"
-import { type InotifyEvent, parseEvents } from "./inotify-event.ts"
+import { EVENT_MAX, type InotifyEvent, parseEvents } from "./inotify-event.ts"
 
 /** Some 500 events, 5 to 10 ms of work. */
 const READ_BYTES = 16 * 1024
@@ -109,16 +109,17 @@ export class Watcher {
 
   /** Hands over what happened so far: all of it, or where it is much, a part in this turn of the loop and more in the next ones. */
   drain(): void {
+    const isEmptied = this.#read()
     for (let turn = 0; turn < TURN_BYTES; ) {
-      this.#read()
       const next = this.#kept.shift()
-      if (next === undefined) {
-        this.#options.onDrained()
-        return
-      }
+      if (next === undefined) break
       this.#keptBytes -= next.length
       turn += next.length
       parseEvents(next, (event) => this.#take(event))
+    }
+    if (isEmptied && this.#kept.length === 0) {
+      this.#options.onDrained()
+      return
     }
     if (this.#draining) return
     this.#draining = true
@@ -128,14 +129,18 @@ export class Watcher {
     })
   }
 
-  /** Empties the kernel's queue, as far as there is room. */
-  #read(): void {
-    while (this.#registration.active && this.#keptBytes < KEPT_BYTES) {
+  /** Empties the kernel's queue. Returns false where there was no room for all. */
+  #read(): boolean {
+    while (this.#registration.active) {
+      if (this.#keptBytes >= KEPT_BYTES) return false
       const bytes = sys.read(this.#instance, this.#address, READ_BYTES)
-      if (bytes <= 0) return
+      if (bytes <= 0) return true
       this.#kept.push(this.#buffer.slice(0, bytes))
       this.#keptBytes += bytes
+      // The kernel stops where the queue is empty, or where the next event has no room: asking again costs as much as the first time.
+      if (bytes <= READ_BYTES - EVENT_MAX) return true
     }
+    return true
   }
 
   #take(event: InotifyEvent): void {
