@@ -76,10 +76,11 @@ export class Naming {
     const { core } = this
     const error = this.#at(parent, name)
     if (error < 0) return error
-    if (core.options.readOnly) return -sys.EROFS
+    if (core.options.readOnly) return this.#existsOr(-sys.EROFS)
     const slot = core.slot(node)
     if (slot < 0) return slot
-    if (core.table.type(slot) === sys.S_IFDIR) return -sys.EPERM
+    // As link(2) looks: at the name it is to have before at what it is.
+    if (core.table.type(slot) === sys.S_IFDIR) return this.#existsOr(-sys.EPERM)
     const fd = core.descriptor(slot)
     if (fd < 0) return fd
     const { memory, walker, stat } = core
@@ -264,7 +265,7 @@ export class Naming {
     return core.finish(made, caller, into)
   }
 
-  /** What a read-only file system says: of a name that is there, or is not. */
+  /** What is said in place of doing it: of a name that is there, or is not. */
   #existsOr(missing: number, there: number = -sys.EEXIST): number {
     const asked = this.core.stat.ofName(this.#fd, this.core.memory.name.address)
     if (asked === 0) return there

@@ -244,9 +244,13 @@ function linkCases(check: Check): void {
     expect(await rig.content(rig.walk("d/b"))).toBe("x")
   })
 
-  check("directories have no hard links: EPERM", (rig) => {
-    expect(rig.link(sure(rig.mkdir("d")), "e")).toBe("EPERM")
-    expect(rig.link(rig.root, "e")).toBe("EPERM")
+  check("directories have no hard links: EPERM, and EEXIST where the name is taken", async (rig) => {
+    const directory = sure(rig.mkdir("d"))
+    await rig.file("taken")
+    for (const node of [directory, rig.root]) {
+      expect(rig.link(node, "e")).toBe("EPERM")
+      expect([rig.link(node, "taken"), rig.link(node, "d")]).toEqual(["EEXIST", "EEXIST"])
+    }
   })
 
   check("links, FIFOs and sockets have hard links too", (rig) => {
