@@ -1,5 +1,10 @@
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs"
+import { setTimeout as pause } from "node:timers/promises"
 import { SidecarError } from "@skep/contract"
+import { tryLock } from "@skep/runtime/lock"
+import { temporaryDirectory } from "@skep/testkit"
 import { describe, expect, it } from "vitest"
+import { nodeDisk } from "../../src/file/disk.ts"
 import { bootpd as format } from "../../src/formats/bootpd.ts"
 import { removeLeases } from "../../src/janitor/remove.ts"
 import { Keys } from "../../src/plan/keys.ts"
@@ -43,7 +48,71 @@ function rig(server: Partial<LeaseServer>, ...places: readonly number[]) {
   return { disk, put, keys, remove }
 }
 
+/** A file of the host, whose lock somebody has who is about to change it. */
+async function lockedByAnother() {
+  const directory = await temporaryDirectory()
+  const path = directory.at("dhcpd_leases")
+  writeFileSync(path, block(5) + block(6))
+  const { leases } = format.parse(readFileSync(path), path)
+  const named = new Keys({ leases })
+  const [key = ""] = leases.map((lease) => named.of(lease))
+  const lock = tryLock(`${path}.skep-lock`)
+  const controller = new AbortController()
+  let comes: (() => void) | undefined
+  const waits = new Promise<void>((resolve) => {
+    comes = resolve
+  })
+  const removing = removeLeases(path, new Set([key]), {
+    format,
+    disk: {
+      ...nodeDisk,
+      lock: async (at, signal) => {
+        comes?.()
+        return await nodeDisk.lock(at, signal)
+      },
+    },
+    host: { run: async () => "", root: "/", platform: "linux" },
+    now: () => END,
+    signal: controller.signal,
+  })
+  // Awaited after the lock is let go.
+  removing.catch(() => undefined)
+  await waits
+  // Long enough to have changed it, were it not waiting.
+  await pause(200)
+  const read = (): string => readFileSync(path, "utf8")
+  return {
+    path,
+    key,
+    lock,
+    removing,
+    controller,
+    read,
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  }
+}
+
 describe("removeLeases()", () => {
+  it("waits for whoever has the lock of the file, and keeps what they wrote", async () => {
+    await using all = await lockedByAnother()
+    expect(all.read()).toBe(block(5) + block(6))
+    appendFileSync(all.path, block(7))
+    all.lock?.[Symbol.dispose]()
+    expect(await all.removing).toMatchObject({ keys: [all.key], server: "not-running" })
+    expect(all.read()).toBe(block(6) + block(7))
+    using free = tryLock(`${all.path}.skep-lock`)
+    expect(free).toBeDefined()
+  })
+
+  it("leaves the file alone when it is interrupted while it waits for the lock", async () => {
+    await using all = await lockedByAnother()
+    all.controller.abort(new SidecarError("canceled", "Interrupted"))
+    await expect(all.removing).rejects.toMatchObject({ code: "canceled" })
+    all.lock?.[Symbol.dispose]()
+    await pause(200)
+    expect(all.read()).toBe(block(5) + block(6))
+  })
+
   it("says that nothing was taken away where all were renewed while it looked", async () => {
     const { disk, put, remove } = rig({ isRunning: async () => false }, 5, 6)
     const renewed = block(5, END + 1) + block(6, END + 1)
