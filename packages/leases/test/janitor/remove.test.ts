@@ -106,8 +106,8 @@ describe("removeLeases()", () => {
 
   it("leaves the file alone when it is interrupted while it waits for the lock", async () => {
     await using all = await lockedByAnother()
-    all.controller.abort(new SidecarError("canceled", "Interrupted"))
-    await expect(all.removing).rejects.toMatchObject({ code: "canceled" })
+    all.controller.abort(new SidecarError("aborted", "Interrupted"))
+    await expect(all.removing).rejects.toMatchObject({ code: "aborted" })
     all.lock?.[Symbol.dispose]()
     await pause(200)
     expect(all.read()).toBe(block(5) + block(6))
